@@ -1,0 +1,105 @@
+// Package admin is the HTTP listener for operators: health, readiness and
+// metrics.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"riptide-proxy/proxy"
+)
+
+// Proxy is what the listener tells about.
+type Proxy interface {
+	Ready() bool
+	Stats(ctx context.Context) (*proxy.Stats, error)
+}
+
+// Server is a running listener.
+type Server struct {
+	http *http.Server
+	addr string
+}
+
+// Start listens on address; an empty one means no listener.
+func Start(address string, p Proxy) (*Server, error) {
+	if address == "" {
+		return &Server{}, nil
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("admin listener: %w", err)
+	}
+	s := &Server{
+		http: &http.Server{
+			Handler:           Handler(p),
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      30 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+		},
+		addr: ln.Addr().String(),
+	}
+	go func() {
+		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			slog.Error("the admin listener ended", "error", err)
+		}
+	}()
+	return s, nil
+}
+
+// Addr is where it listens; empty when it does not.
+func (s *Server) Addr() string { return s.addr }
+
+// Close stops it, giving requests under way a moment.
+func (s *Server) Close() {
+	if s.http == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+}
+
+// Handler serves /healthz (the process lives), /readyz (the upstream answers)
+// and /metrics.
+func Handler(p Proxy) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		&collector{p},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		// A loop that hangs does not answer, so this asks them all.
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if _, err := p.Stats(ctx); err != nil {
+			http.Error(w, "an event loop does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !p.Ready() {
+			http.Error(w, "the upstream does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second}))
+	return mux
+}

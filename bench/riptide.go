@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	tenantCount = 1000
+	mainPackage = "riptide-proxy/cmd/riptide-proxy"
+)
+
+// variant is riptide with certain settings. All variants share one Redis, so
+// each has its own tenants; all names are four letters long, so that all
+// prefixes cost the same.
+type variant struct {
+	tenant   string // the one that redis-benchmark logs in as
+	settings string // one more line of YAML for each tenant
+}
+
+func (v variant) start(ctx context.Context, e *env) (*server, error) {
+	binary, err := e.buildRiptide(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	tenants := v.tenants()
+	conf, err := e.write("riptide-"+v.tenant+".yaml",
+		riptideConfig(ports[0], ports[1], e.redis.port, tenants, v.settings))
+	if err != nil {
+		return nil, err
+	}
+	s := &server{name: "riptide-" + v.tenant, port: ports[0], version: revision(binary),
+		login: tenants[0], tenants: tenants}
+	return s, e.launch(ctx, s, binary, "serve", "--config", conf)
+}
+
+// buildRiptide compiles the proxy as it is in the working tree. A proxy that
+// does not build is left out like a peer that is not installed; the peers can
+// be measured without it.
+func (e *env) buildRiptide(ctx context.Context) (string, error) {
+	binary := filepath.Join(e.dir, "riptide-proxy")
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil // another variant was here before
+	}
+	out, err := command(ctx, "go", "build", "-o", binary, mainPackage).CombinedOutput()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", missing("the go command is not in PATH")
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return "", missing(fmt.Sprintf("it does not build: %v: %s", err, tail(string(out), 5)))
+	}
+	return binary, nil
+}
+
+// tenants invents a thousand of them with secrets that live for one run.
+func (v variant) tenants() []login {
+	all := make([]login, tenantCount)
+	for i := range all {
+		name := v.tenant
+		if i > 0 {
+			name = fmt.Sprintf("%s%03d", v.tenant[:1], i)
+		}
+		all[i] = login{User: name, Secret: rand.Text()}
+	}
+	return all
+}
+
+// riptideConfig is what an operator would run: namespaces, a thousand tenants,
+// and the admin listener, so that metrics are kept.
+func riptideConfig(listen, admin, redis int, tenants []login, settings string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `listen: %s
+loops: 1
+admin:
+  listen: %s
+  tokens: [{name: bench, role: viewer, sha256: "%s"}]
+upstream:
+  mode: standalone
+  addresses: ["%s"]
+tenants:
+`, address(listen), address(admin), hexSHA256(rand.Text()), address(redis))
+	for _, t := range tenants {
+		fmt.Fprintf(&b, "  %s:\n    users: {default: {sha256: [\"%s\"]}}\n", t.User, hexSHA256(t.Secret))
+		if settings != "" {
+			fmt.Fprintf(&b, "    %s\n", settings)
+		}
+	}
+	return b.String()
+}
+
+func hexSHA256(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// revision is the commit that a binary was built from, as the Go tool records
+// it. Reading it from the binary asks nothing of the proxy's command line.
+func revision(binary string) string {
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		return "unknown revision"
+	}
+	rev, modified := "unknown revision", ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			rev = s.Value[:min(12, len(s.Value))]
+		case "vcs.modified":
+			if s.Value == "true" {
+				modified = " with changes"
+			}
+		}
+	}
+	return rev + modified + ", " + info.GoVersion
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"riptide-proxy/config"
+)
+
+// checkCommand is riptide-proxy check: is a configuration good to run with? It
+// reads what serve would read, the tenants' folder and the environment included,
+// and connects to nothing.
+//
+// Warnings follow the verdict on standard output. Errors go to standard error,
+// one a line, beginning with file:line so that editors find the place; the
+// command prints them itself and still returns the error, for the exit status.
+func checkCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Check a configuration and report every problem with its line",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SilenceUsage, cmd.SilenceErrors = true, true
+			c, warnings, err := config.Load(file)
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), err)
+				return err
+			}
+			tenants := "tenants"
+			if len(c.Tenants) == 1 {
+				tenants = "tenant"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %d %s\n", file, len(c.Tenants), tenants)
+			for _, w := range warnings {
+				fmt.Fprintln(cmd.OutOrStdout(), w)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"riptide-proxy/admin"
+	"riptide-proxy/config"
+	"riptide-proxy/proxy"
+	"riptide-proxy/upstream"
+)
+
+// serveCommand is both `riptide-proxy serve` and `riptide-proxy` alone.
+func serveCommand() *cobra.Command {
+	var file string
+	run := func(cmd *cobra.Command, _ []string) error { return serve(file, cmd.OutOrStdout()) }
+	root := newRoot(run)
+	serve := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the proxy (the default)",
+		Args:  cobra.NoArgs,
+		RunE:  run,
+	}
+	for _, c := range []*cobra.Command{root, serve} {
+		c.Flags().StringVar(&file, "config", "", "configuration file; without one a demo runs in memory")
+	}
+	root.AddCommand(serve)
+	return root
+}
+
+// serve runs the proxy until it is told to stop.
+func serve(file string, out io.Writer) error {
+	cfg, logins, err := load(file)
+	if err != nil {
+		return err
+	}
+	target, stop, err := connect(cfg)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	srv, err := proxy.Start(cfg, target)
+	if err != nil {
+		return err
+	}
+	adm, err := admin.Start(cfg.Admin.Listen, srv)
+	if err != nil {
+		return errors.Join(err, srv.Shutdown(context.Background()))
+	}
+	slog.Info("serving", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
+	if logins != nil {
+		welcome(out, srv.Addr(), logins)
+	}
+	return wait(cfg, srv, adm)
+}
+
+// wait returns when the proxy has been stopped by a signal, or has failed.
+func wait(cfg *config.Config, srv *proxy.Server, adm *admin.Server) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	var failed error
+	select {
+	case sig := <-signals:
+		slog.Info("shutting down", "signal", sig.String(), "timeout", cfg.ShutdownTimeout.String())
+	case failed = <-srv.Failed():
+		slog.Error("shutting down", "error", failed)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(cfg.ShutdownTimeout))
+	defer cancel()
+	go func() {
+		<-signals // a second one: at once
+		cancel()
+	}()
+	err := srv.Shutdown(ctx)
+	adm.Close()
+	slog.Info("stopped", "error", err)
+	return errors.Join(failed, err)
+}
+
+// load reads the configuration, or makes the demo's.
+func load(file string) (*config.Config, []config.DemoLogin, error) {
+	if file == "" {
+		cfg, logins := config.Demo()
+		return cfg, logins, nil
+	}
+	cfg, warnings, err := config.Load(file)
+	for _, w := range warnings {
+		slog.Warn(w.String())
+	}
+	return cfg, nil, err
+}
+
+// connect makes the upstream's target; stop ends what was started for it.
+func connect(cfg *config.Config) (target *upstream.Target, stop func(), err error) {
+	target = &upstream.Target{
+		Username:       cfg.Upstream.Username,
+		Password:       cfg.Upstream.Password.Reveal(),
+		ConnectTimeout: time.Duration(cfg.Upstream.ConnectTimeout),
+		Timeout:        time.Duration(cfg.Upstream.Timeout),
+	}
+	if cfg.Upstream.Mode != config.Embedded {
+		target.Address = cfg.Upstream.Addresses[0]
+		return target, func() {}, nil
+	}
+	e, err := upstream.StartEmbedded()
+	if err != nil {
+		return nil, nil, err
+	}
+	target.Address = e.Address()
+	return target, e.Close, nil
+}
+
+func welcome(out io.Writer, addr net.Addr, logins []config.DemoLogin) {
+	host, port, _ := net.SplitHostPort(addr.String())
+	fmt.Fprintf(out, "\nriptide-proxy runs a demo on %s: an embedded backend, in memory only, with %d tenants.\n", addr, len(logins))
+	fmt.Fprintf(out, "Both use the key \"greeting\", and neither sees the other's. Try:\n\n")
+	for _, l := range logins {
+		cli := fmt.Sprintf("redis-cli -h %s -p %s --user %s --pass %s --no-auth-warning", host, port, l.Tenant, l.Secret)
+		fmt.Fprintf(out, "  %s SET greeting \"hello from %s\"\n", cli, l.Tenant)
+		fmt.Fprintf(out, "  %s GET greeting\n", cli)
+		fmt.Fprintf(out, "  %s KEYS '*'\n\n", cli)
+	}
+	fmt.Fprintf(out, "For a Redis of your own: riptide-proxy serve --config riptide.yaml (see README.md). Ctrl-C stops.\n\n")
+}

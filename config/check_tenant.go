@@ -1,0 +1,241 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	tenantID = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+	hexHash  = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+)
+
+const (
+	tenantIDGrammar = "1 to 63 of a-z 0-9 _ -, the first a letter or digit"
+	userNameGrammar = "1 to 63 of A-Z a-z 0-9 _ -, the first a letter or digit"
+)
+
+// owner is an identity that has a secret.
+type owner struct {
+	name  string
+	place place
+}
+
+func (l *loader) checkTenants() {
+	c := l.config
+	if len(c.Tenants) == 0 && !l.main.bad["tenants"] && !l.tenantsElsewhere() {
+		l.main.errorf("tenants", "there are no tenants: nobody could log in")
+	}
+	for _, id := range l.tenantsInOrder() {
+		at := l.tenants[id]
+		l.checkTenantID(at, id)
+		l.checkTenant(at, id, c.Tenants[id])
+	}
+	l.checkPrefixes()
+}
+
+// tenantsElsewhere tells whether there may be tenants that were not decoded: the
+// folder is not read by Parse, or could not be read.
+func (l *loader) tenantsElsewhere() bool {
+	notRead := l.config.TenantsDir != "" && !l.readDir
+	return notRead || len(l.files) > 1
+}
+
+// tenantsInOrder lists those of the main file, then those of the folder.
+func (l *loader) tenantsInOrder() []string {
+	ids := make([]string, 0, len(l.tenants))
+	for id := range l.tenants {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b string) int {
+		pa, pb := l.tenants[a], l.tenants[b]
+		if pa.source == pb.source {
+			if d := pa.line(pa.path) - pb.line(pb.path); d != 0 {
+				return d
+			}
+		} else if pa.source == l.main {
+			return -1
+		} else if pb.source == l.main {
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	return ids
+}
+
+func (l *loader) checkTenantID(at place, id string) {
+	switch {
+	case !tenantID.MatchString(id):
+		at.errorf(at.path, "%s is not a tenant id (%s)", quote(id), tenantIDGrammar)
+	case id == "default":
+		at.errorf(at.path, `a tenant cannot be called "default": AUTH default <key> looks the key up among all tenants`)
+	}
+}
+
+func (l *loader) checkTenant(at place, id string, t *Tenant) {
+	s, base := at.source, at.path
+	key := func(name string) place { return place{s, join(base, name)} }
+
+	if _, known := l.config.Plans[t.Plan]; t.Plan != "" && !known {
+		path := key("plan").path
+		s.errorf(path, "there is no plan %s%s", s.quote(path, t.Plan), didYouMean(t.Plan, sorted(l.main, "plans", l.config.Plans)))
+	}
+	within(s, key("databases").path, t.Databases, 1, 1024)
+	s.checkCompression(key("compression").path, t.Compression)
+	s.checkQuotas(key("quotas").path, &t.Quotas)
+
+	if len(t.Users) == 0 {
+		l.warn(at, "tenant "+quote(id)+" has no users, so nobody can log in to it")
+	}
+	users := key("users").path
+	for _, name := range sorted(s, users, t.Users) {
+		l.checkUser(place{s, join(users, name)}, id, name, t.Users[name])
+	}
+
+	l.notYet(key("quotas"), "quotas")
+	if t.Compression.Algorithm != NoCompression {
+		l.notYet(key("compression"), "compression")
+	}
+	l.notYet(key("scripts"), "scripts")
+}
+
+func (l *loader) checkUser(at place, tenant, name string, u *User) {
+	s, identity := at.source, tenant+"."+name
+	if !userName.MatchString(name) {
+		s.errorf(at.path, "%s is not a user name (%s)", quote(name), userNameGrammar)
+	}
+	for i := range u.SHA256 {
+		l.checkSHA256(place{s, index(join(at.path, "sha256"), i)}, &u.SHA256[i], identity)
+	}
+	for i, phc := range u.Argon2id {
+		l.checkArgon2id(place{s, index(join(at.path, "argon2id"), i)}, phc, identity)
+	}
+	if len(u.SHA256)+len(u.Argon2id) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
+		l.warn(at, "user "+quote(identity)+" has no secret, so nobody can log in as it")
+	}
+	if acl := join(at.path, "acl"); s.has(acl) && !s.bad[acl] && !unrestricted(u.ACL) {
+		s.errorf(acl, `is not supported yet and would not be enforced; only "+@all ~* &*" is accepted, or leave it out`)
+	}
+}
+
+// checkSHA256 checks one hash and turns it to lower case. What is not a hash may
+// be the secret itself, so it is not shown.
+func (l *loader) checkSHA256(at place, hash *string, identity string) {
+	if at.bad[at.path] {
+		return
+	}
+	*hash = strings.ToLower(*hash)
+	switch {
+	case !hexHash.MatchString(*hash):
+		at.errorf(at.path, "is not a SHA-256 of 64 hexadecimal digits (riptide-proxy hash makes one)")
+	case *hash == emptyHash:
+		at.errorf(at.path, "is the hash of an empty secret")
+	default:
+		l.checkOnce(at, *hash, identity)
+	}
+}
+
+var emptyHash = HashSecret("")
+
+func (l *loader) checkArgon2id(at place, phc, identity string) {
+	if at.bad[at.path] {
+		return
+	}
+	if _, err := parseArgon2id(phc); err != nil {
+		at.errorf(at.path, "%v", err)
+		return
+	}
+	l.checkOnce(at, phc, identity)
+}
+
+// checkOnce refuses a hash that two identities have, since AUTH <api-key> could
+// be either, and one that stands twice, which is a slip of copying.
+func (l *loader) checkOnce(at place, hash, identity string) {
+	if first, again := l.secrets[hash]; again {
+		at.errorf(at.path, "the same secret as that of %s (%s)", first.name, first.place)
+		return
+	}
+	l.secrets[hash] = owner{identity, at}
+}
+
+// unrestricted tells whether an ACL rule allows every command, key and channel
+// and says nothing else.
+func unrestricted(acl string) bool {
+	var commands, keys, channels bool
+	for _, rule := range strings.Fields(acl) {
+		switch strings.ToLower(rule) {
+		case "+@all", "allcommands":
+			commands = true
+		case "~*", "allkeys":
+			keys = true
+		case "&*", "allchannels":
+			channels = true
+		case "on":
+		default:
+			return false
+		}
+	}
+	return commands && keys && channels
+}
+
+func (s *source) checkCompression(path string, c Compression) {
+	within(s, join(path, "min_size"), c.MinSize, 0, 512*MiB)
+	if s.has(join(path, "min_size")) && !s.has(join(path, "algorithm")) {
+		s.errorf(path, "has no algorithm (none, lz4, s2 or zstd)")
+	}
+}
+
+// checkQuotas refuses a quota that is not positive. 0 would be read by one as
+// "nothing allowed" and by another as "no limit".
+func (s *source) checkQuotas(path string, q *Quotas) {
+	if !s.has(path) {
+		return
+	}
+	for _, given := range []struct {
+		key   string
+		value int64
+	}{
+		{"ops_per_second", q.OpsPerSecond}, {"ops_burst", q.OpsBurst},
+		{"bytes_in_per_second", int64(q.BytesInPerSecond)}, {"bytes_out_per_second", int64(q.BytesOutPerSecond)},
+		{"memory", int64(q.Memory)}, {"keys", q.Keys}, {"value", int64(q.Value)},
+		{"connections", q.Connections}, {"subscriptions", q.Subscriptions},
+		{"pipeline", q.Pipeline}, {"cold_storage", int64(q.ColdStorage)},
+	} {
+		quota := join(path, given.key)
+		if s.has(quota) && !s.bad[quota] && given.value <= 0 {
+			s.errorf(quota, "must be at least 1; for no limit leave it out")
+		}
+	}
+}
+
+// checkPrefixes makes sure that no tenant's keys can be taken for another's. The
+// grammar of ids rules it out, because an id has neither the colon that ends it
+// in a key nor the brace that may begin it; this check holds even if somebody
+// loosens the grammar.
+func (l *loader) checkPrefixes() {
+	type named struct{ prefix, id string }
+	all := make([]named, 0, len(l.config.Tenants))
+	for id, t := range l.config.Tenants {
+		all = append(all, named{keyPrefix(id, t.HashTag), id})
+	}
+	slices.SortFunc(all, func(a, b named) int { return strings.Compare(a.prefix, b.prefix) })
+	for i := 1; i < len(all); i++ {
+		// Sorted, whatever begins with a prefix follows it without a gap.
+		outer, inner := all[i-1], all[i]
+		if strings.HasPrefix(inner.prefix, outer.prefix) {
+			at := l.tenants[inner.id]
+			at.errorf(at.path, "its keys begin with %s, so tenant %s, whose keys begin with %s, would reach them",
+				quote(inner.prefix), quote(outer.id), quote(outer.prefix))
+		}
+	}
+}
+
+// keyPrefix is what a tenant's keys begin with, up to the database number.
+func keyPrefix(id string, hashTag bool) string {
+	if hashTag {
+		return "t:{" + id + "}:"
+	}
+	return "t:" + id + ":"
+}

@@ -1,0 +1,143 @@
+// Package config says what riptide-proxy can be told: the schema with its
+// defaults, and the one way from a file to a checked value.
+//
+// A Config that Load or Parse returned is complete (no field still needs a
+// default) and consistent, and nothing changes it afterwards: it is shared
+// between loops without a lock, and a new configuration is a new Config.
+// Whatever is wrong with a file is reported in one go, each problem with its
+// file and line, because an operator who repairs a file at night should not
+// have to discover its mistakes one by one.
+//
+// The package imports nothing else of the project, so that everything else may
+// import it.
+package config
+
+import "time"
+
+// Config is the whole configuration of one proxy process.
+type Config struct {
+	// Listen is where clients connect in plain text, host:port.
+	// The default, 127.0.0.1:6380, is reachable from this machine only; port 0
+	// takes any free port.
+	Listen string `yaml:"listen"`
+
+	// TLS is reserved: its shape is checked, but a file that has it is refused,
+	// since a proxy that ignored it would serve in plain text only. Nil if absent.
+	TLS *TLS `yaml:"tls"`
+
+	// Loops is the number of event loops. 0, the default, leaves the choice to
+	// the proxy, which knows the cores.
+	Loops int `yaml:"loops"`
+
+	// ShutdownTimeout bounds how long a stopping proxy answers what is in
+	// flight. Default 30s; 0s closes at once.
+	ShutdownTimeout Duration `yaml:"shutdown_timeout"`
+
+	Limits   Limits   `yaml:"limits"`
+	Admin    Admin    `yaml:"admin"`
+	Upstream Upstream `yaml:"upstream"`
+
+	// Plans are named sets of quotas which tenants refer to.
+	Plans map[string]*Quotas `yaml:"plans"`
+
+	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
+	// that a program can add and remove tenants without editing a shared file.
+	// A relative path starts at the folder of the configuration file. Load has
+	// already merged those tenants into Tenants.
+	TenantsDir string `yaml:"tenants_dir"`
+
+	// Tenants by id, from the file itself and from TenantsDir.
+	Tenants map[string]*Tenant `yaml:"tenants"`
+}
+
+// TLS is the encrypted listener.
+type TLS struct {
+	Listen   string `yaml:"listen"`    // host:port
+	Cert     string `yaml:"cert"`      // PEM file with the certificate chain
+	Key      string `yaml:"key"`       // PEM file with the private key
+	ClientCA string `yaml:"client_ca"` // PEM file; clients must present a certificate signed by it
+}
+
+// Limits protect the proxy process from its clients. They hold per process,
+// whatever tenants may do.
+type Limits struct {
+	// Clients is how many client connections may be open. Default 10000.
+	Clients int `yaml:"clients"`
+
+	// Bulk is the longest single argument of a command. Default and maximum
+	// 512MiB, which is where Redis itself stops.
+	Bulk Size `yaml:"bulk"`
+
+	// Request is the longest whole command, all arguments together. At least
+	// Bulk, at most 2GiB; default 1GiB.
+	Request Size `yaml:"request"`
+
+	// OutputBuffer is how many bytes of replies may wait for a client that does
+	// not read them. At least 1MiB; default 64MiB.
+	OutputBuffer Size `yaml:"output_buffer"`
+
+	// AuthTimeout closes a connection that has not logged in by then, so that
+	// strangers cannot hold connections for nothing. Default 60s.
+	AuthTimeout Duration `yaml:"auth_timeout"`
+}
+
+// Admin is the HTTP listener for operators.
+type Admin struct {
+	// Listen is its address, host:port. Empty, the default, means no listener.
+	Listen string `yaml:"listen"`
+
+	// Tokens are who may use it, and for what.
+	Tokens []Token `yaml:"tokens"`
+}
+
+// Token is one operator's credential for the admin listener.
+type Token struct {
+	Name   string `yaml:"name"` // who holds it; appears in logs
+	Role   Role   `yaml:"role"`
+	SHA256 string `yaml:"sha256"` // as HashSecret gives it
+}
+
+// Upstream says where the data is kept.
+type Upstream struct {
+	// Mode has to be chosen in a file when Addresses are absent. Default standalone.
+	Mode Mode `yaml:"mode"`
+
+	// Addresses, each host:port. One in standalone mode, none in embedded mode.
+	Addresses []string `yaml:"addresses"`
+
+	// Username and Password log the proxy in. Both empty: no AUTH is sent. A
+	// password alone is the one of the upstream's default user.
+	Username string   `yaml:"username"`
+	Password Password `yaml:"password"`
+
+	// ConnectTimeout bounds one attempt to connect and log in. Default 3s, which
+	// outlasts one lost SYN (sent again after 1s).
+	ConnectTimeout Duration `yaml:"connect_timeout"`
+
+	// Timeout is how long an upstream that owes replies may send nothing at all
+	// before its connection counts as lost. Default 30s.
+	Timeout Duration `yaml:"timeout"`
+}
+
+// Default is the configuration of an empty file: every default, no tenant. It
+// would not pass the checks, which ask for a tenant and for an upstream.
+func Default() *Config {
+	return &Config{
+		Listen:          "127.0.0.1:6380",
+		ShutdownTimeout: Duration(30 * time.Second),
+		Limits: Limits{
+			Clients:      10000,
+			Bulk:         512 * MiB,
+			Request:      1 * GiB,
+			OutputBuffer: 64 * MiB,
+			AuthTimeout:  Duration(60 * time.Second),
+		},
+		Upstream: Upstream{
+			Mode:           Standalone,
+			ConnectTimeout: Duration(3 * time.Second),
+			Timeout:        Duration(30 * time.Second),
+		},
+		Plans:   map[string]*Quotas{},
+		Tenants: map[string]*Tenant{},
+	}
+}

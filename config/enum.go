@@ -1,0 +1,77 @@
+package config
+
+import "strings"
+
+// Mode is the kind of upstream.
+type Mode string
+
+const (
+	// Embedded keeps everything in the memory of the proxy itself: for a first
+	// look and for tests; the data ends with the process.
+	Embedded Mode = "embedded"
+	// Standalone is one server at one address.
+	Standalone Mode = "standalone"
+	// Sentinel and Cluster are known but refused until they are supported.
+	Sentinel Mode = "sentinel"
+	Cluster  Mode = "cluster"
+)
+
+// Role is what the holder of an admin token may do; each includes the one before.
+type Role string
+
+const (
+	Viewer        Role = "viewer"
+	Operator      Role = "operator"
+	Administrator Role = "admin"
+)
+
+// Algorithm compresses values.
+type Algorithm string
+
+const (
+	NoCompression Algorithm = "none"
+	LZ4           Algorithm = "lz4"
+	S2            Algorithm = "s2"
+	Zstd          Algorithm = "zstd"
+)
+
+// Scripts is what a tenant's scripts may do.
+type Scripts string
+
+const (
+	// IsolatedScripts run behind a wall that the upstream itself enforces.
+	IsolatedScripts Scripts = "isolated"
+	// TrustedScripts may also use what no key pattern confines, like SCAN.
+	TrustedScripts Scripts = "trusted"
+	// NoScripts refuses every script.
+	NoScripts Scripts = "off"
+)
+
+func (m *Mode) UnmarshalText(text []byte) error {
+	return choose(m, text, Embedded, Standalone, Sentinel, Cluster)
+}
+
+func (r *Role) UnmarshalText(text []byte) error {
+	return choose(r, text, Viewer, Operator, Administrator)
+}
+
+func (a *Algorithm) UnmarshalText(text []byte) error {
+	return choose(a, text, NoCompression, LZ4, S2, Zstd)
+}
+
+func (s *Scripts) UnmarshalText(text []byte) error {
+	return choose(s, text, IsolatedScripts, TrustedScripts, NoScripts)
+}
+
+// choose sets *to to the choice that text spells.
+func choose[T ~string](to *T, text []byte, choices ...T) error {
+	names := make([]string, len(choices))
+	for i, c := range choices {
+		if string(text) == string(c) {
+			*to = c
+			return nil
+		}
+		names[i] = string(c)
+	}
+	return &invalid{string(text), "is none of " + strings.Join(names, ", ") + didYouMean(string(text), names)}
+}

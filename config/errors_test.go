@@ -1,0 +1,227 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// Two hashes for the tables, and the parts of a file that most cases do not care about.
+const (
+	hashA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	hashB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+	upstream = "upstream: {mode: embedded}\n"
+	tenants  = "tenants: {acme: {users: {default: {sha256: [" + hashA + "]}}}}\n"
+	rest     = upstream + tenants
+	acme     = upstream + "tenants:\n  acme:\n" // 3 lines, then the tenant's own keys
+)
+
+const (
+	addressMissing = "is missing: give the host:port of the upstream, or mode: embedded to try things out"
+	notSHA256      = "is not a SHA-256 of 64 hexadecimal digits (riptide-proxy hash makes one)"
+	noACL          = `is not supported yet and would not be enforced; only "+@all ~* &*" is accepted, or leave it out`
+)
+
+// Each case is a whole file and all of its errors, in order.
+var errorCases = []struct{ name, file, want string }{
+	{"empty file", "", "f:1: upstream.addresses: " + addressMissing + "\nf:1: tenants: there are no tenants: nobody could log in"},
+	{"only a comment", "# x\n" + upstream, "f:1: tenants: there are no tenants: nobody could log in"},
+	{"no tenants", upstream + "\ntenants: {}\n", "f:3: tenants: there are no tenants: nobody could log in"},
+	{"not a mapping", "[a]", "f:1: expected a mapping of keys to values, got a list\n" +
+		"f:1: upstream.addresses: " + addressMissing + "\nf:1: tenants: there are no tenants: nobody could log in"},
+
+	// YAML itself.
+	{"syntax", rest + "limits:\n  bulk: 1MiB\n request: 1MiB\n", "f:5: is not YAML: did not find expected key"},
+	{"syntax, flow", rest + "admin:\n  tokens: [a, b\nlisten: x\n", "f:4: is not YAML: did not find expected ',' or ']'"},
+	{"syntax, first line", "listen: a: b\n", "f:1: is not YAML: mapping values are not allowed in this context"},
+	{"syntax, no colon", rest + "listen\nloops: 1\n", "f:3: is not YAML: could not find expected ':'"},
+	{"two documents", "---\n" + rest + "---\nlisten: x\n", "f:4: a second YAML document begins here, but a file has only one"},
+	{"bad second document", rest + "---\nlisten: [\n", "f:5: is not YAML: did not find expected node content"},
+	{"not UTF-8", rest + "listen: \xff\n", "f:3: is not UTF-8 text"},
+	{"control character", rest + "# \x01\n", "f:3: has a control character"},
+	{"unknown alias", "upstream:\n  addresses: [a:1]\n  password: *hunter2\n" + tenants,
+		"f:3: a value begins with * but names no anchor; quote it if it is not an alias"},
+	{"password like an anchor", "upstream:\n  addresses: [a:1]\n  password: &hunter2\n" + tenants,
+		"f:3: upstream.password: the value is an empty YAML anchor; quote a value that begins with &"},
+	{"password like a tag", "upstream:\n  addresses: [a:1]\n  password: !hunter2 x\n" + tenants,
+		"f:3: upstream.password: YAML tags are not supported; quote a value that begins with !"},
+	{"merge", rest + "plans:\n  a: &a {keys: 1}\n  b:\n    <<: *a\n",
+		"f:6: plans.b: a key must be a plain word (merging with << is not supported)"},
+	{"list as key", rest + "? [a]\n: b\n", "f:3: a key must be a plain word (merging with << is not supported)"},
+	{"too deep", rest + "x: " + strings.Repeat("[", 20000), "f:3: is not YAML: exceeded max depth of 10000"},
+
+	// Keys and types.
+	{"unknown key", rest + "limits:\n  blk: 1MiB\nlisen: x\nfoo: 1\n",
+		"f:4: limits.blk: unknown key (did you mean \"bulk\"?)\nf:5: lisen: unknown key (did you mean \"listen\"?)\nf:6: foo: unknown key"},
+	{"odd key", rest + "\"a\\nb\": 1\n\"\": 2\n", "f:3: \"a\\nb\": unknown key\nf:4: \"\": unknown key"},
+	{"key twice", rest + "loops: 1\nlimits: {bulk: 1MiB, bulk: 2MiB}\nloops: 2\n",
+		"f:4: limits.bulk: given twice (first on line 4)\nf:5: loops: given twice (first on line 3)"},
+	{"tenant twice", acme + "    databases: 1\n  acme:\n    databases: 2\n", "f:5: tenants.acme: given twice (first on line 3)"},
+	{"scalar for mapping", rest + "limits: 12\n", "f:3: limits: expected a mapping of keys to values, got a single value"},
+	{"list for mapping", upstream + "tenants: [a]\n", "f:2: tenants: expected a mapping of keys to values, got a list"},
+	{"scalar for list", acme + "    users: {default: {sha256: " + hashA + "}}\n",
+		"f:4: tenants.acme.users.default.sha256: expected a list, got a single value"},
+	{"mapping for scalar", rest + "listen: {a: b}\n", "f:3: listen: expected a single value, got a mapping"},
+	{"list for size", rest + "limits: {bulk: [1]}\n", "f:3: limits.bulk: expected a single value, got a list"},
+	{"not a number", rest + "loops: many\n", `f:3: loops: "many" is not a whole number`},
+	{"fraction", rest + "loops: 1.5\n", `f:3: loops: "1.5" is not a whole number`},
+	{"not a bool", acme + "    suspended: maybe\n    hash_tag: 1\n",
+		"f:4: tenants.acme.suspended: \"maybe\" is not true or false\nf:5: tenants.acme.hash_tag: \"1\" is not true or false"},
+	{"size", rest + "limits:\n  bulk: 12XB\n", `f:4: limits.bulk: "12XB" is not a size (examples: 65536, 512MB, 1GiB)`},
+	{"negative size", rest + "limits:\n  bulk: -1\n", `f:4: limits.bulk: "-1" is not a size (examples: 65536, 512MB, 1GiB)`},
+	{"size too large", rest + "limits: {request: 99999999999TiB}\n", `f:3: limits.request: "99999999999TiB" is too large for a size`},
+	{"duration", rest + "shutdown_timeout: 30\n", `f:3: shutdown_timeout: "30" is not a duration (examples: 500ms, 30s, 5m, 1h30m)`},
+	{"long value", rest + "loops: " + strings.Repeat("x", 100) + "\n",
+		`f:3: loops: "` + strings.Repeat("x", 60) + `"... is not a whole number`},
+
+	// Variables.
+	{"unset variable", "listen: ${LISTEN}\n" + rest, "f:1: listen: the environment variable LISTEN is not set and has no default"},
+	{"bad variable", "\nlisten: ${1}\n" + rest, "f:2: listen: a variable is written ${NAME} or ${NAME:-default}; write $${ for a literal ${"},
+	{"bad value of a variable", rest + "limits: {bulk: \"${SECRET}\"}\n",
+		`f:3: limits.bulk: "${SECRET}" (expanded) is not a size (examples: 65536, 512MB, 1GiB)`},
+	{"bad address in a variable", rest + "listen: ${SECRET}\n",
+		`f:3: listen: "${SECRET}" (expanded) is not host:port (examples: 127.0.0.1:6379, [::1]:6379)`},
+
+	// Limits.
+	{"loops", rest + "loops: -1\n", "f:3: loops: -1 is out of range (0 to 256)"},
+	{"shutdown_timeout", rest + "shutdown_timeout: 2h\n", "f:3: shutdown_timeout: 2h is out of range (0s to 1h)"},
+	{"limits", rest + "limits:\n  clients: 0\n  bulk: 1GiB\n  request: 3GiB\n  output_buffer: 1kB\n  auth_timeout: 0s\n",
+		"f:4: limits.clients: 0 is out of range (1 to 1000000)\n" +
+			"f:5: limits.bulk: 1GiB is out of range (1KiB to 512MiB)\n" +
+			"f:6: limits.request: 3GiB is out of range (1KiB to 2GiB)\n" +
+			"f:7: limits.output_buffer: 1kB is out of range (1MiB to 1TiB)\n" +
+			"f:8: limits.auth_timeout: 0s is out of range (10ms to 1h)"},
+	{"request below bulk", rest + "limits:\n  bulk: 2MiB\n  request: 1MiB\n",
+		"f:5: limits.request: 1MiB is less than limits.bulk (2MiB), so an argument of that length could never arrive"},
+	{"request below default bulk", rest + "limits: {request: 1MiB}\n",
+		"f:3: limits.request: 1MiB is less than limits.bulk (512MiB), so an argument of that length could never arrive"},
+
+	// Addresses.
+	{"listen", rest + "listen: 6380\n", `f:3: listen: "6380" is not host:port (examples: 127.0.0.1:6379, [::1]:6379)`},
+	{"listen empty", rest + "listen: ''\n", `f:3: listen: "" is not host:port (examples: 127.0.0.1:6379, [::1]:6379)`},
+	{"listen host", rest + "listen: :6380\n", `f:3: listen: ":6380" has no host (0.0.0.0 and [::] listen on every interface)`},
+	{"listen bad host", rest + "listen: a b:6380\n", `f:3: listen: "a b:6380" has a bad host`},
+	{"listen port", rest + "listen: localhost:65536\n", `f:3: listen: "localhost:65536" has a bad port (0 to 65535)`},
+	{"listen port name", rest + "listen: localhost:redis\n", `f:3: listen: "localhost:redis" has a bad port (0 to 65535)`},
+	{"unix socket", rest + "listen: unix:/run/x\n", `f:3: listen: expected host:port, without scheme, user or path`},
+	{"admin is listen", rest + "admin:\n  listen: 127.0.0.1:6380\n",
+		`f:4: admin.listen: is the address that clients connect to (listen: "127.0.0.1:6380")`},
+	{"admin overlaps listen", rest + "listen: 10.0.0.1:7000\nadmin: {listen: '[::]:7000'}\n",
+		`f:4: admin.listen: is the address that clients connect to (listen: "10.0.0.1:7000")`},
+	{"admin is listen by name", rest + "admin: {listen: localhost:6380}\n",
+		`f:3: admin.listen: is the address that clients connect to (listen: "127.0.0.1:6380")`},
+
+	// Upstream.
+	{"mode", "upstream:\n  mode: Cluster\n" + tenants,
+		`f:2: upstream.mode: "Cluster" is none of embedded, standalone, sentinel, cluster (did you mean "cluster"?)`},
+	{"sentinel", "upstream:\n  mode: sentinel\n" + tenants, "f:2: upstream.mode: sentinel is not supported yet"},
+	{"cluster", "upstream:\n  addresses: [a:1, b:2]\n  mode: cluster\n" + tenants, "f:3: upstream.mode: cluster is not supported yet"},
+	{"no address", "listen: 127.0.0.1:1\nupstream:\n  mode: standalone\n" + tenants, "f:2: upstream.addresses: " + addressMissing},
+	{"two addresses", "upstream:\n  addresses:\n    - a:1\n    - b:2\n" + tenants,
+		"f:2: upstream.addresses: has 2 addresses, but mode standalone takes one"},
+	{"upstream port 0", "upstream: {addresses: ['a:0']}\n" + tenants, `f:1: upstream.addresses[0]: "a:0" has a bad port (1 to 65535)`},
+	{"url with password", "upstream:\n  addresses:\n  - redis://:hunter2@a:6379\n" + tenants,
+		"f:3: upstream.addresses[0]: expected host:port, without scheme, user or path"},
+	{"empty address", "upstream: {addresses: [~]}\n" + tenants,
+		`f:1: upstream.addresses[0]: "" is not host:port (examples: 127.0.0.1:6379, [::1]:6379)`},
+	{"embedded with address", "upstream:\n  mode: embedded\n  addresses: [a:1]\n  password: hunter2\n" + tenants,
+		"f:3: upstream.addresses: the embedded upstream has none; for a real one say mode: standalone\n" +
+			"f:4: upstream.password: the embedded upstream has none; for a real one say mode: standalone"},
+	{"username alone", "upstream:\n  addresses: [a:1]\n  username: u\n" + tenants, "f:3: upstream.username: needs upstream.password with it"},
+	{"upstream timeouts", "upstream:\n  mode: embedded\n  timeout: 1ms\n  connect_timeout: 20m\n" + tenants,
+		"f:3: upstream.timeout: 1ms is out of range (10ms to 1h)\nf:4: upstream.connect_timeout: 20m is out of range (10ms to 10m)"},
+
+	// What must not be ignored in silence.
+	{"tls", rest + "tls:\n  listen: 127.0.0.1:6390\n", "f:3: tls: tls is not supported yet: the proxy would listen in plain text only"},
+	{"tls, wrong", rest + "tls: {cret: x}\n",
+		"f:3: tls.cret: unknown key (did you mean \"cert\"?)\nf:3: tls: tls is not supported yet: the proxy would listen in plain text only"},
+	{"acl", acme + "    users:\n      default: {sha256: [" + hashA + "], acl: +@read ~*}\n", "f:5: tenants.acme.users.default.acl: " + noACL},
+	{"acl without channels", acme + "    users: {u: {acl: +@all ~*}}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
+	{"acl with an exception", acme + "    users: {u: {acl: +@all ~* &* -get}}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
+	{"acl empty", acme + "    users: {u: {acl: ''}}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
+	{"acl null", acme + "    users: {u: {acl: }}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
+
+	// Admin.
+	{"tokens", rest + "admin:\n  tokens:\n    - {name: a, role: root, sha256: " + hashB + "}\n    - {role: viewer, sha256: hunter2}\n" +
+		"    - {name: a, sha256: " + hashB + "}\n    - {name: b, role: viewer}\n",
+		"f:5: admin.tokens[0].role: \"root\" is none of viewer, operator, admin\n" +
+			"f:6: admin.tokens[1]: the token has no name\n" +
+			"f:6: admin.tokens[1].sha256: " + notSHA256 + "\n" +
+			"f:7: admin.tokens[2].name: \"a\" is also the name of admin.tokens[0]\n" +
+			"f:7: admin.tokens[2]: the token has no role (viewer, operator or admin)\n" +
+			"f:7: admin.tokens[2].sha256: the same secret as that of the admin token \"a\" (f:5)\n" +
+			"f:8: admin.tokens[3].sha256: " + notSHA256},
+	{"token is a tenant's secret", rest + "admin:\n  tokens: [{name: ops, role: admin, sha256: " + hashA + "}]\n",
+		`f:2: tenants.acme.users.default.sha256[0]: the same secret as that of the admin token "ops" (f:4)`},
+
+	// Plans and quotas.
+	{"plan", acme + "    plan: fre\nplans: {free: {keys: 1}}\n", `f:4: tenants.acme.plan: there is no plan "fre" (did you mean "free"?)`},
+	{"plan name", rest + "plans: {Free Plan: {keys: 1}}\n",
+		`f:3: plans."Free Plan": "Free Plan" is not a plan's name (1 to 63 of a-z 0-9 _ -, the first a letter or digit)`},
+	{"quota", rest + "plans:\n  p:\n    memory: 0\n    keys: -1\n    opsPerSecond: 1\n    connections: x\n",
+		"f:5: plans.p.memory: must be at least 1; for no limit leave it out\n" +
+			"f:6: plans.p.keys: must be at least 1; for no limit leave it out\n" +
+			"f:7: plans.p.opsPerSecond: unknown key (did you mean \"ops_per_second\"?)\n" +
+			"f:8: plans.p.connections: \"x\" is not a whole number"},
+	{"tenant quota", acme + "    quotas: {memory: lots}\n",
+		`f:4: tenants.acme.quotas.memory: "lots" is not a size (examples: 65536, 512MB, 1GiB)`},
+
+	// Tenants and users.
+	{"tenant id", upstream + "tenants:\n  Acme: {}\n  -a: {}\n  '': {}\n  a.b: {}\n  " + strings.Repeat("a", 64) + ": {}\n",
+		"f:3: tenants.Acme: \"Acme\" is not a tenant id (" + tenantIDGrammar + ")\n" +
+			"f:4: tenants.-a: \"-a\" is not a tenant id (" + tenantIDGrammar + ")\n" +
+			"f:5: tenants.\"\": \"\" is not a tenant id (" + tenantIDGrammar + ")\n" +
+			"f:6: tenants.\"a.b\": \"a.b\" is not a tenant id (" + tenantIDGrammar + ")\n" +
+			"f:7: tenants." + strings.Repeat("a", 64) + ": \"" + strings.Repeat("a", 60) + "\"... is not a tenant id (" + tenantIDGrammar + ")"},
+	{"tenant default", upstream + "tenants:\n  default: {}\n",
+		`f:3: tenants.default: a tenant cannot be called "default": AUTH default <key> looks the key up among all tenants`},
+	{"prefix clash", upstream + "tenants:\n  acme: {}\n  'acme:0': {}\n",
+		"f:4: tenants.\"acme:0\": \"acme:0\" is not a tenant id (" + tenantIDGrammar + ")\n" +
+			`f:4: tenants."acme:0": its keys begin with "t:acme:0:", so tenant "acme", whose keys begin with "t:acme:", would reach them`},
+	{"prefix clash of hash tags", upstream + "tenants:\n  '{a}': {}\n  a: {hash_tag: true}\n",
+		"f:3: tenants.\"{a}\": \"{a}\" is not a tenant id (" + tenantIDGrammar + ")\n" +
+			`f:4: tenants.a: its keys begin with "t:{a}:", so tenant "{a}", whose keys begin with "t:{a}:", would reach them`},
+	{"user name", acme + "    users:\n      a.b: {}\n", `f:5: tenants.acme.users."a.b": "a.b" is not a user name (` + userNameGrammar + ")"},
+	{"databases", acme + "    databases: 0\n", "f:4: tenants.acme.databases: 0 is out of range (1 to 1024)"},
+	{"compression", acme + "    compression: {algorithm: gzip, min_size: 1GiB}\n",
+		"f:4: tenants.acme.compression.algorithm: \"gzip\" is none of none, lz4, s2, zstd\n" +
+			"f:4: tenants.acme.compression.min_size: 1GiB is out of range (0B to 512MiB)"},
+	{"compression by nothing", acme + "    compression: {min_size: 1KiB}\n",
+		"f:4: tenants.acme.compression: has no algorithm (none, lz4, s2 or zstd)"},
+	{"scripts", acme + "    scripts: on\n", `f:4: tenants.acme.scripts: "on" is none of isolated, trusted, off`},
+
+	// Secrets.
+	{"sha256", acme + "    users:\n      default:\n        sha256:\n          - hunter2\n          - " + HashSecret("") + "\n          -\n",
+		"f:7: tenants.acme.users.default.sha256[0]: " + notSHA256 + "\n" +
+			"f:8: tenants.acme.users.default.sha256[1]: is the hash of an empty secret\n" +
+			"f:9: tenants.acme.users.default.sha256[2]: " + notSHA256},
+	{"argon2id", acme + "    users:\n      default:\n        argon2id:\n          - hunter2\n" +
+		"          - $argon2id$v=19$m=9999999,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4\n",
+		"f:7: tenants.acme.users.default.argon2id[0]: " + errNotArgon2id.Error() + "\n" +
+			"f:8: tenants.acme.users.default.argon2id[1]: " + errArgonCost.Error()},
+	{"secret twice", acme + "    users:\n      default: {sha256: [" + hashA + "]}\n      other: {sha256: [" + hashB + ", " + hashA + "]}\n" +
+		"  globex:\n    users:\n      default: {sha256: [" + strings.ToUpper(hashB) + "]}\n",
+		"f:6: tenants.acme.users.other.sha256[1]: the same secret as that of acme.default (f:5)\n" +
+			"f:9: tenants.globex.users.default.sha256[0]: the same secret as that of acme.other (f:6)"},
+	{"secret twice in one list", acme + "    users: {default: {sha256: [" + hashA + ", " + hashA + "]}}\n",
+		"f:4: tenants.acme.users.default.sha256[1]: the same secret as that of acme.default (f:4)"},
+}
+
+func TestErrors(t *testing.T) {
+	env := func(name string) (string, bool) { return "hunter2", name == "SECRET" }
+	for _, c := range errorCases {
+		t.Run(c.name, func(t *testing.T) {
+			got, _, err := Parse("f", []byte(c.file), env)
+			if err == nil {
+				t.Fatalf("accepted: %+v", got)
+			}
+			if got != nil {
+				t.Error("a configuration and an error")
+			}
+			sameLines(t, strings.Split(err.Error(), "\n"), strings.Split(c.want, "\n")...)
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Error("a secret is in the message")
+			}
+		})
+	}
+}

@@ -1,0 +1,202 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// maxFile is the longest file that is read. 16MiB hold some 100000 tenants.
+const maxFile = 16 * MiB
+
+// Load reads the configuration file at path and the tenants' folder it names,
+// with variables taken from the environment. The error is an Errors, unless the
+// file itself could not be read. Warnings come with errors or without.
+func Load(path string) (*Config, []Warning, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := newLoader()
+	l.parse(newSource(path, os.LookupEnv), data)
+	l.readTenantsDir(filepath.Dir(path))
+	return l.finish()
+}
+
+// Parse checks data as Load checks a file called name, with variables taken from
+// env (nil: none is set). It touches nothing but its arguments: of a
+// tenants_dir it knows that it is there, not what is in it.
+func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
+	l := newLoader()
+	if Size(len(data)) > maxFile {
+		return nil, nil, Errors{{File: name, Text: tooLong}}
+	}
+	l.parse(newSource(name, env), data)
+	return l.finish()
+}
+
+// loader puts a Config together from its files.
+type loader struct {
+	config   *Config
+	main     *source
+	files    []*source        // main first
+	readDir  bool             // tenants_dir was read
+	tenants  map[string]place // where each tenant is defined
+	secrets  map[string]owner // hash -> whose it is
+	warnings []Warning
+	pending  map[string]int // feature -> index of its one warning
+	uses     map[string]int // feature -> how often it was given
+}
+
+// place is a key of a file.
+type place struct {
+	*source
+	path string
+}
+
+func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line(p.path)) }
+
+func newLoader() *loader {
+	return &loader{
+		config:  Default(),
+		tenants: map[string]place{}, secrets: map[string]owner{},
+		pending: map[string]int{}, uses: map[string]int{},
+	}
+}
+
+// parse decodes the main file.
+func (l *loader) parse(s *source, data []byte) {
+	l.main, l.files = s, []*source{s}
+	top, ok := s.parseYAML(data)
+	if !ok {
+		return
+	}
+	if top != nil {
+		s.value(top, reflect.ValueOf(l.config).Elem(), "")
+	}
+	for id := range l.config.Tenants {
+		l.tenants[id] = place{s, join("tenants", id)}
+	}
+}
+
+// readTenantsDir decodes the files of tenants_dir; base is where a relative one starts.
+func (l *loader) readTenantsDir(base string) {
+	dir := l.config.TenantsDir
+	if dir == "" {
+		return
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(base, dir)
+	}
+	entries, err := os.ReadDir(dir) // sorted by name
+	if err != nil {
+		l.main.errorf("tenants_dir", "%v", err)
+		return
+	}
+	l.readDir = true
+	for _, e := range entries {
+		name := e.Name()
+		file := filepath.Join(dir, name)
+		id, isYAML := strings.CutSuffix(name, ".yaml")
+		switch {
+		case strings.HasPrefix(name, "."): // editors' and Kubernetes' own files
+		case isYAML:
+			l.readTenant(file, id)
+		case strings.HasSuffix(name, ".yml"):
+			l.warnings = append(l.warnings, Warning{File: file, Text: "is ignored: the name of a tenant's file ends in .yaml"})
+		}
+	}
+}
+
+func (l *loader) readTenant(file, id string) {
+	s := newSource(file, l.main.env)
+	l.files = append(l.files, s)
+	data, err := readTenantFile(file)
+	if err != nil {
+		s.errorAt(0, "", "%v", err)
+		return
+	}
+	t := newTenant()
+	top, ok := s.parseYAML(data)
+	if top != nil && ok {
+		s.value(top, reflect.ValueOf(t).Elem(), "")
+	}
+	if other, twice := l.tenants[id]; twice {
+		s.errorAt(1, "", "tenant %s is also defined at %s", quote(id), other)
+		return
+	}
+	l.tenants[id] = place{s, ""}
+	l.config.Tenants[id] = t
+}
+
+// finish checks what was decoded and sorts what there is to say.
+func (l *loader) finish() (*Config, []Warning, error) {
+	if !l.main.unreadable {
+		l.check()
+	}
+	for feature, i := range l.pending {
+		if others := l.uses[feature] - 1; others > 0 {
+			l.warnings[i].Text += fmt.Sprintf(" (nor in %d other places)", others)
+		}
+	}
+	var errs Errors
+	rank := make(map[string]int, len(l.files))
+	for i, s := range l.files {
+		rank[s.file] = i - len(l.files) // files that were ignored have none and come last
+		slices.SortStableFunc(s.problems, func(a, b Problem) int { return a.Line - b.Line })
+		errs = append(errs, s.problems...)
+	}
+	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
+		return cmp.Or(rank[a.File]-rank[b.File], a.Line-b.Line)
+	})
+	if len(errs) > 0 {
+		return nil, l.warnings, errs
+	}
+	return l.config, l.warnings, nil
+}
+
+const tooLong = "is longer than 16MiB"
+
+// readFile reads all of a file that is not too long.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, int64(maxFile)+1))
+	if err == nil && Size(len(data)) > maxFile {
+		err = fmt.Errorf("%s: %s", name, tooLong)
+	}
+	return data, err
+}
+
+// readTenantFile reads one file of the tenants' folder. A name that leads to
+// something else than a file is refused before opening it could block.
+func readTenantFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is not a file")
+	}
+	if err != nil {
+		return nil, bare(err)
+	}
+	data, err := readFile(name)
+	return data, bare(err)
+}
+
+// bare leaves out the name of the file, which the report has already.
+func bare(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}

@@ -1,0 +1,88 @@
+package config
+
+// Tenant is one isolated Redis as its clients see it.
+type Tenant struct {
+	// Plan names an entry of Config.Plans; empty: none.
+	Plan string `yaml:"plan"`
+
+	// Suspended tenants keep their data but cannot log in, and their open
+	// connections are closed. Default false.
+	Suspended bool `yaml:"suspended"`
+
+	// Users by name. The user "default" is who logs in with AUTH <tenant>
+	// <secret>; any other with AUTH <tenant>.<user> <secret>.
+	Users map[string]*User `yaml:"users"`
+
+	// Quotas override those of the plan, one by one.
+	Quotas Quotas `yaml:"quotas"`
+
+	Compression Compression `yaml:"compression"`
+
+	// Databases is how many SELECT can reach, 1 to 1024. Default 16, as Redis has.
+	Databases int `yaml:"databases"`
+
+	// HashTag stores the keys as t:{<tenant>}:..., which puts the whole tenant
+	// into one slot of a cluster: all its commands over several keys work there,
+	// but it cannot outgrow one node. It decides where the keys are, so changing
+	// it hides the ones written before. Default false.
+	HashTag bool `yaml:"hash_tag"`
+
+	// Scripts says what scripts may do. Default isolated.
+	Scripts Scripts `yaml:"scripts"`
+}
+
+// User is one identity of a tenant. It may have several secrets at once, so that
+// a secret can be replaced without a moment in which neither works.
+type User struct {
+	// SHA256 are hashes of secrets, each 64 lower-case hexadecimal digits, as
+	// HashSecret gives them. Only for random secrets: those of people are
+	// guessed too quickly from a plain hash, and belong in Argon2id. AUTH with a
+	// secret alone finds its user by this hash, so a hash occurs only once in a
+	// whole configuration.
+	SHA256 []string `yaml:"sha256"`
+
+	// Argon2id are hashes for secrets that people chose, as HashArgon2id gives them.
+	Argon2id []string `yaml:"argon2id"`
+
+	// ACL restricts the user. Restrictions are not enforced yet, so anything
+	// but an unrestricted rule ("+@all ~* &*") is refused. Empty: unrestricted.
+	ACL string `yaml:"acl"`
+}
+
+// Quotas limit one tenant over all proxies together. 0 means that the quota is
+// not given here; what neither tenant nor plan gives is unlimited.
+type Quotas struct {
+	OpsPerSecond      int64 `yaml:"ops_per_second"`       // commands
+	OpsBurst          int64 `yaml:"ops_burst"`            // commands at once after a pause
+	BytesInPerSecond  Size  `yaml:"bytes_in_per_second"`  // requests
+	BytesOutPerSecond Size  `yaml:"bytes_out_per_second"` // replies
+	Memory            Size  `yaml:"memory"`               // as the upstream accounts it
+	Keys              int64 `yaml:"keys"`                 // over all databases
+	Value             Size  `yaml:"value"`                // the largest single value
+	Connections       int64 `yaml:"connections"`          // open client connections
+	Subscriptions     int64 `yaml:"subscriptions"`        // channels and patterns
+	Pipeline          int64 `yaml:"pipeline"`             // commands sent ahead on one connection
+	ColdStorage       Size  `yaml:"cold_storage"`         // in the cold tier
+}
+
+// Compression says how a tenant's values are stored.
+type Compression struct {
+	// Algorithm has no default once the section is there; without it, none.
+	Algorithm Algorithm `yaml:"algorithm"`
+
+	// MinSize is the shortest value worth trying. Default 1KiB.
+	MinSize Size `yaml:"min_size"`
+}
+
+// newTenant is a tenant with every default.
+func newTenant() *Tenant {
+	return &Tenant{
+		Users:       map[string]*User{},
+		Compression: Compression{Algorithm: NoCompression, MinSize: KiB},
+		Databases:   16,
+		Scripts:     IsolatedScripts,
+	}
+}
+
+// setDefaults lets the decoder start a tenant of a map from its defaults.
+func (t *Tenant) setDefaults() { *t = *newTenant() }

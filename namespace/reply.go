@@ -1,0 +1,84 @@
+package namespace
+
+import (
+	"bytes"
+
+	"riptide-proxy/command"
+	"riptide-proxy/resp"
+)
+
+// Restore appends a reply as the tenant is to see it: the parts that name keys
+// lose the prefix. A name without the prefix can not be the tenant's; it is
+// never passed on, and an error says that it was there.
+func Restore(dst, reply []byte, what command.ReplyKeys, prefix []byte) ([]byte, error) {
+	foreign := false
+	dst, err := resp.Rewrite(dst, reply, func(path []int, kind byte, data []byte) ([]byte, bool) {
+		if !names(what, path, reply[0]) || kind != '$' && kind != '+' {
+			return nil, false
+		}
+		own, ok := bytes.CutPrefix(data, prefix)
+		if !ok {
+			foreign = true
+			return nil, true
+		}
+		return own, true
+	})
+	if err == nil && foreign {
+		err = ErrForeign
+	}
+	return dst, err
+}
+
+// names tells whether the leaf at path names a key. top is the type of the
+// whole reply.
+func names(what command.ReplyKeys, path []int, top byte) bool {
+	switch what {
+	case command.WholeKey:
+		return len(path) == 0
+	case command.FirstKey:
+		return len(path) == 1 && path[0] == 0
+	case command.AllKeys:
+		return len(path) == 1
+	case command.KeyPerEntry:
+		if top == '%' {
+			return len(path) == 1 && path[0]%2 == 0
+		}
+		return len(path) == 2 && path[1] == 0
+	}
+	return false
+}
+
+// Where a server quotes the name of a key in an error: first in the one
+// message, last in the others.
+var (
+	quotedFirst = []byte("-NOGROUP No such key '")
+	quotedLast  = []byte("for key name '")
+)
+
+// RestoreError appends an error reply without the prefix of the key that it
+// quotes. Streams' commands quote one when a group is missing.
+func RestoreError(dst, reply, prefix []byte) []byte {
+	at := -1
+	if bytes.HasPrefix(reply, quotedFirst) {
+		at = len(quotedFirst)
+	} else if i := bytes.LastIndex(reply, quotedLast); i >= 0 {
+		at = i + len(quotedLast)
+	}
+	if at < 0 || !bytes.HasPrefix(reply[at:], prefix) {
+		return append(dst, reply...)
+	}
+	dst = append(dst, reply[:at]...)
+	return append(dst, reply[at+len(prefix):]...)
+}
+
+// EscapeGlob returns a pattern that matches text and nothing else.
+func EscapeGlob(text []byte) string {
+	b := make([]byte, 0, len(text))
+	for _, c := range text {
+		if bytes.IndexByte([]byte(`*?[]\`), c) >= 0 {
+			b = append(b, '\\')
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}

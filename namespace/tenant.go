@@ -1,0 +1,44 @@
+// Package namespace gives every tenant a Redis of its own inside a shared one:
+// who a client is, under which prefix its keys are stored, and how requests and
+// replies change on the way. It sees the bytes of one request or reply at a
+// time and owns no connection.
+package namespace
+
+import (
+	"fmt"
+	"strconv"
+
+	"riptide-proxy/config"
+)
+
+// Tenant is one isolated keyspace. It never changes once made; a new
+// configuration makes new ones.
+type Tenant struct {
+	ID        string
+	Databases int
+	Suspended bool
+
+	root     []byte   // what all its keys begin with
+	prefixes [][]byte // by database
+}
+
+func newTenant(id string, c *config.Tenant) *Tenant {
+	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended}
+	tag := id
+	if c.HashTag {
+		tag = "{" + id + "}"
+	}
+	t.root = fmt.Appendf(nil, "t:%s:", tag)
+	t.prefixes = make([][]byte, c.Databases)
+	for db := range t.prefixes {
+		t.prefixes[db] = append(strconv.AppendInt(append([]byte(nil), t.root...), int64(db), 10), ':')
+	}
+	return t
+}
+
+// Root is what every key of the tenant begins with, in all its databases:
+// "t:<id>:".
+func (t *Tenant) Root() []byte { return t.root }
+
+// Prefix is what its keys in one database begin with: "t:<id>:<db>:".
+func (t *Tenant) Prefix(db int) []byte { return t.prefixes[db] }

@@ -1,0 +1,448 @@
+package netloop
+
+import (
+	"io"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Next is what a handler asks for after it was given input.
+type Next uint8
+
+const (
+	// More: what is left is incomplete; go on when more has arrived.
+	More Next = iota
+	// Again: what is left can be handled; come back in the next turn, after
+	// the other connections. Nothing is read from the socket meanwhile.
+	Again
+	// Hold: nothing more until Resume, and nothing is read from the socket.
+	Hold
+)
+
+// Handler is what a connection's bytes are for. All methods run on the loop.
+type Handler interface {
+	// Received is given all input that is not consumed yet and returns how
+	// much of it is now. b must not be kept or changed.
+	Received(b []byte) (n int, next Next)
+	// Ended tells that the peer will send no more, while it may still read.
+	// The connection stays open until the handler closes it.
+	Ended()
+	// Written tells that output which had to wait for the peer is all sent.
+	Written()
+	// Closed tells that the connection is gone, exactly once.
+	Closed(err error)
+}
+
+// Conn is one connection of a loop.
+type Conn struct {
+	loop *Loop
+	h    Handler
+	fd   int
+	addr netip.AddrPort
+
+	size int    // how much is read at a time
+	in   []byte // input not consumed yet
+	want int    // length of in before which the handler need not be asked
+	out  output
+	sent uint64
+	last int64 // loop's clock when input arrived last
+
+	r, w    bool // interest in the poller
+	dirty   bool // in loop.dirty
+	queued  bool // in loop.again
+	held    bool
+	ended   bool // end of input was seen
+	leaving bool // CloseAfterWrite
+	shut    bool // our end of output was sent
+	closed  bool
+	err     error // why it was closed
+	linger  *Timer
+}
+
+// lingerTime is how long a connection that is being closed may take to read
+// the last answer and to stop sending.
+const lingerTime = 3 * time.Second
+
+// Adopt takes over a connected, non-blocking stream socket and begins to read
+// from it. On an error the descriptor is closed.
+func (l *Loop) Adopt(fd int, peer netip.AddrPort, h Handler) (*Conn, error) {
+	c := &Conn{loop: l, h: h, fd: fd, addr: peer, size: readSize, r: true, last: l.now}
+	if err := l.poll.add(fd, true, false); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	l.register(fd, c)
+	l.conns++
+	return c, nil
+}
+
+// SetReadSize sets how much is read at a time, 64 KiB at first. A connection
+// that carries the traffic of many others wants more.
+func (c *Conn) SetReadSize(n int) { c.size = min(n, arenaSize/2) }
+
+// Peer is the other end's address; zero for a unix socket.
+func (c *Conn) Peer() netip.AddrPort { return c.addr }
+
+// Unsent is how many bytes of output the peer has not taken yet.
+func (c *Conn) Unsent() int { return c.out.size }
+
+// Sent is how many bytes the kernel has taken since the beginning.
+func (c *Conn) Sent() uint64 { return c.sent }
+
+// UnsentBytes is a copy of the output that was not sent, also in Closed.
+func (c *Conn) UnsentBytes() []byte { return c.out.bytes() }
+
+// LastInput is the loop's clock when input arrived last.
+func (c *Conn) LastInput() int64 { return c.last }
+
+// IsClosed reports whether Close was called or the connection was lost.
+func (c *Conn) IsClosed() bool { return c.closed }
+
+// Expect tells how many bytes of unconsumed input the handler needs before it
+// can get on. To be called within Received.
+func (c *Conn) Expect(n int) { c.want = n }
+
+// Write appends a copy of p to the output.
+func (c *Conn) Write(p []byte) {
+	if c.closed || c.leaving {
+		return
+	}
+	c.out.append(&c.loop.pool, p)
+	c.touch()
+}
+
+// WriteShared appends p itself, which must never change from now on.
+func (c *Conn) WriteShared(p []byte) {
+	if c.closed || c.leaving {
+		return
+	}
+	c.out.refer(p, false)
+	c.touch()
+}
+
+// WriteInput appends p itself, which must lie in what Received of any
+// connection of the loop is being given right now.
+func (c *Conn) WriteInput(p []byte) {
+	if c.closed || c.leaving {
+		return
+	}
+	c.loop.in.kept = true
+	c.out.refer(p, c.loop.in.pooled)
+	c.touch()
+}
+
+func (c *Conn) touch() {
+	if !c.dirty {
+		c.dirty = true
+		c.loop.dirty = append(c.loop.dirty, c)
+	}
+}
+
+// Resume ends Hold: the handler is given its unconsumed input in the next
+// turn, and reading goes on. Without Hold it does nothing.
+func (c *Conn) Resume() {
+	if !c.held || c.closed {
+		return
+	}
+	c.held = false
+	if len(c.in) > 0 {
+		c.comeBack()
+	}
+	c.interest(!c.ended, c.w)
+}
+
+func (c *Conn) comeBack() {
+	if !c.queued {
+		c.queued = true
+		c.loop.again = append(c.loop.again, c)
+	}
+}
+
+// Close closes the connection at the end of the turn, without writing what is
+// unsent.
+func (c *Conn) Close(err error) {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.err = err
+	c.loop.closing = append(c.loop.closing, c)
+}
+
+// CloseAfterWrite takes no more input or output, writes what is unsent, then
+// closes. The end of output is sent first and what still arrives is discarded
+// for a while, since closing a socket that has unread input makes the kernel
+// reset the connection, and the peer may lose the last answer by it.
+func (c *Conn) CloseAfterWrite() {
+	if c.closed || c.leaving {
+		return
+	}
+	c.leaving = true
+	c.in = nil
+	c.held = false
+	c.interest(!c.ended, c.w)
+	c.linger = c.loop.After(lingerTime, func() { c.Close(nil) })
+	c.touch() // write ends the output when nothing is left of it
+}
+
+func (c *Conn) ready(ev event) {
+	if ev.writable {
+		c.write()
+		c.out.keep()
+	}
+	if c.closed {
+		return
+	}
+	switch {
+	case ev.readable && (c.held || c.queued):
+		// Level-triggered: it would be reported in every turn.
+		if c.held {
+			c.interest(false, c.w)
+			if ev.failed {
+				c.Close(io.ErrUnexpectedEOF)
+			}
+		}
+	case ev.readable && !c.ended:
+		c.read()
+	case ev.failed:
+		c.Close(c.socketError())
+	}
+}
+
+func (c *Conn) socketError() error {
+	if n, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && n != 0 {
+		return syscall.Errno(n)
+	}
+	return io.EOF
+}
+
+// read reads once. A short rest of input is joined with what arrives in the
+// arena; a longer one gets what arrives appended in place.
+func (c *Conn) read() {
+	l := c.loop
+	var b []byte
+	have := len(c.in)
+	arena := have <= smallSize && c.want <= c.size
+	if arena {
+		b = l.space(have + c.size)[:have+c.size]
+		copy(b, c.in)
+	} else {
+		c.grow()
+		b = c.in[:cap(c.in)]
+	}
+	n, errno := sysRead(c.fd, b[have:])
+	switch {
+	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+		return
+	case errno != 0:
+		c.Close(errno)
+		return
+	case n == 0:
+		c.end()
+		return
+	}
+	c.last = l.now
+	if c.leaving {
+		return
+	}
+	b = b[:have+n]
+	if !arena {
+		c.in = b
+	}
+	if have+n < c.want {
+		if arena {
+			c.store(b)
+		}
+		return
+	}
+	c.deliver(b, arena)
+}
+
+// end handles the end of input.
+func (c *Conn) end() {
+	c.ended = true
+	c.interest(false, c.w)
+	if c.leaving {
+		if c.shut {
+			c.Close(nil)
+		}
+		return
+	}
+	c.h.Ended()
+}
+
+func (c *Conn) redeliver() {
+	c.queued = false
+	if c.closed || c.leaving || c.held || len(c.in) == 0 {
+		return
+	}
+	c.deliver(c.in, false)
+}
+
+// deliver gives the handler its input and keeps what it leaves. b is in the
+// arena, or it is c.in.
+func (c *Conn) deliver(b []byte, arena bool) {
+	l := c.loop
+	l.in.kept = false
+	l.in.pooled = arena || cap(b) == blockSize
+	c.want = 0
+	n, next := c.h.Received(b)
+	if arena && l.in.kept {
+		l.in.pos += len(b)
+	}
+	if c.closed || c.leaving {
+		if !arena && l.in.kept {
+			c.in = nil // left to the collector, whatever refers to it
+		}
+		return
+	}
+	rest := b[n:]
+	switch {
+	case arena:
+		c.store(rest)
+	case l.in.kept:
+		if l.in.pooled {
+			l.in.retired = append(l.in.retired, b)
+		}
+		c.in = nil
+		c.store(rest)
+	case len(rest) == 0:
+		c.drop()
+	default:
+		c.in = c.in[:copy(c.in, rest)]
+	}
+	switch next {
+	case Again:
+		if len(c.in) > 0 {
+			c.comeBack()
+		}
+	case Hold:
+		c.held = true
+	}
+}
+
+// store keeps rest, which does not lie in c.in, as the unconsumed input.
+func (c *Conn) store(rest []byte) {
+	if len(rest) == 0 {
+		if c.in != nil {
+			c.drop()
+		}
+		return
+	}
+	if len(rest) > cap(c.in) {
+		c.drop()
+		c.in = c.buffer(len(rest))
+	}
+	c.in = append(c.in[:0], rest...)
+}
+
+// buffer returns an empty buffer for input of n bytes, and for what the
+// handler expects if that is not much more than has arrived.
+func (c *Conn) buffer(n int) []byte {
+	want := max(n, min(c.want, max(trustSize, 2*n)))
+	switch {
+	case want <= smallSize:
+		return make([]byte, 0, (want+63)&^63)
+	case want <= blockSize:
+		return c.loop.pool.get(blockSize)
+	}
+	return make([]byte, 0, want)
+}
+
+// grow makes room to read behind c.in.
+func (c *Conn) grow() {
+	have := len(c.in)
+	if have < cap(c.in) && (cap(c.in) >= c.want || cap(c.in)-have >= readSize/4) {
+		return
+	}
+	b := c.buffer(max(have+1, have+min(readSize/4, max(0, c.want-have))))
+	b = append(b, c.in...)
+	c.drop()
+	c.in = b
+}
+
+// drop gives the buffer of the unconsumed input back.
+func (c *Conn) drop() {
+	if cap(c.in) <= smallSize {
+		c.in = c.in[:0]
+		return
+	}
+	c.loop.pool.put(c.in)
+	c.in = nil
+}
+
+// write sends what it can, once, and asks for readiness if something is left.
+func (c *Conn) write() {
+	if c.closed {
+		return
+	}
+	if c.out.size > 0 {
+		for {
+			n, errno := c.send()
+			if errno == syscall.EINTR {
+				continue
+			}
+			if errno != 0 && errno != syscall.EAGAIN {
+				c.Close(errno)
+				return
+			}
+			if errno == 0 {
+				c.sent += uint64(n)
+				c.out.sent(&c.loop.pool, n)
+			}
+			if errno != 0 || c.out.size == 0 || len(c.out.pieces) < len(c.loop.iov) {
+				break
+			}
+		}
+	}
+	switch {
+	case c.out.size > 0:
+		c.interest(c.r, true)
+		return
+	case c.w:
+		c.interest(c.r, false)
+		c.h.Written()
+	}
+	if c.leaving && !c.shut {
+		c.shut = true
+		if c.ended || unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
+			c.Close(nil)
+		}
+	}
+}
+
+func (c *Conn) send() (int, syscall.Errno) {
+	if len(c.out.pieces) == 0 {
+		return sysWrite(c.fd, c.out.tail[c.out.mark:])
+	}
+	iov := c.loop.iov[:]
+	return sysWritev(c.fd, iov[:c.out.gather(iov)])
+}
+
+func (c *Conn) interest(r, w bool) {
+	if c.closed || c.r == r && c.w == w {
+		return
+	}
+	if err := c.loop.poll.set(c.fd, c.r, c.w, r, w); err != nil {
+		c.Close(err)
+		return
+	}
+	c.r, c.w = r, w
+}
+
+func (c *Conn) abort(err error) { c.Close(err) }
+
+// reap takes the connection out of the loop.
+func (c *Conn) reap() {
+	l := c.loop
+	l.Stop(c.linger)
+	l.unregister(c.fd)
+	unix.Close(c.fd)
+	l.conns--
+	c.h.Closed(c.err)
+	c.out.release(&l.pool)
+	c.in = nil
+}

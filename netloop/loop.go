@@ -1,0 +1,295 @@
+package netloop
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrStopped is what is reported for work handed to a loop that has ended.
+var ErrStopped = errors.New("the event loop has stopped")
+
+// descriptor is anything in the loop's set.
+type descriptor interface {
+	ready(ev event)
+	abort(err error) // a panic while it was being served
+}
+
+// Loop is one event loop. Unless said otherwise its methods, and those of what
+// it owns, are to be called on its own goroutine: from handlers, timers and
+// posted functions.
+type Loop struct {
+	poll  *poller
+	fds   []descriptor // by descriptor number
+	conns int          // open connections
+
+	now    int64 // nanoseconds since start, taken when a turn begins
+	start  time.Time
+	timers timerHeap
+
+	dirty   []*Conn // have output from this turn
+	again   []*Conn // have input to be handled in the next turn
+	again2  []*Conn // spare for again
+	closing []*Conn // closed in this turn, not yet reaped
+
+	in   input
+	pool blocks
+	iov  [64]iovec
+
+	beforeWrite func()
+	current     descriptor // being served, for the handling of panics
+	turns       Histogram
+	stopped     bool
+
+	wakeR, wakeW int
+	awake        atomic.Bool // a wake-up is under way, or not needed
+	mu           sync.Mutex
+	mail         []func() // guarded by mu
+	mailSpare    []func()
+	dead         bool // guarded by mu: Run has ended
+}
+
+// Histogram counts durations by powers of two: bucket i holds those below
+// 2^i microseconds that are not in a lower bucket, the last one all others.
+type Histogram struct {
+	Buckets [24]uint64
+	Sum     time.Duration
+}
+
+// Observe counts one duration.
+func (h *Histogram) Observe(d time.Duration) {
+	h.Buckets[min(bits.Len64(uint64(d/time.Microsecond)), len(h.Buckets)-1)]++
+	h.Sum += d
+}
+
+// New makes a loop; Run runs it.
+func New() (*Loop, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, fmt.Errorf("event loop: %w", err)
+	}
+	l := &Loop{poll: p, start: time.Now()}
+	l.in.arena = make([]byte, arenaSize)
+	var fds [2]int
+	if err := unix.Pipe(fds[:]); err != nil {
+		p.close()
+		return nil, fmt.Errorf("event loop: %w", err)
+	}
+	l.wakeR, l.wakeW = fds[0], fds[1]
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return nil, fmt.Errorf("event loop: %w", err)
+		}
+	}
+	l.register(l.wakeR, waker{l})
+	if err := p.add(l.wakeR, true, false); err != nil {
+		return nil, fmt.Errorf("event loop: %w", err)
+	}
+	return l, nil
+}
+
+// BeforeWrite names a function to run once a turn, after all input and before
+// any output is written. To be called before Run.
+func (l *Loop) BeforeWrite(f func()) { l.beforeWrite = f }
+
+// Now is the loop's clock: nanoseconds since it was made, as of the beginning
+// of the turn.
+func (l *Loop) Now() int64 { return l.now }
+
+// Turns is how long the loop's turns took, waiting excluded.
+func (l *Loop) Turns() *Histogram { return &l.turns }
+
+// Conns is the number of open connections.
+func (l *Loop) Conns() int { return l.conns }
+
+// Post has f run on the loop, soon. It may be called from any goroutine and
+// reports whether the loop still takes work.
+func (l *Loop) Post(f func()) bool {
+	l.mu.Lock()
+	if l.dead {
+		l.mu.Unlock()
+		return false
+	}
+	l.mail = append(l.mail, f)
+	l.mu.Unlock()
+	if !l.awake.Swap(true) {
+		sysWrite(l.wakeW, []byte{0}) // a full pipe wakes the loop as well
+	}
+	return true
+}
+
+// StopRun ends the loop after this turn; connections still open are closed.
+func (l *Loop) StopRun() { l.stopped = true }
+
+// Run serves until StopRun. A handler that panics loses its connection, and
+// nobody else theirs.
+func (l *Loop) Run() error {
+	defer l.end()
+	var err error
+	for !l.stopped && err == nil {
+		err = l.runTurns()
+	}
+	return err
+}
+
+// runTurns returns nil after StopRun or after a panic that was dealt with.
+func (l *Loop) runTurns() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic in the event loop", "panic", p, "stack", string(debug.Stack()))
+			if d := l.current; d != nil {
+				l.current = nil
+				d.abort(fmt.Errorf("internal error: %v", p))
+			}
+		}
+	}()
+	busy := false
+	for !l.stopped {
+		wait := 0
+		if !busy && len(l.again) == 0 {
+			wait = l.timeout()
+		}
+		events, err := l.poll.wait(wait)
+		if err != nil {
+			return fmt.Errorf("event loop: %w", err)
+		}
+		// After a turn with work, look once without blocking: a call that
+		// may block costs more, and under load there is always something.
+		busy = len(events) > 0
+		l.turn(events)
+	}
+	return nil
+}
+
+func (l *Loop) turn(events []event) {
+	l.now = int64(time.Since(l.start))
+	again := l.again
+	l.again, l.again2 = l.again2[:0], nil
+	for _, ev := range events {
+		if ev.fd < len(l.fds) {
+			if d := l.fds[ev.fd]; d != nil {
+				l.current = d
+				d.ready(ev)
+			}
+		}
+	}
+	for i, c := range again {
+		again[i] = nil
+		l.current = c
+		c.redeliver()
+	}
+	l.again2 = again[:0]
+	l.current = nil
+	if len(l.timers) > 0 {
+		l.runTimers()
+	}
+	if l.beforeWrite != nil {
+		l.beforeWrite()
+	}
+	l.flush()
+	l.reap()
+	if len(events) > 0 || len(again) > 0 {
+		l.turns.Observe(time.Since(l.start) - time.Duration(l.now))
+	}
+}
+
+// flush writes what connections have to send, and lets go of this turn's input.
+func (l *Loop) flush() {
+	for i := 0; i < len(l.dirty); i++ {
+		c := l.dirty[i]
+		l.dirty[i] = nil
+		c.dirty = false
+		l.current = c
+		c.write()
+		c.out.keep()
+	}
+	l.current = nil
+	l.dirty = l.dirty[:0]
+	l.in.pos = 0
+	for i, b := range l.in.retired {
+		l.pool.put(b)
+		l.in.retired[i] = nil
+	}
+	l.in.retired = l.in.retired[:0]
+}
+
+// reap closes what was marked as closed. Handlers may close others meanwhile.
+func (l *Loop) reap() {
+	for i := 0; i < len(l.closing); i++ {
+		c := l.closing[i]
+		l.closing[i] = nil
+		c.reap()
+	}
+	l.closing = l.closing[:0]
+}
+
+func (l *Loop) register(fd int, d descriptor) {
+	for fd >= len(l.fds) {
+		l.fds = append(l.fds, nil)
+	}
+	l.fds[fd] = d
+}
+
+func (l *Loop) unregister(fd int) { l.fds[fd] = nil }
+
+// end closes whatever is left, and refuses further mail.
+func (l *Loop) end() {
+	for _, d := range l.fds {
+		if d != nil {
+			d.abort(ErrStopped)
+		}
+	}
+	l.reap()
+	l.mu.Lock()
+	l.dead = true
+	mail := l.mail
+	l.mail = nil
+	l.mu.Unlock()
+	for _, f := range mail {
+		f() // what was posted is done, so that nobody waits for it in vain
+	}
+	l.reap()
+	l.poll.close()
+	unix.Close(l.wakeR)
+	unix.Close(l.wakeW)
+}
+
+// waker is the reading end of the pipe that wakes the loop for its mail.
+type waker struct{ l *Loop }
+
+func (w waker) abort(error) {}
+
+func (w waker) ready(event) {
+	l := w.l
+	var b [64]byte
+	sysRead(l.wakeR, b[:])
+	l.awake.Store(false) // before the mail is taken: what comes later wakes again
+	l.mu.Lock()
+	mail := l.mail
+	l.mail = l.mailSpare[:0]
+	l.mailSpare = nil
+	l.mu.Unlock()
+	for i, f := range mail {
+		mail[i] = nil
+		l.runMail(f)
+	}
+	l.mailSpare = mail[:0]
+}
+
+// runMail keeps a panic of one letter from losing the ones behind it.
+func (l *Loop) runMail(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic in a posted function", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}

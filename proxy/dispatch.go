@@ -1,0 +1,165 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/upstream"
+)
+
+var (
+	errSlowReader  = errors.New("the client does not read its replies")
+	errUnavailable = upstream.ErrUnavailable.Error()
+)
+
+// handle runs one request. It returns false when that has to wait until
+// everything before is answered.
+func (s *session) handle(r *namespace.Request) bool {
+	cmd := command.Lookup(r.At(0))
+	if cmd != nil && cmd.Subs != nil && len(r.Args) > 1 {
+		container := cmd
+		if cmd = container.Sub(r.At(1)); cmd == nil {
+			s.answerError(unknownSub(container, r.At(1)))
+			return true
+		}
+	}
+	switch {
+	case cmd == nil:
+		s.answerError(unknown(r))
+		return true
+	case s.w.known != nil && !s.w.known[cmd.ID]:
+		if cmd.Parent != nil && s.w.known[cmd.Parent.ID] {
+			s.answerError(unknownSub(cmd.Parent, r.At(1)))
+		} else {
+			s.answerError(unknown(r))
+		}
+		return true
+	case !cmd.AcceptsArity(len(r.Args)):
+		s.answerError("ERR wrong number of arguments for '" + cmd.Name + "' command")
+		return true
+	case s.who == nil && !cmd.Has(command.NoAuth):
+		s.answerError("NOAUTH Authentication required.")
+		return true
+	}
+	if cmd.Handler == command.NoHandler && cmd.Run == command.Shared {
+		s.stats.commands[cmd.ID]++
+		s.forward(cmd, r)
+		return true
+	}
+	return s.special(cmd, r)
+}
+
+// special runs what is not simply passed on.
+func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
+	if cmd.Later || cmd.Run == command.Refused || cmd.Run == command.Pinned {
+		s.stats.commands[cmd.ID]++
+		s.answerError(refusal(cmd))
+		return true
+	}
+	h := &handlers[cmd.Handler]
+	if h.idle && s.head != s.tail {
+		return false
+	}
+	s.stats.commands[cmd.ID]++
+	if h.slow != nil {
+		s.runSlow(cmd, r, h.slow)
+	} else {
+		h.run(s, cmd, r)
+	}
+	return true
+}
+
+// refusal says that a command is not to be had, and why.
+func refusal(cmd *command.Command) string {
+	switch {
+	case cmd.Later || cmd.Run == command.Pinned:
+		return "NOPERM '" + cmd.Name + "' is not supported by this proxy yet"
+	case cmd.Why != "":
+		return "NOPERM '" + cmd.Name + "' is not available to tenants: " + cmd.Why
+	}
+	return "NOPERM '" + cmd.Name + "' is not available to tenants"
+}
+
+// unknown is Redis's error for a command that does not exist, with as much of
+// the arguments as fits into 128 bytes.
+func unknown(r *namespace.Request) string {
+	var b strings.Builder
+	for i := 1; i < len(r.Args) && b.Len() < 128; i++ {
+		arg := r.At(i)
+		fmt.Fprintf(&b, "'%s' ", arg[:min(len(arg), 128-b.Len())])
+	}
+	name := r.At(0)
+	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", name[:min(len(name), 128)], b.String())
+}
+
+func unknownSub(container *command.Command, sub []byte) string {
+	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", sub[:min(len(sub), 128)], strings.ToUpper(container.Name))
+}
+
+// largeRequest is the size from which a write's arguments are passed on
+// without a copy.
+const largeRequest = 8 << 10
+
+// forward sends a command with the tenant's prefix on whatever names a key.
+func (s *session) forward(cmd *command.Command, r *namespace.Request) {
+	w := s.w
+	k := s.link
+	if k.Down() {
+		s.answerError(errUnavailable)
+		return
+	}
+	large := len(r.Raw) >= largeRequest && cmd.Has(command.Write) && w.direct
+	if cmd.Shape.Kind == command.ShapeOne && !large && len(r.Args) > int(cmd.Shape.First) {
+		b := k.Begin(len(r.Raw) + len(s.prefix) + 24)
+		k.End(r.AppendPrefixed(b, int(cmd.Shape.First), s.prefix), s.slot(cmd))
+		return
+	}
+	var verdict command.Verdict
+	w.indexes, verdict = cmd.Prefixed(w.indexes[:0], r)
+	if verdict&command.Blocks != 0 {
+		s.answerError("NOPERM '" + cmd.Name + "' with BLOCK is not supported by this proxy yet")
+		return
+	}
+	if large {
+		w.parts, w.scratch = r.Parts(w.parts[:0], w.scratch, w.indexes, s.prefix)
+		k.EndLarge(s.slot(cmd), w.parts...)
+		clear(w.parts)
+		return
+	}
+	b := k.Begin(len(r.Raw) + len(w.indexes)*(len(s.prefix)+24))
+	k.End(r.AppendAllPrefixed(b, w.indexes, s.prefix), s.slot(cmd))
+}
+
+// restore makes a reply the tenant's own. The result lies in reply or is valid
+// until the next one.
+func (s *session) restore(cmd *command.Command, reply []byte) []byte {
+	w := s.w
+	if reply[0] == '-' {
+		if cmd.ErrKeys {
+			w.reply = namespace.RestoreError(w.reply[:0], reply, s.prefix)
+			reply = w.reply
+		}
+		if h := &handlers[cmd.Handler]; h.reply != nil {
+			reply = h.reply(s, cmd, reply)
+		}
+		if reply[0] == '-' {
+			s.stats.countError(reply)
+		}
+		return reply
+	}
+	if h := &handlers[cmd.Handler]; h.reply != nil {
+		return h.reply(s, cmd, reply)
+	}
+	if cmd.ReplyKeys == command.NoKeys {
+		return reply
+	}
+	var err error
+	w.reply, err = namespace.Restore(w.reply[:0], reply, cmd.ReplyKeys, s.prefix)
+	if err != nil {
+		return s.garbled(cmd, err)
+	}
+	return w.reply
+}

@@ -1,0 +1,192 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+)
+
+// auth is AUTH [username] password.
+func auth(s *session, _ *command.Command, r *namespace.Request) {
+	if len(r.Args) > 3 {
+		s.answerError("ERR syntax error")
+		return
+	}
+	var user []byte
+	if len(r.Args) == 3 {
+		user = r.At(1)
+	}
+	s.login(user, r.At(len(r.Args)-1), func() { s.answer(ok) })
+}
+
+var ok = []byte("+OK\r\n")
+
+// login checks a secret and runs done as the new identity, or answers why not:
+// then the session stays who it was. A check that takes long is done
+// elsewhere, and the session waits for it.
+func (s *session) login(user, secret []byte, done func()) {
+	dir := s.w.srv.directory
+	finish := func(who *namespace.Identity, err error) {
+		if err != nil {
+			slog.Info("login refused", "client", s.conn.Peer().String(), "user", loggable(user), "error", err)
+			s.answerError(err.Error())
+			return
+		}
+		s.become(who)
+		done()
+	}
+	if !dir.Slow(user) {
+		finish(dir.Authenticate(user, secret))
+		return
+	}
+	user, secret = bytes.Clone(user), bytes.Clone(secret)
+	s.async(func(context.Context) func() {
+		who, err := dir.Authenticate(user, secret)
+		return func() { finish(who, err) }
+	})
+}
+
+// loggable is a user's name for the log, unless it might be a secret that was
+// typed in the wrong place.
+func loggable(user []byte) string {
+	if len(user) > 128 {
+		return "(too long)"
+	}
+	return strings.ToValidUTF8(string(user), "?")
+}
+
+// become makes the session somebody, with nothing left of who it was before.
+func (s *session) become(who *namespace.Identity) {
+	if who == s.who {
+		return
+	}
+	s.stats.connections--
+	s.who = who
+	if who == nil {
+		s.stats = s.w.nobody
+		s.limits = &s.w.srv.strangers
+		s.born = s.w.loop.Now()
+		s.prefix = nil
+	} else {
+		s.stats = s.w.tenantStats(who.Tenant.ID)
+		s.stats.logins++
+		s.limits = &s.w.srv.limits
+		s.use(0)
+	}
+	s.stats.connections++
+}
+
+func (s *session) use(db int) {
+	s.db = db
+	s.prefix = s.who.Tenant.Prefix(db)
+}
+
+const errHelloAuth = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+
+// hello is HELLO [protover [AUTH username password] [SETNAME clientname]].
+func hello(s *session, _ *command.Command, r *namespace.Request) {
+	o, err := parseHello(r)
+	if err != nil {
+		s.answerError(err.Error())
+		return
+	}
+	welcome := func() {
+		if s.who == nil {
+			s.answerError(errHelloAuth)
+			return
+		}
+		if o.setName {
+			s.name = o.name
+		}
+		if o.proto != 0 {
+			s.speak(o.proto)
+		}
+		s.answer(s.appendHello(nil))
+	}
+	if o.auth {
+		s.login(o.user, o.secret, welcome)
+		return
+	}
+	welcome()
+}
+
+type helloOptions struct {
+	proto        int // 0: as it is
+	auth         bool
+	user, secret []byte
+	setName      bool
+	name         string
+}
+
+func parseHello(r *namespace.Request) (o helloOptions, err error) {
+	n := len(r.Args)
+	if n > 1 {
+		v, ok := resp.ParseInt(r.At(1))
+		if !ok {
+			return o, errors.New("ERR Protocol version is not an integer or out of range")
+		}
+		if v != 2 && v != 3 {
+			return o, errors.New("NOPROTO unsupported protocol version")
+		}
+		o.proto = int(v)
+	}
+	for i := 2; i < n; i++ {
+		option := r.At(i)
+		switch {
+		case fold(option, "AUTH") && i+2 < n:
+			o.auth, o.user, o.secret = true, r.At(i+1), r.At(i+2)
+			i += 2
+		case fold(option, "SETNAME") && i+1 < n:
+			if !validName(r.At(i + 1)) {
+				return o, errClientName
+			}
+			o.setName, o.name = true, string(r.At(i+1))
+			i++
+		default:
+			return o, errors.New("ERR Syntax error in HELLO option '" + string(option) + "'")
+		}
+	}
+	return o, nil
+}
+
+// speak switches the protocol, and with it the link that commands ride.
+func (s *session) speak(proto int) {
+	if s.proto != proto {
+		s.proto = proto
+		s.link = s.w.link(proto)
+	}
+}
+
+func (s *session) appendHello(b []byte) []byte {
+	b = resp.AppendMap(b, s.proto, 7)
+	b = resp.AppendBulkString(b, "server")
+	b = resp.AppendBulkString(b, "redis")
+	b = resp.AppendBulkString(b, "version")
+	b = resp.AppendBulkString(b, s.w.srv.version())
+	b = resp.AppendBulkString(b, "proto")
+	b = resp.AppendInt(b, int64(s.proto))
+	b = resp.AppendBulkString(b, "id")
+	b = resp.AppendInt(b, int64(s.id))
+	b = resp.AppendBulkString(b, "mode")
+	b = resp.AppendBulkString(b, "standalone")
+	b = resp.AppendBulkString(b, "role")
+	b = resp.AppendBulkString(b, "master")
+	b = resp.AppendBulkString(b, "modules")
+	return resp.AppendArray(b, 0)
+}
+
+// reset is RESET: back to a connection that was just opened.
+func reset(s *session, _ *command.Command, _ *namespace.Request) {
+	s.become(nil)
+	s.name = ""
+	s.speak(2)
+	s.answer([]byte("+RESET\r\n"))
+}
+
+func fold(b []byte, word string) bool { return len(b) == len(word) && bytes.EqualFold(b, []byte(word)) }

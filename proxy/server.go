@@ -1,0 +1,218 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sys/unix"
+
+	"riptide-proxy/config"
+	"riptide-proxy/namespace"
+	"riptide-proxy/netloop"
+	"riptide-proxy/resp"
+	"riptide-proxy/upstream"
+)
+
+// Server is a running proxy.
+type Server struct {
+	cfg       *config.Config
+	directory *namespace.Directory
+	target    *upstream.Target
+	client    *redis.Client // for slow operations
+	limits    resp.Limits
+	strangers resp.Limits // limits before AUTH
+	output    int         // bytes a client may leave unread
+
+	listener *netloop.Listener
+	workers  []*worker
+	running  sync.WaitGroup // loops
+	failed   chan error     // a loop's end that nobody asked for
+
+	clients  atomic.Int64 // open client connections
+	rejected atomic.Uint64
+	accepted atomic.Uint64
+	sessions atomic.Uint64 // ids given out
+	facts    atomic.Pointer[upstream.Facts]
+	ready    atomic.Bool // the upstream passed its last health check
+
+	ctx    context.Context // ends slow operations and the health check
+	cancel context.CancelFunc
+	slow   sync.WaitGroup
+	turns  map[string]chan struct{} // bounds a tenant's slow operations
+}
+
+// slowPerTenant is how many slow operations a tenant may have running at once;
+// further ones wait. It is below what the pool of connections can carry, so
+// that one tenant can not keep the others' waiting.
+const slowPerTenant = 4
+
+// maxReply is the longest reply that is held in memory.
+const maxReply = 1 << 30
+
+// Start listens and serves. The upstream need not be there yet.
+func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
+	dir, err := namespace.NewDirectory(cfg)
+	if err != nil {
+		return nil, err
+	}
+	target.MaxReply = maxReply
+	s := &Server{
+		cfg:       cfg,
+		directory: dir,
+		target:    target,
+		client:    target.Client(),
+		limits:    resp.DefaultLimits(),
+		strangers: resp.UnauthenticatedLimits(),
+		output:    int(cfg.Limits.OutputBuffer),
+		failed:    make(chan error, 1),
+		turns:     make(map[string]chan struct{}),
+	}
+	s.limits.Bulk = int(cfg.Limits.Bulk)
+	s.limits.Request = int(cfg.Limits.Request)
+	for _, t := range dir.Tenants() {
+		s.turns[t.ID] = make(chan struct{}, slowPerTenant)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	for range loops(cfg.Loops) {
+		w, err := newWorker(s)
+		if err != nil {
+			s.listener.Close()
+			return nil, err
+		}
+		s.workers = append(s.workers, w)
+	}
+	for i, w := range s.workers {
+		s.running.Add(1)
+		go func() {
+			defer s.running.Done()
+			if err := w.run(); err != nil {
+				select {
+				case s.failed <- fmt.Errorf("loop %d: %w", i, err):
+				default:
+				}
+			}
+		}()
+	}
+	served := make(chan error, 1)
+	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
+	if err := <-served; err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	go upstream.Watch(s.ctx, s.client, s.learn)
+	return s, nil
+}
+
+// loops chooses the number of loops. One loop does the work of several cores
+// of a server that is written in C, and the more commands a loop handles in a
+// turn the cheaper each gets; half the cores are left to the kernel's share of
+// the work, the collector and slow operations.
+func loops(configured int) int {
+	if configured > 0 {
+		return configured
+	}
+	return max(1, runtime.GOMAXPROCS(0)/2)
+}
+
+// Addr is the address that clients connect to.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Ready reports whether the upstream answered when it was asked last.
+func (s *Server) Ready() bool { return s.ready.Load() }
+
+// Failed delivers the error of a loop that ended by itself.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// learn takes what the health check found out.
+func (s *Server) learn(f *upstream.Facts) {
+	s.ready.Store(f != nil)
+	if f == nil {
+		return
+	}
+	s.facts.Store(f)
+	for _, w := range s.workers {
+		w.loop.Post(func() { w.known = f.Known })
+	}
+}
+
+// version is the upstream's, for HELLO.
+func (s *Server) version() string {
+	if f := s.facts.Load(); f != nil && f.Version != "" {
+		return f.Version
+	}
+	return "7.0.0"
+}
+
+var tooMany = []byte("-ERR max number of clients reached\r\n")
+
+// accept runs on the first loop and deals the connections out in turn.
+func (s *Server) accept(fd int, peer netip.AddrPort) {
+	if s.clients.Add(1) > int64(s.cfg.Limits.Clients) {
+		s.clients.Add(-1)
+		s.rejected.Add(1)
+		unix.Write(fd, tooMany)
+		unix.Close(fd)
+		return
+	}
+	n := s.accepted.Add(1)
+	w := s.workers[int(n)%len(s.workers)]
+	if w == s.workers[0] {
+		w.adopt(fd, peer)
+		return
+	}
+	if !w.loop.Post(func() { w.adopt(fd, peer) }) {
+		s.clients.Add(-1)
+		unix.Close(fd)
+	}
+}
+
+// ErrTimeout tells that Shutdown gave up on clients.
+var ErrTimeout = errors.New("shutdown timeout: some commands were not answered")
+
+// Shutdown stops accepting, answers what is in flight and closes. When ctx ends
+// first it closes what is left and returns ErrTimeout.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.workers[0].loop.Post(func() { s.listener.Close() })
+	for _, w := range s.workers {
+		w.loop.Post(w.drain)
+	}
+	err := s.drained(ctx)
+	s.cancel()
+	s.slow.Wait()
+	for _, w := range s.workers {
+		w.loop.Post(func() {
+			w.close()
+			w.loop.StopRun()
+		})
+	}
+	s.running.Wait()
+	s.client.Close()
+	return err
+}
+
+func (s *Server) drained(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if s.clients.Load() == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			slog.Warn("shutdown timeout", "connections", s.clients.Load())
+			return ErrTimeout
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package proxy
+
+import (
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/netloop"
+	"riptide-proxy/resp"
+	"riptide-proxy/upstream"
+)
+
+// session is one client's connection.
+type session struct {
+	w      *worker
+	conn   *netloop.Conn
+	id     uint64
+	born   int64 // loop's clock
+	name   string
+	proto  int
+	limits *resp.Limits
+
+	who    *namespace.Identity // nil before AUTH
+	db     int
+	prefix []byte
+	stats  *tenantStats
+	link   *upstream.Link[slot]
+
+	partial *resp.Request // the state of an incomplete request
+
+	head, tail  uint32 // the next slot to be answered, and to be given out
+	window      uint32 // how many may be unanswered
+	parked      []parked
+	parkedBytes int
+
+	held     bool   // told the connection to hold its input
+	wantIdle bool   // until everything is answered
+	stalled  bool   // in worker.stalled
+	slow     bool   // a slow operation is running
+	cancel   func() // of the slow operation
+	leaving  bool   // takes no more commands; ends once all are answered
+	gone     bool   // the connection is closed
+}
+
+// parked is a reply that came before its turn.
+type parked struct {
+	seq   uint32
+	reply []byte
+}
+
+const (
+	// turnCommands bounds what one session may have handled before the
+	// others of its loop have their turn.
+	turnCommands = 256
+	// A session may have this many commands unanswered at first, and at most.
+	// The number grows with every small reply; large ones shrink it, so that
+	// what is on its way to one client stays within windowBytes.
+	firstWindow = 128
+	maxWindow   = 4096
+	windowBytes = 8 << 20
+	// largeReply is the size from which a reply is passed on without a copy.
+	largeReply = 4 << 10
+	// softOutput is how much a client may leave unread before its next
+	// commands are left waiting.
+	softOutput = 1 << 20
+)
+
+func newSession(w *worker, id uint64) *session {
+	return &session{w: w, id: id, born: w.loop.Now(), proto: 2, limits: &w.srv.strangers, stats: w.nobody, link: w.link(2), window: firstWindow}
+}
+
+// Received implements netloop.Handler: requests.
+func (s *session) Received(b []byte) (int, netloop.Next) {
+	n, next := s.take(b)
+	s.stats.in += uint64(n)
+	s.held = next == netloop.Hold
+	return n, next
+}
+
+func (s *session) take(b []byte) (off int, next netloop.Next) {
+	w := s.w
+	for budget := turnCommands; ; budget-- {
+		if s.leaving {
+			return len(b), netloop.Hold
+		}
+		if s.slow || !s.mayTake() {
+			return off, netloop.Hold
+		}
+		if off == len(b) {
+			return off, netloop.More
+		}
+		if budget == 0 {
+			return off, netloop.Again
+		}
+		req := s.partial
+		if req == nil {
+			req = &w.request
+		}
+		n, err := req.Scan(b[off:], s.limits)
+		if err != nil {
+			w.dropRequest(s, req)
+			s.answerError("ERR " + err.Error())
+			s.finish()
+			return len(b), netloop.Hold
+		}
+		if n == 0 {
+			s.conn.Expect(req.Want())
+			if req == &w.request {
+				// The session keeps the state; the worker gets another.
+				s.partial = w.takeRequest()
+				*s.partial, w.request = w.request, *s.partial
+			}
+			return off, netloop.More
+		}
+		if len(req.Args) > 0 {
+			w.view = namespace.Request{Raw: req.Bytes(b[off : off+n]), Args: req.Args}
+			w.direct = &w.view.Raw[0] == &b[off]
+			if !s.handle(&w.view) {
+				w.dropRequest(s, req)
+				s.wantIdle = true
+				return off, netloop.Hold
+			}
+		}
+		w.dropRequest(s, req)
+		off += n
+	}
+}
+
+func (w *worker) dropRequest(s *session, req *resp.Request) {
+	if req == s.partial {
+		s.partial = nil
+		w.giveRequest(req)
+		return
+	}
+	req.Reset()
+}
+
+// mayTake reports whether the session may take another command now. If not,
+// tryResume will be called when that may have changed.
+func (s *session) mayTake() bool {
+	if s.tail-s.head >= s.window || s.conn.Unsent() > softOutput || s.parkedBytes > softOutput {
+		return false
+	}
+	if s.link.Full() {
+		if !s.stalled {
+			s.stalled = true
+			s.w.stalled = append(s.w.stalled, s)
+		}
+		return false
+	}
+	return true
+}
+
+// tryResume goes on with a session that was held, if it may.
+func (s *session) tryResume() {
+	if !s.held || s.gone || s.slow || s.leaving {
+		return
+	}
+	flight := s.tail - s.head
+	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() {
+		return
+	}
+	s.held, s.wantIdle = false, false
+	s.conn.Resume()
+}
+
+// Ended implements netloop.Handler. What has been asked is still answered: the
+// peer may have closed only its sending end.
+func (s *session) Ended() { s.finish() }
+
+// Written implements netloop.Handler.
+func (s *session) Written() { s.tryResume() }
+
+// Closed implements netloop.Handler.
+func (s *session) Closed(error) {
+	s.gone = true
+	s.parked = nil
+	if s.cancel != nil {
+		s.cancel()
+	}
+	if s.partial != nil {
+		s.w.giveRequest(s.partial)
+		s.partial = nil
+	}
+	s.stats.connections--
+	delete(s.w.sessions, s.id)
+	s.w.srv.clients.Add(-1)
+}
+
+// finish ends the session once all it was asked is answered.
+func (s *session) finish() {
+	s.leaving = true
+	if s.head == s.tail && !s.gone {
+		s.conn.CloseAfterWrite()
+	}
+}
+
+// send gives a command to the upstream as it is in b, which began as what
+// Begin returned.
+func (s *session) send(b []byte, cmd *command.Command) {
+	s.link.End(b, s.slot(cmd))
+}
+
+// slot takes the next one.
+func (s *session) slot(cmd *command.Command) slot {
+	seq := s.tail
+	s.tail++
+	return slot{s: s, cmd: cmd, at: s.w.loop.Now(), seq: seq}
+}
+
+// answer fills the next slot at once.
+func (s *session) answer(reply []byte) {
+	seq := s.tail
+	s.tail++
+	s.complete(seq, reply, false)
+}
+
+func (s *session) answerError(text string) {
+	seq := s.tail
+	s.tail++
+	s.completeError(seq, text)
+}
+
+func (s *session) completeError(seq uint32, text string) {
+	w := s.w
+	w.reply = resp.AppendError(w.reply[:0], text)
+	s.stats.countError(w.reply)
+	s.complete(seq, w.reply, false)
+}
+
+// complete fills a slot. input says that reply lies in the loop's input, so
+// that it need not be copied.
+func (s *session) complete(seq uint32, reply []byte, input bool) {
+	if seq != s.head {
+		s.park(seq, reply)
+		return
+	}
+	s.head++
+	s.emit(reply, input)
+	if len(s.parked) > 0 {
+		s.unpark()
+	}
+	if s.held {
+		s.tryResume()
+	}
+	if s.leaving && s.head == s.tail {
+		s.conn.CloseAfterWrite()
+	}
+}
+
+// emit writes the head's reply to the client. One that has left more unread
+// than it may is closed; a single reply may be of any length.
+func (s *session) emit(reply []byte, input bool) {
+	if s.conn.Unsent() > s.w.srv.output {
+		s.conn.Close(errSlowReader)
+		return
+	}
+	s.stats.out += uint64(len(reply))
+	if input {
+		s.conn.WriteInput(reply)
+	} else {
+		s.conn.Write(reply)
+	}
+	if len(reply) > windowBytes/maxWindow {
+		s.window = uint32(max(1, min(int(s.window), windowBytes/len(reply))))
+	} else if s.window < maxWindow {
+		s.window++
+	}
+}
+
+func (s *session) park(seq uint32, reply []byte) {
+	i := len(s.parked)
+	for i > 0 && int32(s.parked[i-1].seq-seq) > 0 {
+		i--
+	}
+	s.parked = append(s.parked, parked{})
+	copy(s.parked[i+1:], s.parked[i:])
+	s.parked[i] = parked{seq, append([]byte(nil), reply...)}
+	s.parkedBytes += len(reply)
+}
+
+func (s *session) unpark() {
+	n := 0
+	for ; n < len(s.parked) && s.parked[n].seq == s.head; n++ {
+		s.head++
+		s.parkedBytes -= len(s.parked[n].reply)
+		s.emit(s.parked[n].reply, false)
+		s.parked[n] = parked{}
+	}
+	if n == len(s.parked) {
+		s.parked = nil
+		return
+	}
+	s.parked = append(s.parked[:0], s.parked[n:]...)
+}

@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/upstream"
+)
+
+// slowFunc does a command that takes several round trips, in a goroutine of
+// its own, and returns the reply.
+type slowFunc func(ctx context.Context, op *slowOp) []byte
+
+// slowOp is what a slow operation knows of its session, as it was when the
+// command came.
+type slowOp struct {
+	client *redis.Client
+	tenant *namespace.Tenant
+	prefix []byte // of the session's database
+	proto  int
+	args   [][]byte // with the command's name
+}
+
+// runSlow starts a slow operation. The session waits for it and nobody else.
+func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc) {
+	if s.link.Down() {
+		s.answerError(errUnavailable)
+		return
+	}
+	op := &slowOp{client: s.w.srv.client, tenant: s.who.Tenant, prefix: s.prefix, proto: s.proto}
+	for i := range r.Args {
+		op.args = append(op.args, bytes.Clone(r.At(i)))
+	}
+	turns := s.w.srv.turns[op.tenant.ID]
+	s.async(func(ctx context.Context) func() {
+		var reply []byte
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+			reply = f(ctx, op)
+		case <-ctx.Done():
+		}
+		return func() {
+			if len(reply) == 0 {
+				s.answerError(errUnavailable)
+				return
+			}
+			if reply[0] == '-' {
+				s.stats.countError(reply)
+			}
+			s.answer(reply)
+		}
+	})
+}
+
+// async runs work in a goroutine and then, on the loop, what it returns. The
+// session takes no command meanwhile. ctx ends when the client goes away.
+func (s *session) async(work func(ctx context.Context) (done func())) {
+	w := s.w
+	ctx, cancel := context.WithCancel(w.srv.ctx)
+	s.slow, s.cancel = true, cancel
+	s.tail++ // so that the session is not taken for idle
+	w.srv.slow.Add(1)
+	go func() {
+		defer w.srv.slow.Done()
+		done := s.guarded(ctx, work)
+		w.loop.Post(func() {
+			cancel()
+			s.slow, s.cancel = false, nil
+			s.tail--
+			if s.gone {
+				return
+			}
+			done()
+			s.tryResume()
+		})
+	}()
+}
+
+// guarded keeps a panic to the operation that had it.
+func (s *session) guarded(ctx context.Context, work func(context.Context) func()) (done func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic in a slow operation", "panic", p, "stack", string(debug.Stack()))
+			done = func() { s.answerError("ERR internal error") }
+		}
+	}()
+	return work(ctx)
+}
+
+// failure is the reply for an error of go-redis. wrote says that something may
+// have been changed already.
+func failure(err error, wrote bool) []byte {
+	var e redis.Error
+	switch {
+	case errors.As(err, &e):
+		return resp.AppendError(nil, e.Error())
+	case wrote:
+		return resp.AppendError(nil, upstream.ErrUnknown.Error())
+	}
+	return resp.AppendError(nil, errUnavailable)
+}

@@ -1,0 +1,150 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+
+	"riptide-proxy/command"
+	"riptide-proxy/netloop"
+)
+
+// tenantStats are one loop's counters of one tenant. They are plain numbers in
+// the loop's own memory; whoever wants them asks the loop.
+type tenantStats struct {
+	commands    []uint64 // by row of the command table
+	latency     netloop.Histogram
+	in, out     uint64 // bytes from and to clients
+	connections int64
+	logins      uint64
+	errors      map[string]*uint64 // by code
+}
+
+func (w *worker) tenantStats(id string) *tenantStats {
+	t := w.stats[id]
+	if t == nil {
+		t = &tenantStats{commands: make([]uint64, command.Count()), errors: make(map[string]*uint64)}
+		w.stats[id] = t
+	}
+	return t
+}
+
+// maxCodes bounds how many error codes are told apart, since a script may make
+// up its own.
+const maxCodes = 32
+
+// countError counts an error reply, "-CODE text".
+func (t *tenantStats) countError(reply []byte) {
+	code := reply[1:]
+	if i := bytes.IndexAny(code, " \r"); i >= 0 {
+		code = code[:i]
+	}
+	n := t.errors[string(code)]
+	if n == nil {
+		name := string(code)
+		if len(t.errors) >= maxCodes || !isCode(code) {
+			name = "other"
+		}
+		if n = t.errors[name]; n == nil {
+			n = new(uint64)
+			t.errors[name] = n
+		}
+	}
+	*n++
+}
+
+func isCode(b []byte) bool {
+	if len(b) == 0 || len(b) > 32 {
+		return false
+	}
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// TenantStats are a tenant's counters, over all loops. The tenant "" stands for
+// connections that have not logged in.
+type TenantStats struct {
+	Commands    []uint64 // by command.Command.ID
+	Latency     netloop.Histogram
+	In, Out     uint64 // bytes from and to clients
+	Connections int64
+	Logins      uint64
+	Errors      map[string]uint64 // by error code
+}
+
+// Stats are the whole proxy's counters.
+type Stats struct {
+	Tenants    map[string]*TenantStats
+	Turns      netloop.Histogram // of the loops
+	Clients    int64
+	Accepted   uint64
+	Rejected   uint64 // over limits.clients
+	UpstreamUp bool
+	Links      int // connections to the upstream that are up
+	InFlight   int // commands the upstream has not answered
+}
+
+// Stats asks every loop for its counters and adds them up.
+func (s *Server) Stats(ctx context.Context) (*Stats, error) {
+	sum := &Stats{
+		Tenants:    make(map[string]*TenantStats),
+		Clients:    s.clients.Load(),
+		Accepted:   s.accepted.Load(),
+		Rejected:   s.rejected.Load(),
+		UpstreamUp: s.Ready(),
+	}
+	for _, w := range s.workers {
+		done := make(chan struct{})
+		// The loop adds to sum while this goroutine waits for it; if that is
+		// given up, sum is given up as well.
+		if !w.loop.Post(func() { w.addTo(sum); close(done) }) {
+			return nil, netloop.ErrStopped
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return sum, nil
+}
+
+func (w *worker) addTo(sum *Stats) {
+	addHistogram(&sum.Turns, w.loop.Turns())
+	for _, k := range w.links {
+		if k != nil {
+			sum.InFlight += k.Flight()
+			if k.Up() {
+				sum.Links++
+			}
+		}
+	}
+	for id, t := range w.stats {
+		u := sum.Tenants[id]
+		if u == nil {
+			u = &TenantStats{Commands: make([]uint64, len(t.commands)), Errors: make(map[string]uint64)}
+			sum.Tenants[id] = u
+		}
+		for i, n := range t.commands {
+			u.Commands[i] += n
+		}
+		addHistogram(&u.Latency, &t.latency)
+		u.In += t.in
+		u.Out += t.out
+		u.Connections += t.connections
+		u.Logins += t.logins
+		for code, n := range t.errors {
+			u.Errors[code] += *n
+		}
+	}
+}
+
+func addHistogram(sum, h *netloop.Histogram) {
+	for i, n := range h.Buckets {
+		sum.Buckets[i] += n
+	}
+	sum.Sum += h.Sum
+}

@@ -1,0 +1,191 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/netloop"
+	"riptide-proxy/resp"
+	"riptide-proxy/upstream"
+)
+
+// worker is one event loop with what it owns: its sessions, its links to the
+// upstream and its counters. All of it belongs to the loop's goroutine.
+type worker struct {
+	srv  *Server
+	loop *netloop.Loop
+
+	links    [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
+	sessions map[uint64]*session
+	stalled  []*session // wait for a full link
+	draining bool
+	known    []bool // commands the upstream has; nil: any
+
+	stats  map[string]*tenantStats
+	nobody *tenantStats // for connections that have not logged in
+
+	// For use within one command.
+	request resp.Request
+	spare   []*resp.Request
+	view    namespace.Request
+	direct  bool // view lies in the loop's input, and not in a copy
+	indexes []int32
+	parts   [][]byte
+	scratch []byte
+	reply   []byte
+}
+
+// slot is what is remembered of a command until its reply comes.
+type slot struct {
+	s       *session
+	cmd     *command.Command
+	at      int64  // loop's clock when it was sent
+	seq     uint32 // its place in the session
+	retried bool
+}
+
+func newWorker(s *Server) (*worker, error) {
+	loop, err := netloop.New()
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), stats: make(map[string]*tenantStats)}
+	w.nobody = w.tenantStats("")
+	loop.BeforeWrite(w.flush)
+	return w, nil
+}
+
+func (w *worker) run() error {
+	w.loop.Post(func() {
+		w.link(2)
+		w.loop.Every(time.Second, w.tick)
+	})
+	return w.loop.Run()
+}
+
+// link returns the shared link for a protocol version, 2 or 3.
+func (w *worker) link(proto int) *upstream.Link[slot] {
+	k := &w.links[proto-2]
+	if *k == nil {
+		*k = upstream.NewLink(w.loop, w.srv.target, proto, upstream.Owner[slot](w))
+	}
+	return *k
+}
+
+func (w *worker) flush() {
+	for _, k := range w.links {
+		if k != nil {
+			k.Flush()
+		}
+	}
+}
+
+func (w *worker) adopt(fd int, peer netip.AddrPort) {
+	s := newSession(w, w.srv.sessions.Add(1))
+	conn, err := w.loop.Adopt(fd, peer, s)
+	if err != nil {
+		w.srv.clients.Add(-1)
+		return
+	}
+	s.conn = conn
+	w.sessions[s.id] = s
+	w.nobody.connections++
+	if w.draining {
+		s.finish()
+	}
+}
+
+// tick closes connections that take too long to log in.
+func (w *worker) tick() {
+	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
+	if limit <= 0 || w.nobody.connections == 0 {
+		return
+	}
+	for _, s := range w.sessions {
+		if s.who == nil && time.Duration(w.loop.Now()-s.born) > limit {
+			s.conn.Close(nil)
+		}
+	}
+}
+
+// drain has every session end once its commands are answered.
+func (w *worker) drain() {
+	w.draining = true
+	for _, s := range w.sessions {
+		s.finish()
+	}
+}
+
+func (w *worker) close() {
+	for _, k := range w.links {
+		if k != nil {
+			k.Close()
+		}
+	}
+}
+
+// takeRequest returns a request for a session to keep while it is incomplete.
+func (w *worker) takeRequest() *resp.Request {
+	if n := len(w.spare); n > 0 {
+		r := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return r
+	}
+	return new(resp.Request)
+}
+
+func (w *worker) giveRequest(r *resp.Request) {
+	r.Reset()
+	if len(w.spare) < 64 {
+		w.spare = append(w.spare, r)
+	}
+}
+
+// Reply implements upstream.Owner.
+func (w *worker) Reply(t *slot, reply []byte) {
+	s := t.s
+	s.stats.latency.Observe(time.Duration(w.loop.Now() - t.at))
+	if s.gone {
+		return
+	}
+	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
+		s.complete(t.seq, reply, len(reply) >= largeReply)
+		return
+	}
+	s.complete(t.seq, s.restore(t.cmd, reply), false)
+}
+
+// Failed implements upstream.Owner.
+func (w *worker) Failed(t *slot, err error) {
+	if !t.s.gone {
+		t.s.completeError(t.seq, err.Error())
+	}
+}
+
+// Oversized implements upstream.Owner.
+func (w *worker) Oversized(t *slot) {
+	if !t.s.gone {
+		t.s.completeError(t.seq, "ERR the reply is larger than the proxy passes on")
+	}
+}
+
+// Again implements upstream.Owner: what only reads may be sent twice, once.
+func (w *worker) Again(t *slot) bool {
+	if t.retried || t.s.gone || !t.cmd.Has(command.ReadOnly) {
+		return false
+	}
+	t.retried = true
+	return true
+}
+
+// Relieved implements upstream.Owner.
+func (w *worker) Relieved() {
+	stalled := w.stalled
+	w.stalled = nil
+	for _, s := range stalled {
+		s.stalled = false
+		s.tryResume()
+	}
+}

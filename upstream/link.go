@@ -1,0 +1,425 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"riptide-proxy/netloop"
+	"riptide-proxy/resp"
+)
+
+// Owner is told what becomes of the commands given to a link, in the order in
+// which they were given, on the loop.
+type Owner[T any] interface {
+	// Reply brings a complete reply. It lies in the input that the loop is
+	// handling, so netloop.Conn.WriteInput may refer to it.
+	Reply(t *T, reply []byte)
+	// Failed brings ErrUnavailable or ErrUnknown in place of a reply.
+	Failed(t *T, err error)
+	// Oversized tells that the reply was longer than Target.MaxReply.
+	Oversized(t *T)
+	// Again asks whether a command that was sent may be sent once more.
+	Again(t *T) bool
+	// Relieved tells that a full link takes commands again.
+	Relieved()
+}
+
+const (
+	highMark  = 4 << 20   // unsent bytes from which a link is full
+	lowMark   = 512 << 10 // and below which it is not any more
+	maxFlight = 1 << 16   // unanswered commands from which it is full
+
+	// Reconnecting begins almost at once and never waits so long that an
+	// upstream which has come back is noticed late.
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = 400 * time.Millisecond
+)
+
+type state uint8
+
+const (
+	stateDown    state = iota // the last attempt to connect failed
+	stateOpening              // connecting; commands wait
+	stateUp
+	stateClosed
+)
+
+// Link is a connection of one loop to the target, shared by any number of
+// sessions, and connected again whenever it is lost. T is what the owner
+// wants to remember of a command until its reply comes.
+type Link[T any] struct {
+	loop   *netloop.Loop
+	target *Target
+	proto  int
+	owner  Owner[T]
+
+	state   state
+	conn    *netloop.Conn
+	greet   int // replies to the greeting that are still to come
+	scan    resp.ReplyScanner
+	scanned int  // bytes of the reply at the beginning of the input that scan has seen
+	drop    bool // the reply is too long, and dropped as it comes
+
+	log     log
+	flight  ring[T]
+	current T            // being answered
+	waiting []waiting[T] // to be sent once connected
+	queued  int          // bytes in waiting
+	full    bool
+	busy    int64 // loop's clock when flight was empty last
+	backoff time.Duration
+	lastErr string // of connecting, so that it is logged once and not forever
+}
+
+// waiting is a command without a connection.
+type waiting[T any] struct {
+	t   T
+	req []byte
+}
+
+// NewLink makes a link that speaks RESP2 or RESP3 and begins to connect.
+func NewLink[T any](loop *netloop.Loop, target *Target, proto int, owner Owner[T]) *Link[T] {
+	k := &Link[T]{loop: loop, target: target, proto: proto, owner: owner, backoff: minBackoff}
+	k.open()
+	k.watch()
+	return k
+}
+
+// Up reports whether commands can be sent right now.
+func (k *Link[T]) Up() bool { return k.state == stateUp }
+
+// Down reports whether the upstream could not be reached at the last try:
+// then commands are to be refused at once.
+func (k *Link[T]) Down() bool { return k.state == stateDown || k.state == stateClosed }
+
+// Full reports whether the upstream takes less than it is given. Whoever is
+// told so waits for Owner.Relieved.
+func (k *Link[T]) Full() bool { return k.full }
+
+// Flight is the number of commands without a reply.
+func (k *Link[T]) Flight() int { return int(k.flight.n) + len(k.waiting) }
+
+// Begin returns a buffer with room for n bytes to append a command to; End
+// takes it back.
+func (k *Link[T]) Begin(n int) []byte { return k.log.room(n, k.writeShared) }
+
+// End sends what was appended since Begin as one command.
+func (k *Link[T]) End(b []byte, t T) {
+	if k.state != stateUp {
+		req := append([]byte(nil), b[len(k.log.buf):]...)
+		k.waiting = append(k.waiting, waiting[T]{t, req})
+		k.queued += len(req)
+		k.full = k.full || k.queued > highMark || len(k.waiting) > maxFlight
+		return
+	}
+	k.push(k.log.pos, t)
+	k.log.add(b)
+}
+
+// EndLarge is End for a command whose parts are not all in the buffer: parts
+// that are large are referred to where they are, in the loop's input. It is
+// not kept, so the command can not be sent again once it is on its way.
+func (k *Link[T]) EndLarge(t T, parts ...[]byte) {
+	if k.state != stateUp {
+		n := 0
+		for _, p := range parts {
+			n += len(p)
+		}
+		b := k.Begin(n)
+		for _, p := range parts {
+			b = append(b, p...)
+		}
+		k.End(b, t)
+		return
+	}
+	k.push(k.log.pos, t)
+	for _, p := range parts {
+		if len(p) >= largePart {
+			k.log.hand(k.writeShared)
+			k.conn.WriteInput(p)
+			k.log.skip(len(p))
+			continue
+		}
+		k.log.add(append(k.Begin(len(p)), p...))
+	}
+	k.log.hand(k.writeShared)
+	k.measure()
+}
+
+// largePart is the size from which copying costs more than another piece.
+const largePart = 4 << 10
+
+func (k *Link[T]) push(start uint64, t T) {
+	if k.flight.n == 0 {
+		k.busy = k.loop.Now()
+	}
+	k.flight.push(entry[T]{t, start})
+}
+
+// Flush gives the connection what was gathered in this turn, and lets go of
+// what has been answered.
+func (k *Link[T]) Flush() {
+	if k.state != stateUp {
+		return
+	}
+	k.log.hand(k.writeShared)
+	k.measure()
+	answered := k.log.pos
+	if k.flight.n > 0 {
+		answered = k.flight.front().start
+	}
+	k.log.forget(answered)
+}
+
+func (k *Link[T]) writeShared(b []byte) {
+	if k.conn != nil {
+		k.conn.WriteShared(b)
+	}
+}
+
+// measure sets and clears full.
+func (k *Link[T]) measure() {
+	unsent := k.queued
+	if k.conn != nil {
+		unsent += k.conn.Unsent()
+	}
+	switch {
+	case !k.full:
+		k.full = unsent > highMark || int(k.flight.n) > maxFlight
+	case unsent < lowMark && k.flight.n < maxFlight/2:
+		k.full = false
+		k.owner.Relieved()
+	}
+}
+
+// Close ends the link. Commands in flight are not answered any more.
+func (k *Link[T]) Close() {
+	k.state = stateClosed
+	if k.conn != nil {
+		k.conn.Close(nil)
+	}
+}
+
+// open connects; what is sent meanwhile waits.
+func (k *Link[T]) open() {
+	k.state = stateOpening
+	k.loop.Dial(k.target.Address, k.target.ConnectTimeout, k.dialed)
+}
+
+func (k *Link[T]) dialed(fd int, err error) {
+	if err == nil {
+		k.conn, err = k.loop.Adopt(fd, netip.AddrPort{}, k)
+	}
+	if err != nil {
+		k.unreachable(err)
+		return
+	}
+	if k.state == stateClosed {
+		k.conn.Close(nil)
+		return
+	}
+	k.conn.SetReadSize(readSize)
+	hello, replies := k.target.greeting(k.proto)
+	k.greet = replies
+	k.busy = k.loop.Now()
+	k.log.reset()
+	k.conn.Write(hello)
+	k.log.skip(len(hello))
+}
+
+// readSize is larger than a client's: one link carries the replies to all.
+const readSize = 256 << 10
+
+// unreachable answers what waits, and tries again later.
+func (k *Link[T]) unreachable(err error) {
+	if k.state == stateClosed {
+		return
+	}
+	if k.lastErr != err.Error() {
+		k.lastErr = err.Error()
+		slog.Error("the upstream can not be reached", "address", k.target.Address, "error", err)
+	}
+	k.state = stateDown
+	failed := k.waiting
+	k.waiting, k.queued = nil, 0
+	for i := range failed {
+		k.owner.Failed(&failed[i].t, ErrUnavailable)
+	}
+	k.measure()
+	k.loop.After(k.backoff/2+rand.N(k.backoff/2), func() {
+		if k.state == stateDown {
+			k.retry()
+		}
+	})
+	k.backoff = min(2*k.backoff, maxBackoff)
+}
+
+// retry connects while commands go on being refused.
+func (k *Link[T]) retry() {
+	k.loop.Dial(k.target.Address, k.target.ConnectTimeout, k.dialed)
+}
+
+func (k *Link[T]) up() {
+	k.state = stateUp
+	if k.lastErr != "" {
+		slog.Info("the upstream is back", "address", k.target.Address)
+	}
+	k.lastErr, k.backoff = "", minBackoff
+	ready := k.waiting
+	k.waiting, k.queued = nil, 0
+	for _, w := range ready {
+		k.End(append(k.Begin(len(w.req)), w.req...), w.t)
+	}
+	k.Flush()
+}
+
+// Received implements netloop.Handler: replies.
+func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
+	off := 0
+	for off < len(b) {
+		n, done, err := k.scan.Feed(b[off+k.scanned:])
+		k.scanned += n
+		if err != nil {
+			k.conn.Close(fmt.Errorf("malformed reply: %w", err))
+			return len(b), netloop.Hold
+		}
+		if !done {
+			if k.scanned > k.target.MaxReply && k.greet == 0 {
+				k.drop = true
+			}
+			if k.drop {
+				off += k.scanned
+				k.scanned = 0
+			} else if need := k.scan.Need(); need > 0 {
+				k.conn.Expect(min(k.scanned+need, k.target.MaxReply))
+			}
+			break
+		}
+		reply := b[off : off+k.scanned]
+		off += k.scanned
+		k.scanned = 0
+		if err := k.reply(reply); err != nil {
+			k.conn.Close(err)
+			return len(b), netloop.Hold
+		}
+	}
+	return off, netloop.More
+}
+
+func (k *Link[T]) reply(reply []byte) error {
+	if k.greet > 0 {
+		return k.greeted(reply)
+	}
+	if k.scan.Push() {
+		k.drop = false
+		return nil // nothing on a shared connection asks for one
+	}
+	if k.flight.n == 0 {
+		return errors.New("a reply that nobody asked for")
+	}
+	k.current = k.flight.front().t
+	k.flight.pop()
+	if k.drop {
+		k.drop = false
+		k.owner.Oversized(&k.current)
+	} else {
+		k.owner.Reply(&k.current, reply)
+	}
+	return nil
+}
+
+func (k *Link[T]) greeted(reply []byte) error {
+	if reply[0] == '-' && !isBusy(reply) {
+		return fmt.Errorf("the upstream refused the connection: %s", reply[1:len(reply)-2])
+	}
+	k.greet--
+	if k.greet == 0 {
+		k.up()
+	}
+	return nil
+}
+
+// isBusy tells errors that pass by themselves, and that clients are to see.
+func isBusy(reply []byte) bool {
+	for _, code := range []string{"-LOADING ", "-BUSY ", "-MASTERDOWN "} {
+		if len(reply) > len(code) && string(reply[:len(code)]) == code {
+			return true
+		}
+	}
+	return false
+}
+
+// Ended implements netloop.Handler.
+func (k *Link[T]) Ended() { k.conn.Close(errors.New("the upstream closed the connection")) }
+
+// Written implements netloop.Handler.
+func (k *Link[T]) Written() { k.measure() }
+
+// Closed implements netloop.Handler: what was not sent is sent on the next
+// connection, what may have run is not, unless it only reads.
+func (k *Link[T]) Closed(err error) {
+	conn := k.conn
+	k.conn = nil
+	k.scan.Reset()
+	k.scanned, k.drop = 0, false
+	if k.state == stateClosed {
+		return
+	}
+	if k.greet > 0 { // it never was up
+		k.greet = 0
+		k.unreachable(err)
+		return
+	}
+	k.greet = 0
+	slog.Warn("connection to the upstream lost", "address", k.target.Address, "error", err, "in_flight", k.flight.n)
+	k.state = stateOpening
+	k.rescue(conn)
+	k.log.reset()
+	k.open()
+	k.measure()
+}
+
+// rescue sorts the commands in flight.
+func (k *Link[T]) rescue(conn *netloop.Conn) {
+	sent, unsent := conn.Sent(), conn.UnsentBytes()
+	k.log.hand(func(b []byte) { unsent = append(unsent, b...) })
+	flight := k.flight
+	k.flight = ring[T]{}
+	for i := range flight.n {
+		e := flight.at(i)
+		end := k.log.pos
+		if i+1 < flight.n {
+			end = flight.at(i + 1).start
+		}
+		var req []byte
+		switch {
+		case e.start >= sent && end-sent <= uint64(len(unsent)):
+			req = unsent[e.start-sent : end-sent]
+		case end > sent || k.owner.Again(&e.t):
+			// Incomplete, so it can not have run; or it does no harm twice.
+			req = k.log.bytes(e.start, end)
+		}
+		if req == nil {
+			k.owner.Failed(&e.t, ErrUnknown)
+			continue
+		}
+		k.waiting = append(k.waiting, waiting[T]{e.t, append([]byte(nil), req...)})
+		k.queued += len(req)
+	}
+}
+
+// watch closes a connection that owes a reply for too long.
+func (k *Link[T]) watch() {
+	k.loop.Every(time.Second, func() {
+		if k.conn == nil || k.flight.n == 0 && k.greet == 0 {
+			return
+		}
+		if silent := time.Duration(k.loop.Now() - max(k.busy, k.conn.LastInput())); silent > k.target.Timeout {
+			k.conn.Close(fmt.Errorf("no reply for %v", silent.Round(time.Millisecond)))
+		}
+	})
+}

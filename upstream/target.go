@@ -1,0 +1,81 @@
+// Package upstream is the server behind the proxy: how to reach it, what it
+// is, and connections to it. A Link is the multiplexed connection that an
+// event loop's sessions share; Client returns a go-redis client for everything
+// that is not the hot path.
+package upstream
+
+import (
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/resp"
+)
+
+// Target is a standalone server.
+type Target struct {
+	Address        string // host:port
+	Username       string // empty: the default user
+	Password       string // empty: no AUTH
+	ConnectTimeout time.Duration
+	// Timeout is how long a connection that owes replies may send nothing
+	// before it counts as lost.
+	Timeout time.Duration
+	// MaxReply is the longest reply, in bytes, that is held in memory. A longer
+	// one is read and dropped, and an error takes its place.
+	MaxReply int
+}
+
+// ErrUnavailable is the fate of a command for which no connection was there.
+var ErrUnavailable = errors.New("UNAVAILABLE the upstream does not answer")
+
+// ErrUnknown is the fate of a command that was sent when the connection broke.
+var ErrUnknown = errors.New("UNKNOWN connection to the upstream was lost, the command may have run")
+
+// greeting is what a new connection says first, and the number of replies to
+// expect. PING comes last: a server that wants a password refuses it.
+func (t *Target) greeting(proto int) (b []byte, replies int) {
+	user := t.Username
+	if user == "" {
+		user = "default"
+	}
+	switch {
+	case proto == 3 && t.Password != "":
+		b = resp.AppendRequest(b, "HELLO", "3", "AUTH", user, t.Password)
+		replies++
+	case proto == 3:
+		b = resp.AppendRequest(b, "HELLO", "3")
+		replies++
+	case t.Password != "" && t.Username == "":
+		b = resp.AppendRequest(b, "AUTH", t.Password)
+		replies++
+	case t.Password != "":
+		b = resp.AppendRequest(b, "AUTH", user, t.Password)
+		replies++
+	}
+	return resp.AppendRequest(b, "PING"), replies + 1
+}
+
+// slowConns bounds the connections that slow operations share.
+const slowConns = 16
+
+// Client returns a go-redis client to the target. It never retries, since a
+// write that has been sent must not be sent twice.
+func (t *Target) Client() *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr:                  t.Address,
+		Username:              t.Username,
+		Password:              t.Password,
+		Protocol:              2,
+		ClientName:            "riptide-proxy",
+		DisableIdentity:       true,
+		MaxRetries:            -1,
+		PoolSize:              slowConns,
+		DialTimeout:           t.ConnectTimeout,
+		ReadTimeout:           t.Timeout,
+		WriteTimeout:          t.Timeout,
+		PoolTimeout:           t.Timeout,
+		ContextTimeoutEnabled: true,
+	})
+}
