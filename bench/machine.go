@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// describeMachine says where the figures come from.
+// describeMachine says where the figures come from, and how busy the machine
+// was with other things; so it must be asked before any server starts.
 func describeMachine() []string {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	mem, _ := os.ReadFile("/proc/meminfo")
@@ -22,6 +23,10 @@ func describeMachine() []string {
 	}
 	if total := field(string(mem), "MemTotal"); total != "" {
 		lines = append(lines, "Memory: "+total)
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		minute, _, _ := strings.Cut(string(load), " ")
+		lines = append(lines, "Load average before the start: "+minute)
 	}
 	return lines
 }

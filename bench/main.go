@@ -44,6 +44,8 @@ type options struct {
 	limit   time.Duration
 }
 
+var errLimit = errors.New("reached the time limit")
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -72,7 +74,7 @@ func parseOptions(args []string) (options, error) {
 	set.StringVar(&targets, "targets", "", "only these targets, comma separated")
 	set.StringVar(&o.out, "out", "", "Markdown file whose measured part is replaced")
 	set.BoolVar(&o.list, "list", false, "print the names of rows and targets")
-	set.DurationVar(&o.limit, "limit", 30*time.Minute, "give up after this long")
+	set.DurationVar(&o.limit, "limit", 30*time.Minute, "stop and report what there is after this long")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
@@ -126,9 +128,10 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("not finished within %s", o.limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, errLimit)
 	defer cancel()
 
+	machine := describeMachine()
 	e, err := newEnv(ctx)
 	if err != nil {
 		return err
@@ -139,7 +142,10 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	began := time.Now()
-	if err := b.measure(ctx); err != nil {
+	switch err := b.measure(ctx); {
+	case errors.Is(err, errLimit): // what there is by now is still worth reporting
+		b.failures = append(b.failures, b.say("not all rounds: %v of %s", err, o.limit))
+	case err != nil:
 		return err
 	}
 	r := report{
@@ -147,7 +153,7 @@ func run(ctx context.Context, args []string) error {
 		took:     time.Since(began),
 		args:     args,
 		rounds:   o.rounds,
-		machine:  describeMachine(),
+		machine:  machine,
 		versions: b.versions(),
 		absent:   b.absent,
 		failures: b.failures,

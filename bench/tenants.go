@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	tenantRun  = 1500 * time.Millisecond
+	tenantRun  = 1200 * time.Millisecond
 	tenantKeys = 100 // of each connection
 )
 

@@ -40,10 +40,10 @@ func parseHeader(buf []byte) (h replyHeader, err error) {
 	}
 	n, size := length(buf)
 	if size == 0 {
-		window := buf[:min(len(buf), maxHeader)]
+		window := buf[:min(len(buf), maxHeader-2)]
 		cr := bytes.IndexByte(window, '\r')
 		switch {
-		case cr < 0 && len(window) == maxHeader:
+		case cr < 0 && len(window) == maxHeader-2:
 			return h, ErrReplyHeader
 		case cr < 0 || cr+1 == len(buf):
 			return h, nil

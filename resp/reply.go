@@ -41,7 +41,7 @@ const (
 )
 
 const (
-	// maxHeader bounds a header line; its number takes at most 20 bytes.
+	// maxHeader bounds a header line, CRLF included; its number takes at most 20 bytes.
 	maxHeader = 32
 
 	// maxLength bounds what a header may announce, and maxLeft what headers may announce together.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,8 @@ import (
 // and connects to nothing.
 //
 // Warnings follow the verdict on standard output. Errors go to standard error,
-// one a line, beginning with file:line so that editors find the place; the
-// command prints them itself and still returns the error, for the exit status.
+// one a line, beginning with file:line so that editors find the place; what the
+// command returns, for main to print, is only how many there are.
 func checkCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
@@ -24,8 +25,12 @@ func checkCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
 			c, warnings, err := config.Load(file)
+			var problems config.Errors
+			if errors.As(err, &problems) {
+				fmt.Fprintln(cmd.ErrOrStderr(), problems)
+				return fmt.Errorf("%s: not ok, errors: %d", file, len(problems))
+			}
 			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), err)
 				return err
 			}
 			tenants := "tenants"

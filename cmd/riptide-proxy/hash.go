@@ -29,7 +29,12 @@ func hashCommand() *cobra.Command {
 hash: by default SHA-256 for the key sha256, which suits long random secrets;
 with --argon2id a slow salted hash for the key argon2id, which suits passwords
 that people choose. A newline at the end is not part of the secret.`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 { // cobra.NoArgs would repeat it in its message
+				return errors.New("takes no argument: the secret is read from standard input")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage = true
 			secret, err := readSecret(cmd.InOrStdin(), cmd.ErrOrStderr())

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// run executes a subcommand as the shell would.
+func run(cmd *cobra.Command, stdin string, args ...string) (stdout, stderr string, err error) {
+	var out, errs bytes.Buffer
+	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	err = cmd.Execute()
+	return out.String(), errs.String(), err
+}
+
+// configFile writes a configuration for one test.
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "riptide.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestCheckGood(t *testing.T) {
+	file := configFile(t, `upstream: {mode: embedded}
+tenants:
+  acme: {users: {default: {sha256: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]}}}
+`)
+	out, errs, err := run(checkCommand(), "", "--config", file)
+	if err != nil || out != file+": ok, 1 tenant\n" || errs != "" {
+		t.Errorf("out %q, err %q, %v", out, errs, err)
+	}
+}
+
+func TestCheckWarns(t *testing.T) {
+	file := configFile(t, "upstream: {mode: embedded}\ntenants:\n  acme: {quotas: {keys: 1}}\n  globex:\n")
+	out, errs, err := run(checkCommand(), "", "-c", file)
+	want := file + ": ok, 2 tenants\n" +
+		file + ":3: tenant \"acme\" has no users, so nobody can log in to it\n" +
+		file + ":3: quotas is not in effect yet\n" +
+		file + ":4: tenant \"globex\" has no users, so nobody can log in to it\n"
+	if err != nil || out != want || errs != "" {
+		t.Errorf("out %q, err %q, %v", out, errs, err)
+	}
+}
+
+func TestCheckBad(t *testing.T) {
+	file := configFile(t, "upstream: {mode: embedded}\nlimits: {bulk: 12XB}\nloops: x\ntenants: {acme: }\n")
+	out, errs, err := run(checkCommand(), "", "--config", file)
+	want := file + ":2: limits.bulk: \"12XB\" is not a size (examples: 65536, 512MB, 1GiB)\n" +
+		file + ":3: loops: \"x\" is not a whole number\n"
+	if err == nil || err.Error() != file+": not ok, errors: 2" || out != "" || errs != want {
+		t.Errorf("out %q, err %q, %v", out, errs, err)
+	}
+}
+
+func TestCheckNeedsAFile(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none.yaml")
+	out, errs, err := run(checkCommand(), "", "--config", none)
+	if err == nil || out != "" || err.Error() != "open "+none+": no such file or directory" {
+		t.Errorf("out %q, err %q, %v", out, errs, err)
+	}
+	if _, errs, err = run(checkCommand(), ""); err == nil || !strings.Contains(errs, `"config" not set`) {
+		t.Errorf("without --config: %q, %v", errs, err)
+	}
+}

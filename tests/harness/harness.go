@@ -1,0 +1,343 @@
+// Package harness runs what the end-to-end tests need: a real redis-server, and
+// the proxy's own binary in front of it. Everything listens on free ports of the
+// loopback interface and is gone when the test ends.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/config"
+)
+
+// deadline bounds every wait for something that should come about.
+const deadline = 15 * time.Second
+
+// Eventually waits until ok returns true.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("did not come about within %v: %s", deadline, what)
+}
+
+// RedisBinary is the server that the tests run against: $REDIS_SERVER, or
+// redis-server. Without one the tests fail.
+func RedisBinary(t testing.TB) string {
+	t.Helper()
+	name := os.Getenv("REDIS_SERVER")
+	if name == "" {
+		name = "redis-server"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("the tests need a Redis server (Debian: apt-get install redis-server; or name one in REDIS_SERVER): %v", err)
+	}
+	return path
+}
+
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "riptide-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "riptide-proxy")
+	args := []string{"build", "-o", path}
+	if os.Getenv("RIPTIDE_TEST_RACE") != "" {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "riptide-proxy/cmd/riptide-proxy")...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Binary is the proxy, built once per test run; with the race detector when
+// RIPTIDE_TEST_RACE is set.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// FreePort returns a TCP port of the loopback interface that nobody listens on.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// Process is a server that a test started.
+type Process struct {
+	Addr string // where clients connect
+	Cmd  *exec.Cmd
+	log  lockedBuffer
+	done chan struct{}
+	err  error
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func start(t testing.TB, addr string, env []string, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{Addr: addr, Cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p.Cmd.Env = append(os.Environ(), env...)
+	p.Cmd.Stdout, p.Cmd.Stderr = &p.log, &p.log
+	if err := p.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.Cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(path), tail(p.log.String(), 8<<10))
+		}
+	})
+	return p
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return "..." + s[len(s)-n:]
+	}
+	return s
+}
+
+// Kill ends the process at once, as a crash would.
+func (p *Process) Kill() {
+	p.Cmd.Process.Kill()
+	<-p.done
+}
+
+// Wait returns how the process ended; ok is false if it did not within d.
+func (p *Process) Wait(d time.Duration) (err error, ok bool) {
+	select {
+	case <-p.done:
+		return p.err, true
+	case <-time.After(d):
+		return nil, false
+	}
+}
+
+// Running reports whether it still runs.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Log is what it has printed so far.
+func (p *Process) Log() string { return p.log.String() }
+
+// RSS is its resident memory in bytes. Linux only.
+func (p *Process) RSS(t testing.TB) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var kb int
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kb); n == 1 {
+			return kb << 10
+		}
+	}
+	t.Fatal("no VmRSS")
+	return 0
+}
+
+// Descriptors is how many it has open. Linux only.
+func (p *Process) Descriptors(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// StartRedis runs a server without persistence on a free port.
+func StartRedis(t testing.TB, args ...string) *Process {
+	t.Helper()
+	return StartRedisOn(t, FreePort(t), args...)
+}
+
+// StartRedisOn does so on a given port, for servers that come back.
+func StartRedisOn(t testing.TB, port int, args ...string) *Process {
+	t.Helper()
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	all := append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)
+	p := start(t, addr, nil, RedisBinary(t), all...)
+	Eventually(t, "redis-server answers", func() bool {
+		if !p.Running() {
+			t.Fatalf("redis-server ended: %v\n%s", p.err, p.Log())
+		}
+		c, err := Dial(addr)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		reply, err := c.Do("PING")
+		return err == nil && (reply == "+PONG\r\n" || strings.HasPrefix(reply, "-NOAUTH"))
+	})
+	return p
+}
+
+// Tenant is a tenant of the proxy under test.
+type Tenant struct {
+	ID     string
+	Secret string
+	YAML   string // further fields, each line indented by four spaces
+}
+
+// Options change the configuration of the proxy under test.
+type Options struct {
+	Tenants  []Tenant // acme and globex when empty
+	Upstream string   // further lines of the upstream section, indented by two spaces
+	Limits   string   // the limits section's lines, indented by two spaces
+	Top      string   // further sections
+	Env      []string // further environment variables of the process
+}
+
+// Proxy is a running proxy.
+type Proxy struct {
+	*Process
+	Admin   string // address of the admin listener
+	Config  string // path of the configuration file
+	Tenants []Tenant
+}
+
+// Acme and Globex are the tenants that a proxy under test has by default.
+var (
+	Acme   = Tenant{ID: "acme", Secret: "acme-secret"}
+	Globex = Tenant{ID: "globex", Secret: "globex-secret"}
+)
+
+// StartProxy runs the proxy in front of an upstream.
+func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
+	t.Helper()
+	if len(o.Tenants) == 0 {
+		o.Tenants = []Tenant{Acme, Globex}
+	}
+	p := &Proxy{
+		Admin:   fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
+		Config:  filepath.Join(t.TempDir(), "riptide.yaml"),
+		Tenants: o.Tenants,
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: %s\nadmin:\n  listen: %s\n", addr, p.Admin)
+	fmt.Fprintf(&b, "upstream:\n  mode: standalone\n  addresses: [%s]\n%s", upstream, o.Upstream)
+	if o.Limits != "" {
+		fmt.Fprintf(&b, "limits:\n%s", o.Limits)
+	}
+	b.WriteString(o.Top)
+	b.WriteString("tenants:\n")
+	for _, tenant := range o.Tenants {
+		fmt.Fprintf(&b, "  %s:\n    users:\n      default: {sha256: [%s]}\n%s", tenant.ID, config.HashSecret(tenant.Secret), tenant.YAML)
+	}
+	if err := os.WriteFile(p.Config, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.Process = start(t, addr, o.Env, Binary(t), "serve", "--config", p.Config)
+	Eventually(t, "the proxy listens", func() bool {
+		if !p.Running() {
+			t.Fatalf("the proxy ended: %v\n%s", p.err, p.Log())
+		}
+		c, err := Dial(addr)
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return true
+	})
+	return p
+}
+
+// Ready waits until the upstream answers the proxy.
+func (p *Proxy) Ready(t testing.TB) {
+	t.Helper()
+	c := p.Connect(t, p.Tenants[0])
+	Eventually(t, "the upstream answers through the proxy", func() bool {
+		reply, err := c.Do("EXISTS", "ready")
+		return err == nil && strings.HasPrefix(reply, ":")
+	})
+}
+
+// Connect returns a raw connection that has logged in as a tenant.
+func (p *Proxy) Connect(t testing.TB, tenant Tenant) *Conn {
+	t.Helper()
+	c, err := Dial(p.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	reply, err := c.Do("AUTH", tenant.ID, tenant.Secret)
+	if err != nil || reply != "+OK\r\n" {
+		t.Fatalf("AUTH %s: %q, %v", tenant.ID, reply, err)
+	}
+	return c
+}
+
+// Client returns a go-redis client that logs in as a tenant.
+func (p *Proxy) Client(t testing.TB, tenant Tenant, change ...func(*redis.Options)) *redis.Client {
+	t.Helper()
+	o := &redis.Options{Addr: p.Addr, Username: tenant.ID, Password: tenant.Secret, MaxRetries: -1}
+	for _, f := range change {
+		f(o)
+	}
+	c := redis.NewClient(o)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Context is one that ends with the test's patience.
+func Context(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
