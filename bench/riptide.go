@@ -55,7 +55,8 @@ func (e *env) buildRiptide(ctx context.Context) (string, error) {
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil // another variant was here before
 	}
-	out, err := command(ctx, "go", "build", "-o", binary, mainPackage).CombinedOutput()
+	// Stamped with the commit whatever GOFLAGS says: the report names it.
+	out, err := command(ctx, "go", "build", "-buildvcs=auto", "-o", binary, mainPackage).CombinedOutput()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", missing("the go command is not in PATH")

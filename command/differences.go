@@ -32,7 +32,8 @@ var differences = []difference{
 	{"wait", redis70, func(c *Command) { c.Flags = NoScript; c.Cats &^= CatBlocking }},
 	{"cluster|slots cluster|shards", redis70, func(c *Command) { c.Flags &^= Loading }},
 	{"sinterstore", redis70, func(c *Command) { c.Keys = key(RW | Update).and(c.Keys[1:]) }},
-	{"acl|setuser acl|deluser acl|save client|setname config|resetstat config|rewrite", redis70, policies(SplitNone, JoinDefault)},
+	{"acl|setuser acl|deluser acl|save", redis70, policies(SplitNone, JoinDefault)},
+	{"client|setname config|resetstat config|rewrite", redis70, policies(SplitNone, JoinDefault)},
 	{"msetnx", redis70, policies(SplitByKeys, JoinMin)}, // which was wrong: it is all or nothing
 	{"latency|reset", redis70, policies(SplitAllNodes, JoinAllSucceeded)},
 	{"randomkey", redis70, policies(SplitAllShards, JoinDefault)},

@@ -35,7 +35,7 @@ func init() {
 var unpredictable = strings.Fields(`
 	expire pexpire expireat pexpireat hexpire hpexpire hexpireat hpexpireat ttl pttl httl hpttl expiretime pexpiretime
 	hexpiretime hpexpiretime setex psetex getex hgetex hsetex spop srandmember hrandfield zrandmember
-	object|idletime object|freq memory|usage xadd xclaim xautoclaim xpending xinfo|consumers xinfo|stream restore`)
+	object|idletime object|freq memory|usage dump xadd xclaim xautoclaim xpending xinfo|consumers xinfo|stream restore`)
 
 // TestNobodyElsesKeysMatter is the isolation test of the finders. It sends thousands of random and mutilated calls,
 // prefixed as the finders say, to two databases: in one of them lie other people's keys, under the very names that
@@ -128,22 +128,29 @@ func hasExpiry(call list) bool {
 // and then in half of the cases replaces, inserts and drops some arguments.
 func mutilate(rnd *rand.Rand, call list, c *Command, offset int) list {
 	word := func() string { return vocabulary[rnd.IntN(len(vocabulary))] }
-	for i, arg := range call {
-		if strings.HasPrefix(arg, "arg") {
+	fixed := len(strings.Split(c.Name, "|"))
+	for i := fixed; i < len(call); i++ {
+		if strings.HasPrefix(call[i], "arg") {
 			at := rnd.IntN(len(vocabulary))
 			for rnd.IntN(10) > 0 && c.Cats&typeCategories[(at+offset)%len(typeCategories)] == 0 {
 				at = rnd.IntN(len(vocabulary))
 			}
 			call[i] = vocabulary[at]
+			if after := strings.ToUpper(call[i-1]); (after == "GET" || after == "BY") && rnd.IntN(2) == 0 {
+				call[i] = []string{"a*", "#*"}[rnd.IntN(2)]
+			}
 		}
 	}
-	fixed := len(strings.Split(c.Name, "|"))
 	for range rnd.IntN(2) * rnd.IntN(4) {
 		at := fixed + rnd.IntN(len(call)-fixed+1)
-		switch rnd.IntN(3) {
+		switch rnd.IntN(4) {
 		case 0:
 			if at < len(call) {
 				call[at] = word()
+			}
+		case 3: // what is an option to the servers, which stop reading at a zero byte
+			if at < len(call) {
+				call[at] += "\x00"
 			}
 		case 1:
 			call = slices.Insert(call, at, word())

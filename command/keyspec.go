@@ -90,7 +90,8 @@ func countedStep(index, step int, flags KeyFlag) KeySpecs {
 // after is the arguments that follow a keyword looked for from argument from on.
 func after(keyword string, from, last, limit int, flags KeyFlag) KeySpecs {
 	return KeySpecs{{
-		Flags: flags, Begin: BeginKeyword, Index: from, Keyword: keyword, Find: KeysRange, Last: last, Step: 1, Limit: limit,
+		Flags: flags, Begin: BeginKeyword, Index: from, Keyword: keyword,
+		Find: KeysRange, Last: last, Step: 1, Limit: limit,
 	}}
 }
 

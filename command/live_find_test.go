@@ -77,7 +77,8 @@ func excused(c *Command, err string) bool {
 		len(c.Keys) > 1 && strings.Contains(err, "Invalid arguments specified")
 }
 
-// incomplete reports whether GETKEYS is known to leave out names: SORT's patterns, and all but the last STORE of several.
+// incomplete reports whether GETKEYS is known to leave out names: SORT's patterns, and all but the last of its
+// destinations.
 func incomplete(c *Command) bool {
 	return slices.ContainsFunc(c.Keys, func(k KeySpec) bool { return k.Begin == BeginUnknown })
 }

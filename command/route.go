@@ -19,11 +19,11 @@ func (r Route) String() string {
 const (
 	whyFunctions = "functions belong to the whole server"
 	whyFieldSets = "its field sets have names that all tenants would share"
-	whyBless     = "it works on the keys of every tenant"
+	whyBless     = "it decides what the whole server may evict"
 )
 
-// Handler names the code in package proxy that answers a Local or Slow command, or that rewrites a Shared one. It is
-// an enumeration and not a function since imports point the other way.
+// Handler names the code in package proxy that answers a Local or Slow command, or that changes the request or the
+// reply of a Shared one. It is an enumeration and not a function since imports point the other way.
 type Handler uint8
 
 const (
@@ -96,7 +96,8 @@ const (
 
 // joinNames lists the policies in the order of the constants, spelled as COMMAND spells them.
 var joinNames = []string{
-	"", "one_succeeded", "all_succeeded", "agg_logical_and", "agg_logical_or", "agg_min", "agg_max", "agg_sum", "special",
+	"", "one_succeeded", "all_succeeded", "agg_logical_and", "agg_logical_or", "agg_min", "agg_max", "agg_sum",
+	"special",
 }
 
 func (j Join) String() string { return joinNames[j] }

@@ -20,6 +20,7 @@ type Identity struct {
 
 // Errors of Authenticate. Their texts are what the client is told.
 var (
+	//lint:ignore ST1005 the words are Redis's
 	ErrWrongPass = errors.New("WRONGPASS invalid username-password pair or user is disabled.")
 	ErrSuspended = errors.New("NOPERM this tenant is suspended")
 )

@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
 	"riptide-proxy/upstream"
 )
 
@@ -99,6 +101,8 @@ func unknownSub(container *command.Command, sub []byte) string {
 	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", sub[:min(len(sub), 128)], strings.ToUpper(container.Name))
 }
 
+var unknownReply = []byte("-ERR unknown ")
+
 // largeRequest is the size from which a write's arguments are passed on
 // without a copy.
 const largeRequest = 8 << 10
@@ -138,6 +142,11 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) {
 func (s *session) restore(cmd *command.Command, reply []byte) []byte {
 	w := s.w
 	if reply[0] == '-' {
+		if bytes.HasPrefix(reply, unknownReply) {
+			// It quotes the arguments as the upstream saw them.
+			w.reply = resp.AppendError(w.reply[:0], "ERR '"+cmd.Name+"' is not supported by the upstream")
+			reply = w.reply
+		}
 		if cmd.ErrKeys {
 			w.reply = namespace.RestoreError(w.reply[:0], reply, s.prefix)
 			reply = w.reply

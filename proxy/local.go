@@ -41,6 +41,7 @@ func clientID(s *session, _ *command.Command, _ *namespace.Request) {
 	s.answer(resp.AppendInt(nil, int64(s.id)))
 }
 
+//lint:ignore ST1005 the words are Redis's
 var errClientName = errors.New("ERR Client names cannot contain spaces, newlines or special characters.")
 
 // validName admits what CLIENT LIST can show without ambiguity.

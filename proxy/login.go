@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -34,7 +33,7 @@ func (s *session) login(user, secret []byte, done func()) {
 	dir := s.w.srv.directory
 	finish := func(who *namespace.Identity, err error) {
 		if err != nil {
-			slog.Info("login refused", "client", s.conn.Peer().String(), "user", loggable(user), "error", err)
+			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
 			s.answerError(err.Error())
 			return
 		}
@@ -46,19 +45,16 @@ func (s *session) login(user, secret []byte, done func()) {
 		return
 	}
 	user, secret = bytes.Clone(user), bytes.Clone(secret)
-	s.async(func(context.Context) func() {
+	s.async(func(ctx context.Context) func() {
+		select {
+		case s.w.srv.logins <- struct{}{}:
+		case <-ctx.Done():
+			return func() {}
+		}
+		defer func() { <-s.w.srv.logins }()
 		who, err := dir.Authenticate(user, secret)
 		return func() { finish(who, err) }
 	})
-}
-
-// loggable is a user's name for the log, unless it might be a secret that was
-// typed in the wrong place.
-func loggable(user []byte) string {
-	if len(user) > 128 {
-		return "(too long)"
-	}
-	return strings.ToValidUTF8(string(user), "?")
 }
 
 // become makes the session somebody, with nothing left of who it was before.

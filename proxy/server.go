@@ -48,12 +48,17 @@ type Server struct {
 	cancel context.CancelFunc
 	slow   sync.WaitGroup
 	turns  map[string]chan struct{} // bounds a tenant's slow operations
+	logins chan struct{}            // bounds logins whose check takes long
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
 // further ones wait. It is below what the pool of connections can carry, so
 // that one tenant can not keep the others' waiting.
 const slowPerTenant = 4
+
+// slowLogins is how many argon2id hashes may be computed at once. One takes up
+// to 128 MiB and a core, and anybody who can connect can ask for it.
+const slowLogins = 2
 
 // maxReply is the longest reply that is held in memory.
 const maxReply = 1 << 30
@@ -75,6 +80,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		output:    int(cfg.Limits.OutputBuffer),
 		failed:    make(chan error, 1),
 		turns:     make(map[string]chan struct{}),
+		logins:    make(chan struct{}, slowLogins),
 	}
 	s.limits.Bulk = int(cfg.Limits.Bulk)
 	s.limits.Request = int(cfg.Limits.Request)

@@ -193,12 +193,6 @@ func (s *session) finish() {
 	}
 }
 
-// send gives a command to the upstream as it is in b, which began as what
-// Begin returned.
-func (s *session) send(b []byte, cmd *command.Command) {
-	s.link.End(b, s.slot(cmd))
-}
-
 // slot takes the next one.
 func (s *session) slot(cmd *command.Command) slot {
 	seq := s.tail

@@ -8,16 +8,16 @@ func (e ProtocolError) Error() string { return string(e) }
 
 // These are errors that Scan returns; the one that is missing names the byte that stands where a '$' should.
 var (
-	ErrMultibulkLength      error = ProtocolError("Protocol error: invalid multibulk length")
-	ErrMultibulkCount       error = ProtocolError("Protocol error: too big mbulk count string")
-	ErrMultibulkUnauthentic error = ProtocolError("Protocol error: unauthenticated multibulk length")
-	ErrBulkLength           error = ProtocolError("Protocol error: invalid bulk length")
-	ErrBulkCount            error = ProtocolError("Protocol error: too big bulk count string")
-	ErrBulkUnauthentic      error = ProtocolError("Protocol error: unauthenticated bulk length")
-	ErrBulkEnd              error = ProtocolError("Protocol error: expected CRLF after the bulk")
-	ErrInlineSize           error = ProtocolError("Protocol error: too big inline request")
-	ErrInlineQuotes         error = ProtocolError("Protocol error: unbalanced quotes in request")
-	ErrRequestSize          error = ProtocolError("Protocol error: request is larger than limits.request")
+	ErrMultibulkLength          error = ProtocolError("Protocol error: invalid multibulk length")
+	ErrMultibulkCount           error = ProtocolError("Protocol error: too big mbulk count string")
+	ErrMultibulkUnauthenticated error = ProtocolError("Protocol error: unauthenticated multibulk length")
+	ErrBulkLength               error = ProtocolError("Protocol error: invalid bulk length")
+	ErrBulkCount                error = ProtocolError("Protocol error: too big bulk count string")
+	ErrBulkUnauthenticated      error = ProtocolError("Protocol error: unauthenticated bulk length")
+	ErrBulkEnd                  error = ProtocolError("Protocol error: expected CRLF after the bulk")
+	ErrInlineSize               error = ProtocolError("Protocol error: too big inline request")
+	ErrInlineQuotes             error = ProtocolError("Protocol error: unbalanced quotes in request")
+	ErrRequestSize              error = ProtocolError("Protocol error: request is larger than limits.request")
 )
 
 // expectedBulk is the error for an argument that begins with c instead of '$'. Redis puts c in its message as it is,

@@ -1,8 +1,11 @@
 package resp
 
+import "bytes"
+
 // Filter appends reply, which is one complete reply, to dst, without those elements of its outermost array, set, map
 // or push that keep refuses. element is the element as it stands in the reply, or the key of the pair in a map; i counts
-// elements, or pairs. A reply of any other type is copied.
+// elements, or pairs. A reply of any other type is copied. What RESP3 gives as a map is an array of keys and values in
+// RESP2: there keep sees both, one after the other. [First] tells what element is called.
 //
 // On an error dst comes back as it was.
 func Filter(dst, reply []byte, keep func(i int, element []byte) bool) ([]byte, error) {
@@ -52,4 +55,39 @@ func Filter(dst, reply []byte, keep func(i int, element []byte) bool) ([]byte, e
 	elements := dst[body:]
 	dst = appendHeader(dst[:head], h.kind, kept)
 	return append(dst, elements...), nil
+}
+
+// First returns the first string in what reply begins with: the content of a string or an error itself, or of the first
+// element of an aggregate, however deep. It is how a push, an element of COMMAND or a key of COMMAND DOCS is told from
+// others. It returns nil if something else comes first, and the reply need not be complete behind it.
+func First(reply []byte) []byte {
+	r := rewriter{in: reply}
+	for {
+		if _, err := r.attributes(); err != nil {
+			return nil
+		}
+		if rest := r.in[r.pos:]; len(rest) > 0 && isText(rest[0]) {
+			text, _, found := bytes.Cut(rest[1:], []byte("\r\n"))
+			if !found {
+				return nil
+			}
+			return text
+		}
+		h, err := r.header()
+		switch {
+		case err != nil || h.n < 0:
+			return nil
+		case isBulk(h.kind):
+			rest := r.in[r.pos:]
+			if h.n > int64(len(rest)) {
+				return nil
+			}
+			if h.kind == '=' {
+				return rest[len("txt:"):h.n]
+			}
+			return rest[:h.n]
+		case h.n == 0 || h.kind == ';':
+			return nil
+		}
+	}
 }

@@ -166,7 +166,7 @@ func (r *Request) begin(buf []byte, lim *Limits) error {
 	case !ok || n > math.MaxInt32 || buf[eol+1] != '\n':
 		return ErrMultibulkLength
 	case n > int64(lim.Args) && lim.Unauthenticated:
-		return ErrMultibulkUnauthentic
+		return ErrMultibulkUnauthenticated
 	case n > int64(lim.Args):
 		return ErrMultibulkLength
 	}
@@ -189,7 +189,7 @@ func (r *Request) argument(buf []byte, lim *Limits) (bool, error) {
 	case !ok || n < 0 || buf[eol+1] != '\n':
 		return false, ErrBulkLength
 	case n > int64(lim.Bulk) && lim.Unauthenticated && n <= maxBulk:
-		return false, ErrBulkUnauthentic
+		return false, ErrBulkUnauthenticated
 	case n > int64(lim.Bulk):
 		return false, ErrBulkLength
 	}

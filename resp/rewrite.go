@@ -73,7 +73,7 @@ func (r *rewriter) value(depth int) error {
 }
 
 // attributes passes over the attributes at pos, and says whether there are any.
-func (r *rewriter) attributes() (any bool, err error) {
+func (r *rewriter) attributes() (found bool, err error) {
 	for r.pos < len(r.in) && r.in[r.pos] == '|' {
 		h, err := r.header()
 		if err != nil {
@@ -84,9 +84,9 @@ func (r *rewriter) attributes() (any bool, err error) {
 			return true, err
 		}
 		r.pos += n
-		any = true
+		found = true
 	}
-	return any, nil
+	return found, nil
 }
 
 // header takes the header line at pos.

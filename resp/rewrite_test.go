@@ -166,3 +166,31 @@ func TestFilter(t *testing.T) {
 		}
 	}
 }
+
+func TestFirst(t *testing.T) {
+	for _, c := range []struct{ reply, want string }{
+		{"$3\r\nget\r\n", "get"},
+		{"$0\r\n\r\n", ""},
+		{"+OK\r\n", "OK"},
+		{"=7\r\ntxt:abc\r\n", "abc"},
+		{"*2\r\n$3\r\nget\r\n:2\r\n", "get"},
+		{"*1\r\n%1\r\n|1\r\n+a\r\n+b\r\n+name\r\n", "name"},
+		{">3\r\n$7\r\nmessage\r\n", "message"},
+		{"*2\r\n:1\r\n+a\r\n", "nil"},
+		{"*0\r\n", "nil"},
+		{"*?\r\n+a\r\n", "nil"},
+		{"_\r\n", "nil"},
+		{"$-1\r\n", "nil"},
+		{";1\r\na\r\n", "nil"},
+		{"$5\r\nhell", "nil"},
+		{"+a\r", "nil"},
+		{"|1\r\n", "nil"},
+		{"x", "nil"},
+		{"", "nil"},
+	} {
+		got := First([]byte(c.reply))
+		if want := c.want; want == "nil" && got != nil || want != "nil" && string(got) != want {
+			t.Errorf("%q: %q", c.reply, got)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package tests
+
+import (
+	"bufio"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"riptide-proxy/tests/harness"
+)
+
+// monitor collects everything that reaches the upstream.
+type monitor struct {
+	conn  *harness.Conn
+	calls map[string]int
+	order [][]string
+	done  chan error
+}
+
+const monitorEnd = "end-of-the-monitored-time"
+
+func (w *world) monitor(t *testing.T) *monitor {
+	t.Helper()
+	c, err := harness.Dial(w.redis.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := c.Do("MONITOR"); err != nil || reply != "+OK\r\n" {
+		t.Fatalf("MONITOR: %q, %v", reply, err)
+	}
+	c.SetReadDeadline(time.Now().Add(5 * time.Minute))
+	m := &monitor{conn: c, calls: make(map[string]int), done: make(chan error, 1)}
+	go func() {
+		defer c.Close()
+		lines := bufio.NewReaderSize(c.R, 1<<20)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				m.done <- err
+				return
+			}
+			args, err := parseMonitor(line)
+			if err != nil {
+				m.done <- err
+				return
+			}
+			if len(args) == 2 && args[1] == monitorEnd {
+				m.done <- nil
+				return
+			}
+			if key := strings.Join(args, "\xff\xfe\xfd"); m.calls[key] == 0 {
+				m.calls[key] = 1
+				m.order = append(m.order, args)
+			}
+		}
+	}()
+	return m
+}
+
+// parseMonitor reads a line such as +1700000000.1 [0 127.0.0.1:1] "get" "k".
+func parseMonitor(line string) (args []string, err error) {
+	_, rest, ok := strings.Cut(line, "] ")
+	if !ok {
+		return nil, fmt.Errorf("MONITOR says %q", line)
+	}
+	rest = strings.TrimRight(rest, "\r\n")
+	for rest != "" {
+		quoted, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			return nil, fmt.Errorf("MONITOR says %q: %w", rest, err)
+		}
+		arg, err := strconv.Unquote(quoted)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, arg)
+		rest = strings.TrimPrefix(rest[len(quoted):], " ")
+	}
+	return args, nil
+}
+
+// keyless are the commands without a key that may reach the upstream, for the
+// proxy's own sake or since they tell nothing about anybody.
+var keyless = map[string]bool{
+	"ping": true, "info": true, "command": true, "hello": true, "auth": true, "client": true, "time": true, "lolwut": true,
+}
+
+// check asks the server itself which arguments of all those commands are keys.
+func (m *monitor) check(t *testing.T, w *world, prefix string) {
+	t.Helper()
+	w.must(t, "ECHO", monitorEnd)
+	if err := <-m.done; err != nil {
+		t.Fatal(err)
+	}
+	const batch = 200
+	reached, complaints := 0, 0
+	for from := 0; from < len(m.order); from += batch {
+		calls := m.order[from:min(from+batch, len(m.order))]
+		var out []byte
+		for _, args := range calls {
+			out = append(out, harness.Request(append([]string{"COMMAND", "GETKEYS"}, args...)...)...)
+		}
+		if _, err := w.control.Write(out); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range calls {
+			reply, err := w.control.Reply()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reply[0] == '*' {
+				reached++
+			}
+			if complaint := stray(t, args, reply, prefix); complaint != "" {
+				if complaints++; complaints < 20 {
+					t.Errorf("%.300q reached the upstream: %s", args, complaint)
+				}
+			}
+		}
+	}
+	t.Logf("%d different commands reached the upstream, %d of them with keys", len(m.order), reached)
+	if reached < 1000 {
+		t.Errorf("only %d commands with keys reached the upstream: this is no test", reached)
+	}
+}
+
+// stray says what is wrong with a command that reached the upstream. keys is
+// what COMMAND GETKEYS says of it.
+func stray(t *testing.T, args []string, keys, prefix string) string {
+	name := strings.ToLower(args[0])
+	switch {
+	case name == "scan":
+		for i := 2; i+1 < len(args); i += 2 {
+			if strings.EqualFold(args[i], "MATCH") && strings.HasPrefix(args[i+1], prefix) {
+				return ""
+			}
+		}
+		return "SCAN over everybody's keys"
+	case keys[0] == '*':
+		for _, key := range bulks(t, keys) {
+			if !strings.HasPrefix(key, prefix) {
+				return fmt.Sprintf("the key %q", key)
+			}
+		}
+		if name == "sort" || name == "sort_ro" {
+			return straySort(args, prefix)
+		}
+		return ""
+	case strings.HasPrefix(keys, "-ERR Invalid"):
+		return "" // the server refuses the command as well, for its arguments
+	case keyless[name] || len(args) == 2 && strings.EqualFold(args[1], "HELP"):
+		return ""
+	}
+	return fmt.Sprintf("it has no keys (%q)", keys)
+}
+
+// straySort looks at the patterns of SORT, which COMMAND GETKEYS does not know.
+// It reads the options as the servers do, up to a zero byte.
+func straySort(args []string, prefix string) string {
+	for i := 2; i < len(args); i++ {
+		option, _, _ := strings.Cut(strings.ToUpper(args[i]), "\x00")
+		switch left := len(args) - i - 1; {
+		case option == "ASC", option == "DESC", option == "ALPHA":
+		case option == "LIMIT" && left >= 2:
+			i += 2
+		case (option == "BY" || option == "GET" || option == "STORE") && left >= 1:
+			i++
+			if !strings.HasPrefix(args[i], prefix) && args[i] != "#" {
+				return fmt.Sprintf("the pattern %q", args[i])
+			}
+		default:
+			return "" // a syntax error
+		}
+	}
+	return ""
+}

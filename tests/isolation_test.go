@@ -1,0 +1,229 @@
+package tests
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"riptide-proxy/command"
+	"riptide-proxy/tests/harness"
+)
+
+// hostile are the words that the attacker puts in place of every argument.
+var hostile = []string{
+	"t:globex:0:k", "t:{tagged}:0:k", "t:globex:0:*", "*", "t:*", "[t]:*", "t:globex:*", `\*`, `\\`, `\`, "[", "{globex}k",
+	"..", "k\r\n$3\r\nGET\r\n", "\r\n*1\r\n$8\r\nFLUSHALL\r\n", "k\x00", "\x00", "", "\xff\xfe\x80", "w_*->f", "->*", "#",
+	"STREAMS", "STORE", "STORE\x00", "BY", "GET", "KEYS", "DB", "COUNT", "MATCH", "MATCH\x00", "LIMIT", "GROUP", "REPLACE", "TYPE",
+	"0", "-1", "2", "3", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551617",
+	"+2", "02", "1 ", " 1", "1e0", "0x1", "nan", "$", ">", "k", "l", strings.Repeat("x", 300),
+}
+
+// ownWords name the attacker's own keys as the upstream does. They are left out
+// where the test looks for its own prefix in replies.
+var ownWords = []string{"t:acme:0:k", "t:acme:1:k", "t:acme:0:*"}
+
+// attack is one way to run the table.
+type attack struct {
+	world  *world
+	words  []string
+	hello  string // RESP version to ask for, if any
+	inline bool
+	every  int  // one call in so many
+	proof  bool // no reply may contain the attacker's own prefix
+
+	record  map[string]string // by call: the reply
+	calls   int
+	skipped int
+}
+
+// run sends every row of the table with every word in every position.
+func (a *attack) run(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	a.record = make(map[string]string)
+	for _, row := range command.All() {
+		calls := a.variants(row, rnd)
+		if keepsState(row) {
+			for _, call := range calls {
+				a.alone(t, row, call)
+			}
+			continue
+		}
+		a.together(t, row, calls)
+	}
+	t.Logf("%d calls", a.calls)
+}
+
+// keepsState tells rows that may change the connection, or not answer at once.
+func keepsState(row *command.Command) bool {
+	if row.Has(command.Blocking) || row.Has(command.PubSub) || row.Cats&(command.CatTransaction|command.CatScripting) != 0 {
+		return true
+	}
+	name, sub, _ := strings.Cut(row.Name, "|")
+	switch name {
+	case "auth", "hello", "reset", "quit", "select", "monitor", "sync", "psync", "shutdown":
+		return true
+	case "client":
+		return sub == "reply" || sub == "kill" || sub == "pause" || sub == "tracking"
+	}
+	return false
+}
+
+// variants are the well-formed calls of a row, each with one argument replaced
+// by every word, and some with more than one.
+func (a *attack) variants(row *command.Command, rnd *rand.Rand) (calls [][]string) {
+	fixed := strings.Count(row.Name, "|") + 1
+	keep := func(call []string) {
+		if a.every <= 1 || rnd.IntN(a.every) == 0 {
+			calls = append(calls, call)
+		}
+	}
+	for _, base := range bases(row) {
+		calls = append(calls, base)
+		for i := fixed; i <= len(base); i++ {
+			for _, word := range a.words {
+				call := slices.Clone(base)
+				if i == len(base) {
+					call = append(call, word)
+				} else {
+					call[i] = word
+				}
+				keep(call)
+			}
+			if i < len(base) {
+				keep(slices.Delete(slices.Clone(base), i, i+1))
+			}
+		}
+		for range 60 {
+			call := slices.Clone(base)
+			for range 2 + rnd.IntN(3) {
+				at := fixed + rnd.IntN(len(call)-fixed+1)
+				word := a.words[rnd.IntN(len(a.words))]
+				if at == len(call) || rnd.IntN(4) == 0 {
+					call = slices.Insert(call, at, word)
+				} else {
+					call[at] = word
+				}
+			}
+			keep(call)
+		}
+	}
+	return calls
+}
+
+// connect logs in as the attacker.
+func (a *attack) connect(t *testing.T) *harness.Conn {
+	t.Helper()
+	c, err := harness.Dial(a.world.proxy.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello := []string{"AUTH", "acme", harness.Acme.Secret}
+	if a.hello != "" {
+		hello = []string{"HELLO", a.hello, "AUTH", "acme", harness.Acme.Secret}
+	}
+	if reply, err := c.Do(hello...); err != nil || reply[0] == '-' {
+		t.Fatalf("%q: %q, %v", hello, reply, err)
+	}
+	return c
+}
+
+// together sends calls that are answered one for one, pipelined, over keys of
+// the attacker that are made anew every now and then.
+func (a *attack) together(t *testing.T, row *command.Command, calls [][]string) {
+	t.Helper()
+	const batch = 50
+	c := a.connect(t)
+	defer c.Close()
+	for from := 0; from < len(calls); from += batch {
+		part := calls[from:min(from+batch, len(calls))]
+		var out []byte
+		prepare := append([][]string{append([]string{"DEL", "out", "new", "new2"}, keyNames...)}, keyset("", "mine")...)
+		for _, call := range prepare {
+			out = append(out, encode(false, call)...)
+		}
+		for _, call := range part {
+			out = append(out, encode(a.inline, call)...)
+		}
+		if _, err := c.Write(out); err != nil {
+			t.Fatalf("%s: %v", row.Name, err)
+		}
+		for _, call := range prepare {
+			if reply, err := c.Reply(); err != nil || reply[0] == '-' {
+				t.Fatalf("%q: %q, %v", call, reply, err)
+			}
+		}
+		for _, call := range part {
+			reply, err := c.Reply()
+			if err != nil {
+				t.Fatalf("%.300q: %v", call, err)
+			}
+			a.judge(t, call, reply)
+		}
+	}
+}
+
+// keyNames are the names that keyset makes.
+var keyNames = strings.Fields("k k2 n l l2 s s2 z z2 h x y g p p2 b w_1 w_2 w_3 d_1 d_2")
+
+// alone sends a call on a connection of its own, and takes whatever comes.
+func (a *attack) alone(t *testing.T, row *command.Command, call []string) {
+	t.Helper()
+	c := a.connect(t)
+	defer c.Close()
+	out := encode(a.inline, call)
+	for _, more := range [][]string{{"GET", "k"}, {"DBSIZE"}, {"QUIT"}} {
+		out = append(out, encode(false, more)...)
+	}
+	if _, err := c.Write(out); err != nil {
+		t.Fatalf("%s: %v", row.Name, err)
+	}
+	wait := 10 * time.Second
+	if row.Has(command.Blocking) {
+		wait = 300 * time.Millisecond // it may rightly wait for ever
+	}
+	c.SetReadDeadline(time.Now().Add(wait))
+	all, err := io.ReadAll(c.R)
+	if err != nil && !row.Has(command.Blocking) && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("%.300q: the connection did not end: %v", call, err)
+	}
+	a.judge(t, call, string(all))
+}
+
+// judge looks for what the attacker must not see.
+func (a *attack) judge(t *testing.T, call []string, reply string) {
+	t.Helper()
+	a.calls++
+	if strings.Contains(reply, a.world.token) {
+		t.Errorf("%.300q shows what belongs to others: %.600q", call, reply)
+	}
+	if a.proof && strings.Contains(reply, "t:acme:") {
+		t.Errorf("%.300q shows how keys are stored: %.600q", call, reply)
+	}
+	a.record[fmt.Sprintf("%q", call)] = reply
+	if t.Failed() && a.calls > 100000 {
+		t.FailNow()
+	}
+}
+
+// Nothing that a tenant sends reads or changes anything of others, or reaches
+// the upstream with a key that is not the tenant's.
+func TestIsolationNothingLeavesTheTenant(t *testing.T) {
+	for _, a := range []attack{
+		{words: slices.Concat(hostile, ownWords)},
+		{words: hostile, hello: "3", every: 6, proof: true},
+		{words: hostile, inline: true, every: 8, proof: true},
+	} {
+		t.Run(fmt.Sprintf("resp%s inline=%v", a.hello, a.inline), func(t *testing.T) {
+			a.world = newWorld(t, true, harness.Options{})
+			before := a.world.snapshot(t)
+			m := a.world.monitor(t)
+			a.run(t)
+			m.check(t, a.world, "t:acme:")
+			unchanged(t, before, a.world.snapshot(t))
+		})
+	}
+}
