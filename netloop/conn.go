@@ -62,8 +62,8 @@ type Conn struct {
 	linger  *Timer
 }
 
-// lingerTime is how long a connection that is being closed may take to read
-// the last answer and to stop sending.
+// lingerTime is how long a connection that is being closed may do without
+// reading any of the last answer, and how long it may take to stop sending.
 const lingerTime = 3 * time.Second
 
 // Adopt takes over a connected, non-blocking stream socket and begins to read
@@ -184,8 +184,21 @@ func (c *Conn) CloseAfterWrite() {
 	c.in = nil
 	c.held = false
 	c.interest(!c.ended, c.w)
-	c.linger = c.loop.After(lingerTime, func() { c.Close(nil) })
+	c.awaitEnd()
 	c.touch() // write ends the output when nothing is left of it
+}
+
+// awaitEnd gives up on a peer that takes nothing any more. One that is slow
+// to read a long answer is left to it.
+func (c *Conn) awaitEnd() {
+	sent := c.sent
+	c.linger = c.loop.After(lingerTime, func() {
+		if c.sent == sent {
+			c.Close(nil)
+			return
+		}
+		c.awaitEnd()
+	})
 }
 
 func (c *Conn) ready(ev event) {
@@ -228,6 +241,9 @@ func (c *Conn) read() {
 	arena := have <= smallSize && c.want <= c.size
 	if arena {
 		b = l.space(have + c.size)[:have+c.size]
+		if c.closed {
+			return // by the writing that space may do
+		}
 		copy(b, c.in)
 	} else {
 		c.grow()
@@ -289,9 +305,12 @@ func (c *Conn) deliver(b []byte, arena bool) {
 	l.in.kept = false
 	l.in.pooled = arena || cap(b) == blockSize
 	c.want = 0
+	if arena {
+		l.in.pos += len(b) // first, for the case of a panic
+	}
 	n, next := c.h.Received(b)
-	if arena && l.in.kept {
-		l.in.pos += len(b)
+	if arena && !l.in.kept {
+		l.in.pos -= len(b)
 	}
 	if c.closed || c.leaving {
 		if !arena && l.in.kept {
@@ -311,6 +330,9 @@ func (c *Conn) deliver(b []byte, arena bool) {
 		c.store(rest)
 	case len(rest) == 0:
 		c.drop()
+	case cap(b) > blockSize && len(rest) < cap(b)/4:
+		c.in = nil // a long request must not keep its buffer for a short one
+		c.store(rest)
 	default:
 		c.in = c.in[:copy(c.in, rest)]
 	}
@@ -352,13 +374,15 @@ func (c *Conn) buffer(n int) []byte {
 	return make([]byte, 0, want)
 }
 
-// grow makes room to read behind c.in.
+// grow makes room to read behind c.in, always in proportion to it: it is
+// copied each time, and what the handler expects may be the next small part
+// of something long.
 func (c *Conn) grow() {
 	have := len(c.in)
 	if have < cap(c.in) && (cap(c.in) >= c.want || cap(c.in)-have >= readSize/4) {
 		return
 	}
-	b := c.buffer(max(have+1, have+min(readSize/4, max(0, c.want-have))))
+	b := c.buffer(have + max(readSize/4, have/4))
 	b = append(b, c.in...)
 	c.drop()
 	c.in = b
@@ -381,6 +405,7 @@ func (c *Conn) write() {
 	}
 	if c.out.size > 0 {
 		for {
+			all := len(c.out.pieces) < len(c.loop.iov)
 			n, errno := c.send()
 			if errno == syscall.EINTR {
 				continue
@@ -393,7 +418,7 @@ func (c *Conn) write() {
 				c.sent += uint64(n)
 				c.out.sent(&c.loop.pool, n)
 			}
-			if errno != 0 || c.out.size == 0 || len(c.out.pieces) < len(c.loop.iov) {
+			if errno != 0 || c.out.size == 0 || all {
 				break
 			}
 		}
@@ -406,7 +431,7 @@ func (c *Conn) write() {
 		c.interest(c.r, false)
 		c.h.Written()
 	}
-	if c.leaving && !c.shut {
+	if c.leaving && !c.shut && c.out.size == 0 { // Written may have added to it
 		c.shut = true
 		if c.ended || unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
 			c.Close(nil)
@@ -419,7 +444,10 @@ func (c *Conn) send() (int, syscall.Errno) {
 		return sysWrite(c.fd, c.out.tail[c.out.mark:])
 	}
 	iov := c.loop.iov[:]
-	return sysWritev(c.fd, iov[:c.out.gather(iov)])
+	iov = iov[:c.out.gather(iov)]
+	n, errno := sysWritev(c.fd, iov)
+	clear(iov) // or they would hold on to what was sent
+	return n, errno
 }
 
 func (c *Conn) interest(r, w bool) {
@@ -442,7 +470,7 @@ func (c *Conn) reap() {
 	l.unregister(c.fd)
 	unix.Close(c.fd)
 	l.conns--
-	c.h.Closed(c.err)
+	guard(func() { c.h.Closed(c.err) })
 	c.out.release(&l.pool)
 	c.in = nil
 }

@@ -36,7 +36,7 @@ type Loop struct {
 
 	dirty   []*Conn // have output from this turn
 	again   []*Conn // have input to be handled in the next turn
-	again2  []*Conn // spare for again
+	again2  []*Conn // those of this turn that were not handled yet; then spare
 	closing []*Conn // closed in this turn, not yet reaped
 
 	in   input
@@ -119,10 +119,12 @@ func (l *Loop) Post(f func()) bool {
 		return false
 	}
 	l.mail = append(l.mail, f)
-	l.mu.Unlock()
+	// Under the lock, since the loop may end as soon as it is released, and
+	// the number of its pipe then be that of somebody's connection.
 	if !l.awake.Swap(true) {
 		sysWrite(l.wakeW, []byte{0}) // a full pipe wakes the loop as well
 	}
+	l.mu.Unlock()
 	return true
 }
 
@@ -149,9 +151,12 @@ func (l *Loop) runTurns() (err error) {
 				l.current = nil
 				d.abort(fmt.Errorf("internal error: %v", p))
 			}
+			// The turn was cut short; the next one takes the rest of it.
+			l.again = append(l.again, l.again2...)
+			l.again2 = l.again2[:0]
 		}
 	}()
-	busy := false
+	busy := true // a turn that was cut short is finished without waiting
 	for !l.stopped {
 		wait := 0
 		if !busy && len(l.again) == 0 {
@@ -171,8 +176,8 @@ func (l *Loop) runTurns() (err error) {
 
 func (l *Loop) turn(events []event) {
 	l.now = int64(time.Since(l.start))
-	again := l.again
-	l.again, l.again2 = l.again2[:0], nil
+	l.again, l.again2 = l.again2[:0], l.again
+	again := len(l.again2)
 	for _, ev := range events {
 		if ev.fd < len(l.fds) {
 			if d := l.fds[ev.fd]; d != nil {
@@ -181,12 +186,15 @@ func (l *Loop) turn(events []event) {
 			}
 		}
 	}
-	for i, c := range again {
-		again[i] = nil
+	for i, c := range l.again2 {
+		if c == nil {
+			continue // handled in a turn that was cut short
+		}
+		l.again2[i] = nil
 		l.current = c
 		c.redeliver()
 	}
-	l.again2 = again[:0]
+	l.again2 = l.again2[:0]
 	l.current = nil
 	if len(l.timers) > 0 {
 		l.runTimers()
@@ -196,22 +204,26 @@ func (l *Loop) turn(events []event) {
 	}
 	l.flush()
 	l.reap()
-	if len(events) > 0 || len(again) > 0 {
+	if len(events) > 0 || again > 0 {
 		l.turns.Observe(time.Since(l.start) - time.Duration(l.now))
 	}
 }
 
 // flush writes what connections have to send, and lets go of this turn's input.
 func (l *Loop) flush() {
+	served := l.current // when it happens in the middle of a turn
 	for i := 0; i < len(l.dirty); i++ {
 		c := l.dirty[i]
+		if c == nil {
+			continue // written in a turn that was cut short
+		}
 		l.dirty[i] = nil
 		c.dirty = false
 		l.current = c
 		c.write()
 		c.out.keep()
 	}
-	l.current = nil
+	l.current = served
 	l.dirty = l.dirty[:0]
 	l.in.pos = 0
 	for i, b := range l.in.retired {
@@ -240,23 +252,28 @@ func (l *Loop) register(fd int, d descriptor) {
 
 func (l *Loop) unregister(fd int) { l.fds[fd] = nil }
 
-// end closes whatever is left, and refuses further mail.
-func (l *Loop) end() {
+// closeAll closes every connection and listener.
+func (l *Loop) closeAll() {
 	for _, d := range l.fds {
 		if d != nil {
 			d.abort(ErrStopped)
 		}
 	}
 	l.reap()
+}
+
+// end closes whatever is left, and refuses further mail.
+func (l *Loop) end() {
+	l.closeAll()
 	l.mu.Lock()
 	l.dead = true
 	mail := l.mail
 	l.mail = nil
 	l.mu.Unlock()
 	for _, f := range mail {
-		f() // what was posted is done, so that nobody waits for it in vain
+		guard(f) // what was posted is done, so that nobody waits for it in vain
 	}
-	l.reap()
+	l.closeAll() // the mail may have brought connections
 	l.poll.close()
 	unix.Close(l.wakeR)
 	unix.Close(l.wakeW)
@@ -279,16 +296,17 @@ func (w waker) ready(event) {
 	l.mu.Unlock()
 	for i, f := range mail {
 		mail[i] = nil
-		l.runMail(f)
+		guard(f)
 	}
 	l.mailSpare = mail[:0]
 }
 
-// runMail keeps a panic of one letter from losing the ones behind it.
-func (l *Loop) runMail(f func()) {
+// guard keeps a panic of one letter, or of one connection that is told of its
+// end, from losing the ones behind it.
+func guard(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("panic in a posted function", "panic", p, "stack", string(debug.Stack()))
+			slog.Error("panic in the event loop", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	f()

@@ -1,19 +1,20 @@
 package netloop
 
 // piece is a part of the output. reused says that it lies in input that will
-// be overwritten after this turn.
+// be overwritten after this turn. full is a pooled buffer which nothing behind
+// this piece lies in.
 type piece struct {
 	b      []byte
 	reused bool
+	full   []byte
 }
 
 // output is what a connection has to send: the pieces, then tail[mark:].
 type output struct {
 	pieces []piece
-	tail   []byte   // being filled
-	mark   int      // tail[:mark] is in pieces, or sent
-	full   [][]byte // pooled buffers that pieces lie in
-	size   int      // bytes not yet sent
+	tail   []byte // being filled
+	mark   int    // tail[:mark] is in pieces, or sent
+	size   int    // bytes not yet sent
 }
 
 // append copies p to the end.
@@ -29,10 +30,10 @@ func (o *output) append(pool *blocks, p []byte) {
 func (o *output) roll(pool *blocks, n int) {
 	o.seal()
 	if o.tail != nil {
-		if len(o.pieces) == 0 {
+		if last := len(o.pieces) - 1; last < 0 {
 			pool.put(o.tail)
 		} else {
-			o.full = append(o.full, o.tail)
+			o.pieces[last].full = o.tail
 		}
 		n = max(n, firstSize+1) // it is not a small answer any more
 	}
@@ -50,7 +51,7 @@ func (o *output) seal() {
 // refer puts p itself at the end.
 func (o *output) refer(p []byte, reused bool) {
 	o.seal()
-	o.pieces = append(o.pieces, piece{p, reused})
+	o.pieces = append(o.pieces, piece{b: p, reused: reused})
 	o.size += len(p)
 }
 
@@ -74,6 +75,7 @@ func (o *output) sent(pool *blocks, n int) {
 	i := 0
 	for ; i < len(o.pieces) && n >= len(o.pieces[i].b); i++ {
 		n -= len(o.pieces[i].b)
+		pool.put(o.pieces[i].full)
 	}
 	if i > 0 {
 		rest := copy(o.pieces, o.pieces[i:])
@@ -84,11 +86,6 @@ func (o *output) sent(pool *blocks, n int) {
 		o.pieces[0].b = o.pieces[0].b[n:]
 	} else {
 		o.mark += n
-		for i, b := range o.full {
-			pool.put(b)
-			o.full[i] = nil
-		}
-		o.full = o.full[:0]
 	}
 }
 
@@ -97,15 +94,14 @@ func (o *output) release(pool *blocks) {
 	if o.tail != nil {
 		pool.put(o.tail)
 	}
-	for _, b := range o.full {
-		pool.put(b)
-	}
-	if cap(o.pieces) > 64 || cap(o.full) > 64 {
-		o.pieces, o.full = nil, nil
+	for i := range o.pieces {
+		pool.put(o.pieces[i].full)
 	}
 	clear(o.pieces)
-	clear(o.full)
-	o.pieces, o.full = o.pieces[:0], o.full[:0]
+	if cap(o.pieces) > 64 {
+		o.pieces = nil
+	}
+	o.pieces = o.pieces[:0]
 	o.tail, o.mark, o.size = nil, 0, 0
 }
 

@@ -34,9 +34,10 @@ func (h *timerHeap) Pop() any {
 	return t
 }
 
-// After calls f on the loop once d has passed. To be called on the loop.
+// After calls f on the loop once d has passed, in a later turn even if d is
+// nothing. To be called on the loop.
 func (l *Loop) After(d time.Duration, f func()) *Timer {
-	t := &Timer{when: l.now + int64(d), f: f}
+	t := &Timer{when: l.now + max(1, int64(d)), f: f}
 	heap.Push(&l.timers, t)
 	return t
 }

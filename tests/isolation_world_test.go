@@ -60,11 +60,12 @@ type world struct {
 }
 
 // newWorld starts one. Without victims the upstream is empty.
-func newWorld(t *testing.T, victims bool, o harness.Options) *world {
+// args are the upstream's.
+func newWorld(t *testing.T, victims bool, o harness.Options, args ...string) *world {
 	t.Helper()
 	var b [12]byte
 	rand.Read(b[:])
-	w := &world{redis: harness.StartRedis(t), token: "zq" + hex.EncodeToString(b[:])}
+	w := &world{redis: harness.StartRedis(t, args...), token: "zq" + hex.EncodeToString(b[:])}
 	c, err := harness.Dial(w.redis.Addr)
 	if err != nil {
 		t.Fatal(err)
