@@ -88,6 +88,9 @@ func FuzzReply(f *testing.F) {
 		if n := Simple(in); n > 0 && (!whole.done || n != whole.n) {
 			t.Fatalf("%q: Simple takes %d, Feed %+v", in, n, whole)
 		}
+		if first := First(in); first != nil && whole.err == nil && !bytes.Contains(in, first) {
+			t.Fatalf("%q: begins with %q", in, first)
+		}
 		if whole.done {
 			in = in[:whole.n]
 		}

@@ -26,29 +26,29 @@ var diffNames = []func(string) string{
 	func(s string) string { return "*?[" + s + `]\` },
 }
 
-func words(s string) []string { return strings.Fields(s) }
+var diffFields = strings.Fields
 
 var diffKinds = diffNamed([]*diffKind{
 	{name: "str", create: [][]string{{"SET", "KEY", "hello world"}}},
-	{name: "int", create: [][]string{words("SET KEY 10")}},
-	{name: "float", create: [][]string{words("SET KEY 3.14")}},
-	{name: "list", create: [][]string{words("RPUSH KEY a b c a 1 2 3"), {"RPUSH", "KEY", "", "\x00\xff"}}},
-	{name: "biglist", create: [][]string{append(words("RPUSH KEY a b"), diffMany(300, "e")...)}},
-	{name: "hash", create: [][]string{words("HSET KEY f1 v1 f2 2 f3 3.5 n 10"), {"HSET", "KEY", "", "", "\x00\xff", "\r\n"}}},
+	{name: "int", create: [][]string{diffFields("SET KEY 10")}},
+	{name: "float", create: [][]string{diffFields("SET KEY 3.14")}},
+	{name: "list", create: [][]string{diffFields("RPUSH KEY a b c a 1 2 3"), {"RPUSH", "KEY", "", "\x00\xff"}}},
+	{name: "biglist", create: [][]string{append(diffFields("RPUSH KEY a b"), diffMany(300, "e")...)}},
+	{name: "hash", create: [][]string{diffFields("HSET KEY f1 v1 f2 2 f3 3.5 n 10"), {"HSET", "KEY", "", "", "\x00\xff", "\r\n"}}},
 	{name: "bighash", create: [][]string{{"HSET", "KEY", "f1", strings.Repeat("v", 100), "f2", "2", "n", "7", "f3", "x"}}},
-	{name: "set", create: [][]string{words("SADD KEY a b c 1 2"), {"SADD", "KEY", "", "\x00\xff"}}},
-	{name: "intset", create: [][]string{words("SADD KEY 1 2 3 10 -5")}},
-	{name: "bigset", create: [][]string{append(words("SADD KEY a b c 1"), diffMany(200, "m")...)}},
-	{name: "zset", create: [][]string{words("ZADD KEY 1 a 2 b 3 c 3 1 -1.5 2"), {"ZADD", "KEY", "0", "", "inf", "\x00\xff"}}},
+	{name: "set", create: [][]string{diffFields("SADD KEY a b c 1 2"), {"SADD", "KEY", "", "\x00\xff"}}},
+	{name: "intset", create: [][]string{diffFields("SADD KEY 1 2 3 10 -5")}},
+	{name: "bigset", create: [][]string{append(diffFields("SADD KEY a b c 1"), diffMany(200, "m")...)}},
+	{name: "zset", create: [][]string{diffFields("ZADD KEY 1 a 2 b 3 c 3 1 -1.5 2"), {"ZADD", "KEY", "0", "", "inf", "\x00\xff"}}},
 	{name: "bigzset", create: [][]string{{"ZADD", "KEY", "1", "a", "1", "b", "1", "c", "2", strings.Repeat("z", 100)}}},
 	{name: "stream", create: [][]string{
-		words("XADD KEY 1-1 f1 v1"), words("XADD KEY 2-1 f1 v2 f2 2"), words("XADD KEY 3-1 f3 3"), words("XADD KEY 5-0 f1 5"),
-		words("XGROUP CREATE KEY g1 0"), words("XGROUP CREATE KEY g2 2-1"),
-		words("XREADGROUP GROUP g1 c1 COUNT 2 STREAMS KEY >"), words("XREADGROUP GROUP g1 c2 COUNT 1 STREAMS KEY >"),
+		diffFields("XADD KEY 1-1 f1 v1"), diffFields("XADD KEY 2-1 f1 v2 f2 2"), diffFields("XADD KEY 3-1 f3 3"), diffFields("XADD KEY 5-0 f1 5"),
+		diffFields("XGROUP CREATE KEY g1 0"), diffFields("XGROUP CREATE KEY g2 2-1"),
+		diffFields("XREADGROUP GROUP g1 c1 COUNT 2 STREAMS KEY >"), diffFields("XREADGROUP GROUP g1 c2 COUNT 1 STREAMS KEY >"),
 	}},
-	{name: "hll", create: [][]string{words("PFADD KEY a b c 1 2 3")}},
-	{name: "geo", create: [][]string{words("GEOADD KEY 13.361389 38.115556 Palermo 15.087269 37.502669 Catania 12.5 41.9 Rome")}},
-	{name: "weight", create: [][]string{words("SET KEY 5")}},
+	{name: "hll", create: [][]string{diffFields("PFADD KEY a b c 1 2 3")}},
+	{name: "geo", create: [][]string{diffFields("GEOADD KEY 13.361389 38.115556 Palermo 15.087269 37.502669 Catania 12.5 41.9 Rome")}},
+	{name: "weight", create: [][]string{diffFields("SET KEY 5")}},
 })
 
 // diffNamed gives every kind three names of different sorts. SORT's weights are
@@ -59,7 +59,7 @@ func diffNamed(kinds []*diffKind) []*diffKind {
 			k.names = append(k.names, diffNames[n](k.name))
 		}
 		if k.name == "weight" {
-			k.names = words("w_a w_b w_1 w_2 w_3")
+			k.names = diffFields("w_a w_b w_1 w_2 w_3")
 		}
 	}
 	return kinds
@@ -98,7 +98,7 @@ func diffKindsFor(row *diffRow) []*diffKind {
 	}
 	var kinds []*diffKind
 	for _, k := range diffKinds {
-		if slices.Contains(words(names), k.name) {
+		if slices.Contains(diffFields(names), k.name) {
 			kinds = append(kinds, k)
 		}
 	}
@@ -121,40 +121,40 @@ func diffKindOf(key string) *diffKind {
 // accepted.
 var diffPools = map[string][]string{
 	"string":  {"", "a", "b", "1", "2", "-5", "3.5", "hello world", "\x00\xff\r\n", "10", strings.Repeat("x", 70), "t:acme:0:str", "é"},
-	"integer": words("0 1 2 3 5 -1 -2 10 100"),
-	"double":  words("0 1 2.5 -1 1e3 3.0 inf -inf"),
+	"integer": diffFields("0 1 2 3 5 -1 -2 10 100"),
+	"double":  diffFields("0 1 2.5 -1 1e3 3.0 inf -inf"),
 	"pattern": {"*", "?", "a*", "[a-c]", "str*", `\*`, "", "f?", "*1*", "[^a]*", "*\x00*", "t:*", "[", `\`, "{*", "*:acme:*"},
 
 	"value": {"", "v", "2", "3.5", "\x00\xff\r\n", strings.Repeat("y", 70), "-7", "t:acme:0:x"},
 	"field": {"f1", "f2", "f3", "n", "n", "", "\x00\xff", "new"}, "member": {"a", "b", "c", "1", "2", "", "\x00\xff", "m5", "new"},
-	"element": {"a", "b", "c", "1", "", "\x00\xff", "new"}, "pivot": words("a b c none"),
-	"geo member": words("Palermo Catania Rome nowhere"), "geo member1": words("Palermo Catania none"), "geo member2": words("Rome Catania none"),
-	"longitude": words("13.361389 15.087269 0 -180 12.5"), "latitude": words("38.115556 37.502669 41.9 0"),
-	"radius": words("1 200 100000 0"), "width": words("10 1000 0"), "height": words("10 1000 0"),
-	"geo count": words("1 2 10"), "group": words("g1 g1 g1 g2 none"), "groupname": words("g1 g2 g3"),
-	"consumer": words("c1 c2 c3"), "consumername": words("c1 c2 c3"),
-	"id": words("1-1 2-1 3-1 5-0 0 0-0 $ 6"), "lastid": words("1-1 9"), "last-id": words("5-0 9-9 1"),
-	"xreadgroup id": words("> > 0 1-1"), "stream start": words("- 0 1-1 (1-1 2"), "stream end": words("+ 3 (3-1 5-0 $"),
-	"max_deleted_entry_id": words("1-1 0-0"), "max-deleted-id": words("1-1 0-0"),
-	"threshold": words("0 1 3 100 2-1"), "stream count": words("1 2 10 100"), "entries-added": words("1 4 100"),
-	"sorted-set min": words("-inf 0 (1 1 - [a (b"), "sorted-set max": words("+inf 3 (3 2 + [c (c"),
-	"sorted-set start": words("0 1 -3 0 -inf (1 - [a"), "sorted-set stop": words("-1 2 5 -1 +inf (3 + [c"),
-	"zrevrangebylex max": words("+ [c (b"), "zrevrangebylex min": words("- [a (a"),
-	"zrangebylex min": words("- [a (a"), "zrangebylex max": words("+ [c (b"),
-	"zlexcount min": words("- [a"), "zlexcount max": words("+ [c"), "zremrangebylex min": words("- [b"), "zremrangebylex max": words("+ [c"),
-	"score": words("1 2 -1.5 0 inf -inf 1e10 3.0000000000000004"), "increment": words("1 -1 2.5 100 0 9223372036854775807"),
-	"count": words("1 2 3 10 0 -2"), "cursor": words("0 0 0 0 0 1 7 18446744073709551615"),
-	"bit": words("0 1"), "operation": words("AND OR XOR NOT"), "encoding": words("u8 i5 u4 i64 u63 u64 i0 x"),
-	"bitmap offset": words("0 1 7 8 100 4294967296"), "bitfield offset": words("0 1 7 #1 #2 100"),
-	"bitfield_ro offset": words("0 1 7 #1 #2"), "setbit value": words("0 1"),
-	"setrange offset": words("0 1 5 100 4294967296"), "sort by-pattern": words("nosort w_* * none* hash*->f1"),
-	"sort_ro by-pattern": words("nosort w_* * none*"), "get-pattern": words("# w_* * hash*->f1 none"),
-	"sort pattern": words("nosort w_* * # hash*->f1"), "sort_ro pattern": words("nosort w_* * #"),
-	"index": words("0 1 -1 3 100"), "select index": words("0 0 1 15 16 -1 x"), "db": words("0 1 2 15 16 -1"), "destination-db": words("0 1 2 15 16 -1"),
-	"protover": words("2 3 2 3 4 x"), "type": words("string hash list set zset stream nope"),
+	"element": {"a", "b", "c", "1", "", "\x00\xff", "new"}, "pivot": diffFields("a b c none"),
+	"geo member": diffFields("Palermo Catania Rome nowhere"), "geo member1": diffFields("Palermo Catania none"), "geo member2": diffFields("Rome Catania none"),
+	"longitude": diffFields("13.361389 15.087269 0 -180 12.5"), "latitude": diffFields("38.115556 37.502669 41.9 0"),
+	"radius": diffFields("1 200 100000 0"), "width": diffFields("10 1000 0"), "height": diffFields("10 1000 0"),
+	"geo count": diffFields("1 2 10"), "group": diffFields("g1 g1 g1 g2 none"), "groupname": diffFields("g1 g2 g3"),
+	"consumer": diffFields("c1 c2 c3"), "consumername": diffFields("c1 c2 c3"),
+	"id": diffFields("1-1 2-1 3-1 5-0 0 0-0 $ 6"), "lastid": diffFields("1-1 9"), "last-id": diffFields("5-0 9-9 1"),
+	"xreadgroup id": diffFields("> > 0 1-1"), "stream start": diffFields("- 0 1-1 (1-1 2"), "stream end": diffFields("+ 3 (3-1 5-0 $"),
+	"max_deleted_entry_id": diffFields("1-1 0-0"), "max-deleted-id": diffFields("1-1 0-0"),
+	"threshold": diffFields("0 1 3 100 2-1"), "stream count": diffFields("1 2 10 100"), "entries-added": diffFields("1 4 100"),
+	"sorted-set min": diffFields("-inf 0 (1 1 - [a (b"), "sorted-set max": diffFields("+inf 3 (3 2 + [c (c"),
+	"sorted-set start": diffFields("0 1 -3 0 -inf (1 - [a"), "sorted-set stop": diffFields("-1 2 5 -1 +inf (3 + [c"),
+	"zrevrangebylex max": diffFields("+ [c (b"), "zrevrangebylex min": diffFields("- [a (a"),
+	"zrangebylex min": diffFields("- [a (a"), "zrangebylex max": diffFields("+ [c (b"),
+	"zlexcount min": diffFields("- [a"), "zlexcount max": diffFields("+ [c"), "zremrangebylex min": diffFields("- [b"), "zremrangebylex max": diffFields("+ [c"),
+	"score": diffFields("1 2 -1.5 0 inf -inf 1e10 3.0000000000000004"), "increment": diffFields("1 -1 2.5 100 0 9223372036854775807"),
+	"count": diffFields("1 2 3 10 0 -2"), "cursor": diffFields("0 0 0 0 0 1 7 18446744073709551615"),
+	"bit": diffFields("0 1"), "operation": diffFields("AND OR XOR NOT"), "encoding": diffFields("u8 i5 u4 i64 u63 u64 i0 x"),
+	"bitmap offset": diffFields("0 1 7 8 100 4294967296"), "bitfield offset": diffFields("0 1 7 #1 #2 100"),
+	"bitfield_ro offset": diffFields("0 1 7 #1 #2"), "setbit value": diffFields("0 1"),
+	"setrange offset": diffFields("0 1 5 100 4294967296"), "sort by-pattern": diffFields("nosort w_* * none* hash*->f1"),
+	"sort_ro by-pattern": diffFields("nosort w_* * none*"), "get-pattern": diffFields("# w_* * hash*->f1 none"),
+	"sort pattern": diffFields("nosort w_* * # hash*->f1"), "sort_ro pattern": diffFields("nosort w_* * #"),
+	"index": diffFields("0 1 -1 3 100"), "select index": diffFields("0 0 1 15 16 -1 x"), "db": diffFields("0 1 2 15 16 -1"), "destination-db": diffFields("0 1 2 15 16 -1"),
+	"protover": diffFields("2 3 2 3 4 x"), "type": diffFields("string hash list set zset stream nope"),
 	"connection-name": {"app", "", "with space", "é", "worker-7"}, "clientname": {"app", "", "a\nb"},
-	"libname": {"lib", "a b", ""}, "libver": {"1.2.3", "1 2"}, "lolwut version": words("5 6 99"), "frequency": words("0 5 255"),
-	"restore seconds": words("0 10000"),
+	"libname": {"lib", "a b", ""}, "libver": {"1.2.3", "1 2"}, "lolwut version": diffFields("5 6 99"), "frequency": diffFields("0 5 255"),
+	"restore seconds": diffFields("0 10000"),
 }
 
 // diffJunk are arguments of a wrong type. No number in them is negative and

@@ -148,7 +148,7 @@ func stray(t *testing.T, args []string, keys, prefix string) string {
 	case channels[name] > 0:
 		return strayChannel(args[channels[name]:], name, args[1], prefix)
 	case keys[0] == '*':
-		if strings.HasPrefix(name, "georadius") && badCount(args) {
+		if (strings.HasPrefix(name, "georadius") || strings.HasPrefix(name, "xread")) && badCount(args) {
 			return "" // which GETKEYS does not notice, and the command refuses
 		}
 		for _, key := range bulks(t, keys) {
@@ -208,10 +208,10 @@ func strayChannel(channels []string, name, sub, prefix string) string {
 	return ""
 }
 
-// badCount reports whether what follows COUNT is no number.
+// badCount reports whether what follows COUNT or BLOCK is no number.
 func badCount(args []string) bool {
 	for i, arg := range args[:len(args)-1] {
-		if strings.EqualFold(arg, "COUNT") {
+		if strings.EqualFold(arg, "COUNT") || strings.EqualFold(arg, "BLOCK") {
 			if _, err := strconv.Atoi(args[i+1]); err != nil {
 				return true
 			}

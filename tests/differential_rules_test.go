@@ -1,0 +1,179 @@
+package tests
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// diffRule is how two replies to one call are compared. Whatever is an error,
+// in either reply, is compared byte for byte in any case.
+type diffRule int
+
+const (
+	diffExact     diffRule = iota
+	diffUnordered          // the same elements in any order
+	diffPairs              // the same pairs in any order: a map, or a flat list of names and values
+	diffShape              // the same types and numbers of elements
+	diffNear               // numbers may differ by the time that passed between the two servers
+	diffIdle               // so may those that stand for times, and no others
+	diffPayload            // DUMP
+	diffCursor             // a page of SCAN; all the pages are compared elsewhere
+	diffHello              // the same but for the connection's number
+)
+
+// diffRules are the commands whose replies differ between any two servers.
+var diffRules = map[string]diffRule{
+	// The order follows from a hash table, whose seed each process draws.
+	"smembers": diffUnordered, "sinter": diffUnordered, "sunion": diffUnordered, "sdiff": diffUnordered,
+	"hkeys": diffUnordered, "hvals": diffUnordered, "keys": diffUnordered, "hgetall": diffPairs,
+	"sscan": diffCursor, "hscan": diffCursor, "zscan": diffCursor, "scan": diffCursor, "dump": diffPayload,
+
+	// Random on purpose.
+	"spop": diffShape, "srandmember": diffShape, "hrandfield": diffShape, "zrandmember": diffShape,
+	"randomkey": diffShape, "lolwut": diffShape,
+	// A logarithmic counter with a probability.
+	"object|freq": diffShape,
+
+	// Clocks.
+	"time": diffShape, "object|idletime": diffNear, "ttl": diffNear, "pttl": diffNear, "expiretime": diffNear,
+	"pexpiretime": diffNear, "httl": diffNear, "hpttl": diffNear, "hexpiretime": diffNear, "hpexpiretime": diffNear,
+	"xpending": diffIdle, "xinfo|stream": diffIdle, "xinfo|consumers": diffIdle,
+
+	// Each server numbers its own connections.
+	"client|id": diffShape, "hello": diffHello,
+	// DESIGN 5: the key is longer upstream, by the prefix.
+	"memory|usage": diffShape,
+}
+
+// ruleFor returns the rule of a call, where it depends on the arguments.
+func ruleFor(c *diffCall) diffRule {
+	if c.row == nil {
+		return diffExact
+	}
+	name := c.row.cmd.Name
+	switch name {
+	case "xadd":
+		if slices.Contains(c.words[2:], "*") {
+			return diffShape // the identifier is the server's clock
+		}
+	case "sort", "sort_ro":
+		// Of a set, BY a constant asks for no order: any will do, and any
+		// part of it.
+		for i := 2; i+1 < len(c.words); i++ {
+			if strings.EqualFold(c.words[i], "BY") && !strings.Contains(c.words[i+1], "*") {
+				if slices.ContainsFunc(c.words, func(w string) bool { return strings.EqualFold(w, "LIMIT") }) {
+					return diffShape
+				}
+				return diffUnordered
+			}
+		}
+	}
+	return diffRules[name]
+}
+
+// diffAfter is what follows a call that leaves the two servers different by
+// its nature: what was popped at random, or named by the clock, is removed.
+func (l *diffLane) diffAfter(c *diffCall) (more []*diffCall) {
+	if c.row == nil {
+		return nil
+	}
+	switch name := c.row.cmd.Name; name {
+	case "spop", "xadd":
+		if name == "spop" || ruleFor(c) == diffShape {
+			for _, k := range c.keys {
+				more = append(more, diffPrepare("DEL", k))
+			}
+		}
+	case "hello", "reset", "auth", "select":
+		more = append(more, l.login()...)
+	}
+	return more
+}
+
+// diffPrepare is a call that is not what is being tested, but compared as well.
+func diffPrepare(words ...string) *diffCall { return &diffCall{words: words} }
+
+// diffNeverSucceeds lists commands whose every answer is an error, and why.
+var diffNeverSucceeds = map[string]string{
+	"readonly":  "a tenant sees a server that is not in cluster mode (DESIGN 5)",
+	"readwrite": "a tenant sees a server that is not in cluster mode (DESIGN 5)",
+}
+
+// diffOwnTest tells the commands that DESIGN 5 has answered for the tenant,
+// with its own clients, commands and statistics, so that a plain server's reply
+// is no measure; or after which a connection no longer has one reply for each
+// call. COMMAND is compared in differential_command_test.go, QUIT at the end of
+// every session.
+func diffOwnTest(name string) bool {
+	switch name {
+	case "quit", "command", "command|count", "command|list", "command|docs", "command|info",
+		"info", "config|get", "role", "lastsave", "monitor", "function|list",
+		"memory|doctor", "memory|stats", "acl|whoami", "acl|cat", "acl|genpass",
+		"client|info", "client|kill", "client|list", "client|pause", "client|reply", "client|unblock", "client|unpause":
+		return true
+	}
+	container, sub, _ := strings.Cut(name, "|")
+	switch container {
+	case "slowlog", "latency", "commandlog", "cluster":
+		return sub != "help"
+	}
+	return false
+}
+
+// diffSame reports whether two replies are equal by a rule.
+func diffSame(rule diffRule, a, b string) bool {
+	if a == b {
+		return true
+	}
+	if a == "" || b == "" || a[0] == '-' || b[0] == '-' {
+		return false
+	}
+	x, y := diffParse(a), diffParse(b)
+	switch rule {
+	case diffUnordered:
+		return x.head() == y.head() && slices.Equal(x.sorted(1), y.sorted(1))
+	case diffPairs:
+		return x.head() == y.head() && slices.Equal(x.sorted(2), y.sorted(2))
+	case diffShape:
+		return diffAlike(x, y, func(p, q *diffReply) bool { return true })
+	case diffNear:
+		return diffAlike(x, y, func(p, q *diffReply) bool {
+			return p.text == q.text || p.kind == ':' && diffClose(p.text, q.text)
+		})
+	case diffIdle:
+		x.mask()
+		y.mask()
+		return diffAlike(x, y, func(p, q *diffReply) bool { return p.text == q.text })
+	case diffPayload:
+		// What is in a hash table is written in the table's order, and a
+		// consumer with a time. The type and the length are the same.
+		return x.kind == '$' && y.kind == '$' && len(x.text) == len(y.text) && x.text != "" && x.text[0] == y.text[0]
+	case diffCursor:
+		page := func(r *diffReply) bool {
+			return r.kind == '*' && len(r.kids) == 2 && r.kids[0].kind == '$' && r.kids[1].kind == '*'
+		}
+		return page(x) && page(y)
+	case diffHello:
+		return diffWithoutID(a) == diffWithoutID(b)
+	}
+	return false
+}
+
+func diffWithoutID(hello string) string {
+	before, after, found := strings.Cut(hello, "$2\r\nid\r\n:")
+	if !found {
+		return hello
+	}
+	_, after, _ = strings.Cut(after, "\r\n")
+	return before + "$2\r\nid\r\n:" + after
+}
+
+// diffShow quotes a reply for the log.
+func diffShow(reply string) string {
+	const most = 1500
+	if len(reply) > most {
+		reply = reply[:most/2] + " ... " + reply[len(reply)-most/2:]
+	}
+	return string(bytes.ReplaceAll([]byte(strings.Trim(quote(reply), `"`)), []byte(`\r\n`), []byte(` `)))
+}
