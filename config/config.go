@@ -115,7 +115,8 @@ type Upstream struct {
 	ConnectTimeout Duration `yaml:"connect_timeout"`
 
 	// Timeout is how long an upstream that owes replies may send nothing at all
-	// before its connection counts as lost. Default 30s.
+	// before its connection counts as lost. Default 10s, which outlasts the 5s after which a
+	// server that a script holds up says so itself.
 	Timeout Duration `yaml:"timeout"`
 }
 
@@ -135,7 +136,7 @@ func Default() *Config {
 		Upstream: Upstream{
 			Mode:           Standalone,
 			ConnectTimeout: Duration(3 * time.Second),
-			Timeout:        Duration(30 * time.Second),
+			Timeout:        Duration(10 * time.Second),
 		},
 		Plans:   map[string]*Quotas{},
 		Tenants: map[string]*Tenant{},

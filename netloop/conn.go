@@ -30,7 +30,8 @@ type Handler interface {
 	// Ended tells that the peer will send no more, while it may still read.
 	// The connection stays open until the handler closes it.
 	Ended()
-	// Written tells that output which had to wait for the peer is all sent.
+	// Written tells that all output is sent, if some of it had to wait for the
+	// peer or if the connection is on Hold.
 	Written()
 	// Closed tells that the connection is gone, exactly once.
 	Closed(err error)
@@ -427,7 +428,8 @@ func (c *Conn) write() {
 	case c.out.size > 0:
 		c.interest(c.r, true)
 		return
-	case c.w:
+	case c.w || c.held:
+		// A handler that holds its input may do so for the sake of output.
 		c.interest(c.r, false)
 		c.h.Written()
 	}

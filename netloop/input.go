@@ -32,7 +32,7 @@ type input struct {
 func (l *Loop) space(n int) []byte {
 	if len(l.in.arena)-l.in.pos < n {
 		if l.beforeWrite != nil {
-			l.beforeWrite()
+			guard(l.beforeWrite)
 		}
 		l.flush()
 	}

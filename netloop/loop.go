@@ -213,7 +213,7 @@ func (l *Loop) turn(events []event) {
 		l.runTimers()
 	}
 	if l.beforeWrite != nil {
-		l.beforeWrite()
+		guard(l.beforeWrite)
 	}
 	l.flush()
 	l.reap()

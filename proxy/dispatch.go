@@ -115,6 +115,10 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) {
 		s.answerError(errUnavailable)
 		return
 	}
+	if len(r.Raw) > w.maxBulk-maxPrefix && s.tooLong(r) {
+		s.answerError(errTooLong)
+		return
+	}
 	large := len(r.Raw) >= largeRequest && cmd.Has(command.Write) && w.direct
 	if cmd.Shape.Kind == command.ShapeOne && !large && len(r.Args) > int(cmd.Shape.First) {
 		b := k.Begin(len(r.Raw) + len(s.prefix) + 24)
@@ -135,6 +139,23 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) {
 	}
 	b := k.Begin(len(r.Raw) + len(w.indexes)*(len(s.prefix)+24))
 	k.End(r.AppendAllPrefixed(b, w.indexes, s.prefix), s.slot(cmd))
+}
+
+const errTooLong = "ERR an argument is longer than the upstream takes"
+
+// maxPrefix is the longest prefix: "t:{", an id of 63 characters, "}:", four
+// digits of a database and a colon.
+const maxPrefix = 3 + 63 + 2 + 4 + 1
+
+// tooLong reports whether an argument might be too long for the upstream once
+// it has a prefix. The upstream would close the connection that all share.
+func (s *session) tooLong(r *namespace.Request) bool {
+	for _, a := range r.Args {
+		if int(a.End-a.Beg) > s.w.maxBulk-len(s.prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // restore makes a reply the tenant's own. The result lies in reply or is valid

@@ -177,6 +177,10 @@ func (s *session) compose(cmd *command.Command, args ...[]byte) {
 	}
 	size := 32
 	for _, a := range args {
+		if len(a) > s.w.maxBulk {
+			s.answerError(errTooLong)
+			return
+		}
 		size += len(a) + 24
 	}
 	s.link.End(resp.AppendRequest(s.link.Begin(size), args...), s.slot(cmd))

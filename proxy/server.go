@@ -148,7 +148,7 @@ func (s *Server) learn(f *upstream.Facts) {
 	}
 	s.facts.Store(f)
 	for _, w := range s.workers {
-		w.loop.Post(func() { w.known = f.Known })
+		w.loop.Post(func() { w.known, w.maxBulk = f.Known, f.MaxBulk })
 	}
 }
 
@@ -195,6 +195,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drained(ctx)
 	s.cancel()
+	s.client.Close() // breaks off what waits for the upstream
 	s.slow.Wait()
 	for _, w := range s.workers {
 		w.loop.Post(func() {
@@ -203,7 +204,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		})
 	}
 	s.running.Wait()
-	s.client.Close()
 	return err
 }
 

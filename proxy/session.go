@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"log/slog"
+
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
@@ -92,7 +94,7 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		}
 		req := s.partial
 		if req == nil {
-			req = &w.request
+			req = w.freshRequest()
 		}
 		n, err := req.Scan(b[off:], s.limits)
 		if err != nil {
@@ -107,6 +109,7 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				// The session keeps the state; the worker gets another.
 				s.partial = w.takeRequest()
 				*s.partial, w.request = w.request, *s.partial
+				w.scanning = false
 			}
 			return off, netloop.More
 		}
@@ -131,6 +134,7 @@ func (w *worker) dropRequest(s *session, req *resp.Request) {
 		return
 	}
 	req.Reset()
+	w.scanning = false
 }
 
 // mayTake reports whether the session may take another command now. If not,
@@ -183,6 +187,16 @@ func (s *session) Closed(error) {
 	s.stats.connections--
 	delete(s.w.sessions, s.id)
 	s.w.srv.clients.Add(-1)
+}
+
+// drain is finish for a shutdown: a connection with nothing under way need not
+// part politely.
+func (s *session) drain() {
+	if s.head == s.tail && s.conn.Unsent() == 0 {
+		s.conn.Close(nil)
+		return
+	}
+	s.finish()
 }
 
 // finish ends the session once all it was asked is answered.
@@ -244,6 +258,7 @@ func (s *session) complete(seq uint32, reply []byte, input bool) {
 // than it may is closed; a single reply may be of any length.
 func (s *session) emit(reply []byte, input bool) {
 	if s.conn.Unsent() > s.w.srv.output {
+		slog.Warn("client closed", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "error", errSlowReader, "unread", s.conn.Unsent())
 		s.conn.Close(errSlowReader)
 		return
 	}
@@ -258,6 +273,14 @@ func (s *session) emit(reply []byte, input bool) {
 	} else if s.window < maxWindow {
 		s.window++
 	}
+}
+
+// tenantID is for logs; empty before AUTH.
+func (s *session) tenantID() string {
+	if s.who == nil {
+		return ""
+	}
+	return s.who.Tenant.ID
 }
 
 func (s *session) park(seq uint32, reply []byte) {

@@ -22,19 +22,21 @@ type worker struct {
 	stalled  []*session // wait for a full link
 	draining bool
 	known    []bool // commands the upstream has; nil: any
+	maxBulk  int    // the longest argument the upstream takes
 
 	stats  map[string]*tenantStats
 	nobody *tenantStats // for connections that have not logged in
 
 	// For use within one command.
-	request resp.Request
-	spare   []*resp.Request
-	view    namespace.Request
-	direct  bool // view lies in the loop's input, and not in a copy
-	indexes []int32
-	parts   [][]byte
-	scratch []byte
-	reply   []byte
+	request  resp.Request
+	scanning bool // request is in use
+	spare    []*resp.Request
+	view     namespace.Request
+	direct   bool // view lies in the loop's input, and not in a copy
+	indexes  []int32
+	parts    [][]byte
+	scratch  []byte
+	reply    []byte
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -51,7 +53,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), stats: make(map[string]*tenantStats)}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.nobody = w.tenantStats("")
 	loop.BeforeWrite(w.flush)
 	return w, nil
@@ -93,7 +95,7 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 	w.sessions[s.id] = s
 	w.nobody.connections++
 	if w.draining {
-		s.finish()
+		s.drain()
 	}
 }
 
@@ -114,7 +116,7 @@ func (w *worker) tick() {
 func (w *worker) drain() {
 	w.draining = true
 	for _, s := range w.sessions {
-		s.finish()
+		s.drain()
 	}
 }
 
@@ -124,6 +126,16 @@ func (w *worker) close() {
 			k.Close()
 		}
 	}
+}
+
+// freshRequest returns the worker's own. A panic may have left it in the
+// middle of somebody else's.
+func (w *worker) freshRequest() *resp.Request {
+	if w.scanning {
+		w.request.Reset()
+	}
+	w.scanning = true
+	return &w.request
 }
 
 // takeRequest returns a request for a session to keep while it is incomplete.

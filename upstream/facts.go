@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,13 @@ type Facts struct {
 	// Known says for every row of the command table whether the server has
 	// the command; nil when the server can not tell.
 	Known []bool
+	// MaxBulk is the longest argument, in bytes, that it takes. It closes a
+	// connection that sends a longer one.
+	MaxBulk int
 }
+
+// DefaultMaxBulk is Redis's default for proto-max-bulk-len.
+const DefaultMaxBulk = 512 << 20
 
 // Probe asks the server what it is.
 func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
@@ -28,7 +35,14 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 	if err != nil && !isCommandError(err) {
 		return nil, err
 	}
-	f := &Facts{Version: infoField(info, "redis_version")}
+	f := &Facts{Version: infoField(info, "redis_version"), MaxBulk: DefaultMaxBulk}
+	if v, err := c.ConfigGet(ctx, "proto-max-bulk-len").Result(); err == nil {
+		if n, err := strconv.Atoi(v["proto-max-bulk-len"]); err == nil && n > 0 {
+			f.MaxBulk = n
+		}
+	} else if !isCommandError(err) {
+		return nil, err
+	}
 	reply, err := c.Do(ctx, "COMMAND").Slice()
 	if err != nil {
 		if isCommandError(err) {
