@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -15,6 +16,14 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// TestMain drops the log, which is long where handlers are made to panic.
+func TestMain(m *testing.M) {
+	if os.Getenv("NETLOOP_TEST_CHILD") == "" {
+		slog.SetDefault(slog.New(slog.DiscardHandler))
+	}
+	os.Exit(m.Run())
+}
 
 func acceptEcho(t testing.TB, l *Loop, seed uint64) func(int, netip.AddrPort) {
 	return func(fd int, peer netip.AddrPort) {

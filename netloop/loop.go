@@ -33,8 +33,8 @@ type Loop struct {
 
 	now     int64 // nanoseconds since start, taken when a turn begins
 	yielded int64 // when the loop last let the scheduler run
-	start  time.Time
-	timers timerHeap
+	start   time.Time
+	timers  timerHeap
 
 	dirty   []*Conn // have output from this turn
 	again   []*Conn // have input to be handled in the next turn

@@ -3,14 +3,14 @@ package netloop
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // stream is an endless sequence of bytes that both ends of a test can make.
@@ -104,7 +104,7 @@ func TestEchoIsByteExact(t *testing.T) {
 		chunk := []int{7, 300, 5000, 100_000}[i/4%4]
 		size := min(chunk*200, 1<<20)
 		if i%3 == 0 {
-			peer.SetReadBuffer(4 << 10) // so that output stays behind
+			on(t, l, func() { unix.SetsockoptInt(e.conn.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<10) }) // so that output waits
 		}
 		wg.Go(func() {
 			if err := feed(peer, uint64(i), size, chunk); err != nil {
@@ -162,6 +162,9 @@ func TestLargeMessages(t *testing.T) {
 		{blockSize - 4, blockSize - 3, blockSize, smallSize - 4, smallSize - 3, smallSize, trustSize}, {0, 2 << 20, 0},
 	} {
 		for how := range 3 {
+			if i == 0 && how != 1 {
+				continue // once is enough
+			}
 			f := &framed{how: how, expect: (i+how)%2 == 0}
 			peer := adopt(t, l, &f.conn, f)
 			var all []byte
@@ -250,9 +253,7 @@ func TestLongInputIsLetGo(t *testing.T) {
 // then takes a rest that a timer ends.
 type relay struct {
 	conn, other *Conn
-	to          *relay
 	rnd         *rand.Rand
-	asleep      bool
 }
 
 func (r *relay) Received(b []byte) (int, Next) {
@@ -265,14 +266,8 @@ func (r *relay) Received(b []byte) (int, Next) {
 	}
 	put(r.other, b[:n], 3, r.rnd)
 	switch {
-	case r.other.Unsent() > 256<<10:
-		return n, Hold // until Written
-	case r.rnd.IntN(20) == 0:
-		r.asleep = true
-		r.conn.loop.After(time.Duration(r.rnd.IntN(int(time.Millisecond))), func() {
-			r.asleep = false
-			r.conn.Resume()
-		})
+	case r.other.Unsent() > 256<<10 || r.rnd.IntN(20) == 0:
+		r.rest()
 		return n, Hold
 	case r.rnd.IntN(4) == 0 || n < len(b):
 		return n, Again
@@ -280,15 +275,23 @@ func (r *relay) Received(b []byte) (int, Next) {
 	return n, More
 }
 
-func (r *relay) Ended() { r.other.CloseAfterWrite() }
-
-func (r *relay) Written() {
-	if !r.to.asleep {
-		r.to.conn.Resume()
-	}
+func (r *relay) rest() {
+	r.conn.loop.After(time.Duration(r.rnd.IntN(int(time.Millisecond))), func() {
+		if r.other.Unsent() > 128<<10 {
+			r.rest()
+			return
+		}
+		r.conn.Resume()
+	})
 }
 
-func (r *relay) Closed(err error) {}
+func (r *relay) Ended() {
+	r.conn.Close(nil)
+	r.other.Close(nil)
+}
+
+func (r *relay) Written()     {}
+func (r *relay) Closed(error) {}
 
 // TestRelay has one loop proxy to another one, which echoes, with chunks,
 // portions and rests drawn from the seed.
@@ -307,9 +310,8 @@ func TestRelay(t *testing.T) {
 			for i := range 8 {
 				id := seed<<8 | uint64(i)
 				rnd := rand.New(rand.NewPCG(id, 4))
-				down := &relay{rnd: rnd}
-				up := &relay{rnd: rnd, to: down}
-				down.to = up
+				down := &relay{rnd: rand.New(rand.NewPCG(id, 6))}
+				up := &relay{rnd: down.rnd}
 				peer := adopt(t, front, &down.conn, down)
 				on(t, front, func() {
 					up.other = down.conn
@@ -327,7 +329,17 @@ func TestRelay(t *testing.T) {
 				if chunk < 1000 {
 					size = chunk * 1000
 				}
-				exchange(t, &wg, peer, id, size, chunk)
+				wg.Go(func() {
+					if err := feed(peer, id, size, chunk); err != nil {
+						t.Error(err)
+					}
+				})
+				wg.Go(func() {
+					defer peer.Close()
+					if err := check(peer, id, size, chunk); err != nil {
+						t.Error(err)
+					}
+				})
 			}
 			wg.Wait()
 			if !t.Failed() {
@@ -336,25 +348,4 @@ func TestRelay(t *testing.T) {
 			}
 		})
 	}
-}
-
-// exchange feeds one side of a connection and checks that the same comes back.
-func exchange(t *testing.T, wg *sync.WaitGroup, peer *net.TCPConn, seed uint64, size, chunk int) {
-	wg.Go(func() {
-		if err := feed(peer, seed, size, chunk); err != nil {
-			t.Error(err)
-		}
-		peer.CloseWrite()
-	})
-	wg.Go(func() {
-		if err := check(peer, seed, size, chunk); err != nil {
-			t.Error(err)
-			peer.Close()
-			return
-		}
-		if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("after the stream: %v", err)
-		}
-		peer.Close()
-	})
 }

@@ -144,7 +144,7 @@ func (a *attack) together(t *testing.T, row *command.Command, calls [][]string) 
 	for from := 0; from < len(calls); from += batch {
 		part := calls[from:min(from+batch, len(calls))]
 		var out []byte
-		prepare := append([][]string{append([]string{"DEL", "out", "new", "new2"}, keyNames...)}, keyset("", "mine")...)
+		prepare := append([][]string{append([]string{"DEL", "out", "out2", "new", "new2", "y"}, slices.Concat(keyNames, a.words)...)}, keyset("", "mine")...)
 		for _, call := range prepare {
 			out = append(out, encode(false, call)...)
 		}
@@ -276,8 +276,10 @@ func TestIsolationOthersMakeNoDifference(t *testing.T) {
 			}
 		}
 	}
+	// What GETKEYS takes for a key behind an option that is no number does not
+	// count: the command itself is refused for that.
 	for entry := range strings.SplitSeq(alone.world.must(t, "ACL", "LOG", "128"), "$5\r\ncount\r\n") {
-		if strings.Contains(entry, "\r\nreason\r\n") && !strings.Contains(entry, "georadius") {
+		if strings.Contains(entry, "\r\nreason\r\n") && !strings.Contains(entry, "cmd=georadius") && !strings.Contains(entry, "cmd=xread") {
 			t.Errorf("the server refused what the proxy asked of it: %q", entry)
 		}
 	}

@@ -1,0 +1,145 @@
+package proxy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"riptide-proxy/command"
+	"riptide-proxy/tests/harness"
+)
+
+// commandReply is what COMMAND says about commands without subcommands.
+func commandReply(names ...string) []byte {
+	b := fmt.Appendf(nil, "*%d\r\n", len(names))
+	for _, name := range names {
+		b = fmt.Appendf(b, "*6\r\n%s:-2\r\n*0\r\n:0\r\n:0\r\n:0\r\n", bulk(name))
+	}
+	return b
+}
+
+// startCommand runs a proxy on an upstream that knows some commands, and records
+// what it is asked about them.
+func startCommand(t *testing.T) (s *Server, asked <-chan []string) {
+	t.Helper()
+	f := newFake(t)
+	questions := make(chan []string, 100)
+	all := []string{"get", "set", "config", "command", "debug", "swapdb", "subscribe", "keys", "ping", "newer"}
+	f.handle("COMMAND", func(args []string) []byte {
+		if len(args) == 1 {
+			return commandReply(all...)
+		}
+		questions <- args
+		switch strings.ToUpper(args[1]) {
+		case "LIST":
+			b := fmt.Appendf(nil, "*%d\r\n", len(all)+2)
+			for i, name := range append(slices.Clone(all), "client|id", "config|set") {
+				if i%2 == 0 {
+					b = append(b, bulk(name)...)
+				} else {
+					b = fmt.Appendf(b, "+%s\r\n", name) // as newer servers write it
+				}
+			}
+			return b
+		case "INFO":
+			return []byte("*1\r\n*-1\r\n")
+		case "DOCS":
+			return []byte("*0\r\n")
+		}
+		return []byte("-ERR what\r\n")
+	})
+	s = startProxy(t, f.address(), options{})
+	harness.Eventually(t, "the upstream is known", s.Ready)
+	// Subcommands are not in this upstream's table, so the session must not be
+	// told that it has none.
+	onLoop(t, s.workers[0], func() {
+		known := slices.Clone(s.workers[0].known)
+		for _, sub := range command.Lookup([]byte("command")).Subs {
+			known[sub.ID] = true
+		}
+		known[command.Lookup([]byte("auth")).ID] = true
+		s.workers[0].known = known
+	})
+	return s, questions
+}
+
+// The tenant learns about commands that it may use, and about nothing else.
+func TestCommandInfo(t *testing.T) {
+	s, asked := startCommand(t)
+	c := login(t, s, "acme")
+	mine := []string{"auth", "command", "get", "keys", "ping", "set"} // what the upstream has and tenants may use
+	c.expect(fmt.Sprintf(":%d\r\n", len(mine)), "COMMAND", "COUNT")
+	for _, x := range []struct {
+		ask   string
+		reply string
+		want  []string // what the upstream is asked; the rest after "..." in any order
+	}{
+		{"COMMAND", "*1\r\n*-1\r\n", append([]string{"COMMAND", "INFO"}, mine...)},
+		{"command info", "*1\r\n*-1\r\n", append([]string{"COMMAND", "INFO"}, mine...)},
+		{"COMMAND DOCS", "*0\r\n", append([]string{"COMMAND", "DOCS"}, mine...)},
+		{"COMMAND INFO get debug SET swapdb newer config|set client|id client|kill command|count subscribe -",
+			"*1\r\n*-1\r\n", []string{"COMMAND", "INFO", "get", "-", "SET", "-", "-", "-", "client|id", "-", "command|count", "-", "-"}},
+		{"COMMAND DOCS config get|x |get get", "*0\r\n", nil},
+		{"COMMAND LIST FILTERBY ACLCAT read", "*6\r\n$3\r\nget\r\n+set\r\n$6\r\nconfig\r\n+command\r\n+keys\r\n$4\r\nping\r\n$9\r\nclient|id\r\n", nil},
+	} {
+		c.send(x.ask)
+		got := c.next()
+		if strings.Contains(x.ask, "LIST") {
+			x.reply = got // below
+			for _, hidden := range []string{"debug", "swapdb", "subscribe", "newer", "config|set"} {
+				if strings.Contains(got, hidden) {
+					t.Errorf("%s: %q shows %s", x.ask, got, hidden)
+				}
+			}
+			for _, shown := range []string{"get", "set", "command", "keys", "ping", "client|id"} {
+				if !strings.Contains(got, shown) {
+					t.Errorf("%s: %q does not show %s", x.ask, got, shown)
+				}
+			}
+			if want := fmt.Sprintf("*%d\r\n", strings.Count(got, "\r\n$")+strings.Count(got, "\r\n+")); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %q has a wrong length", x.ask, got)
+			}
+		}
+		if got != x.reply {
+			t.Errorf("%s: %q, want %q", x.ask, got, x.reply)
+		}
+		question := await(t, asked, "a question to the upstream")
+		if x.want == nil {
+			continue
+		}
+		slices.Sort(question[min(2, len(question)):])
+		slices.Sort(x.want[2:])
+		if !slices.Equal(question, x.want) && !strings.EqualFold(strings.Join(question, " "), strings.Join(x.want, " ")) {
+			t.Errorf("%s: the upstream was asked %q, want %q", x.ask, question, x.want)
+		}
+	}
+}
+
+// Names that a tenant may not use are asked for under a name that no command
+// has, so the reply still has one element for each.
+func TestCommandInfoKeepsPlaces(t *testing.T) {
+	s, asked := startCommand(t)
+	c := login(t, s, "acme")
+	for _, x := range []struct{ ask, want string }{
+		{"COMMAND INFO debug get swapdb", "COMMAND INFO - get -"},
+		{"COMMAND DOCS config|set GET config|help", "COMMAND DOCS - GET config|help"},
+		{"COMMAND INFO get|x |get client|", "COMMAND INFO - - -"},
+	} {
+		c.send(x.ask)
+		c.next()
+		if got := strings.Join(await(t, asked, "a question"), " "); got != x.want {
+			t.Errorf("%s: asked %q, want %q", x.ask, got, x.want)
+		}
+	}
+}
+
+// A list that is no list is not passed on.
+func TestCommandListGarbled(t *testing.T) {
+	s, f := startFake(t, options{})
+	c := login(t, s, "acme")
+	f.handle("COMMAND", func([]string) []byte { return []byte("-ERR what\r\n") })
+	c.expect("-ERR what\r\n", "COMMAND", "LIST")
+	f.handle("COMMAND", func([]string) []byte { return []byte("*1\r\n*1\r\n$6\r\nsecret\r\n") })
+	c.expect("*0\r\n", "COMMAND", "LIST")
+}
