@@ -100,7 +100,7 @@ func (d *Directory) Slow(user []byte) bool {
 }
 
 // Authenticate finds out who logs in with a secret. user is "<tenant>" or
-// "<tenant>.<user>"; nothing or "default" leaves it to the secret, which then
+// "<tenant>.<user>"; nil or "default" leaves it to the secret, which then
 // must be one stored as SHA-256. The error is ErrWrongPass or ErrSuspended.
 func (d *Directory) Authenticate(user, secret []byte) (*Identity, error) {
 	a := d.verify(user, secret)
@@ -115,7 +115,7 @@ func (d *Directory) Authenticate(user, secret []byte) (*Identity, error) {
 
 func (d *Directory) verify(user, secret []byte) *account {
 	sum := sha256.Sum256(secret)
-	if len(user) == 0 || string(user) == "default" {
+	if user == nil || string(user) == "default" {
 		// The key of the look-up is a hash, so its timing tells nothing
 		// about how much of the secret was right.
 		if a := d.bySecret[sum]; a != nil {

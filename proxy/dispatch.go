@@ -90,18 +90,26 @@ func refusal(cmd *command.Command) string {
 func unknown(r *namespace.Request) string {
 	var b strings.Builder
 	for i := 1; i < len(r.Args) && b.Len() < 128; i++ {
-		arg := r.At(i)
-		fmt.Fprintf(&b, "'%s' ", arg[:min(len(arg), 128-b.Len())])
+		fmt.Fprintf(&b, "'%s' ", quoted(r.At(i), 128-b.Len()))
 	}
-	name := r.At(0)
-	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", name[:min(len(name), 128)], b.String())
+	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", quoted(r.At(0), 128), b.String())
+}
+
+// quoted is as much of an argument as Redis shows in an error: up to a zero
+// byte, which ends a string in C, and no more than n bytes.
+func quoted(arg []byte, n int) []byte {
+	arg = arg[:min(len(arg), n)]
+	if i := bytes.IndexByte(arg, 0); i >= 0 {
+		arg = arg[:i]
+	}
+	return arg
 }
 
 func unknownSub(container *command.Command, sub []byte) string {
-	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", sub[:min(len(sub), 128)], strings.ToUpper(container.Name))
+	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", quoted(sub, 128), strings.ToUpper(container.Name))
 }
 
-var unknownReply = []byte("-ERR unknown ")
+var unknownReply = []byte("-ERR unknown command ")
 
 // largeRequest is the size from which a write's arguments are passed on
 // without a copy.
