@@ -47,6 +47,16 @@ func someDirectory(t testing.TB) *Directory {
 `)
 }
 
+// alone stands for no user at all: AUTH with a secret only.
+const alone = "(none)"
+
+func name(user string) []byte {
+	if user == alone {
+		return nil
+	}
+	return []byte(user)
+}
+
 func TestAuthenticate(t *testing.T) {
 	d := someDirectory(t)
 	for _, c := range []struct {
@@ -83,14 +93,15 @@ func TestAuthenticate(t *testing.T) {
 		{"globex.reader", "reader-key", "", ErrWrongPass},
 
 		// AUTH api-key, alone and with the name that clients put there.
-		{"", "acme-key", "acme.default", nil},
-		{"", "acme-old-key", "acme.default", nil},
-		{"", "reader-key", "acme.reader", nil},
-		{"", "both-key", "acme.both", nil},
+		{alone, "acme-key", "acme.default", nil},
+		{alone, "acme-old-key", "acme.default", nil},
+		{alone, "reader-key", "acme.reader", nil},
+		{alone, "both-key", "acme.both", nil},
+		{"", "acme-key", "", ErrWrongPass}, // an empty name is a name
 		{"default", "globex-key", "globex.default", nil},
 		{"default", "reader-key", "acme.reader", nil},
-		{"", "wrong", "", ErrWrongPass},
-		{"", "", "", ErrWrongPass},
+		{alone, "wrong", "", ErrWrongPass},
+		{alone, "", "", ErrWrongPass},
 		{"default", "wrong", "", ErrWrongPass},
 		{"default", "", "", ErrWrongPass},
 		{"Default", "acme-key", "", ErrWrongPass},
@@ -101,18 +112,18 @@ func TestAuthenticate(t *testing.T) {
 		{"acme.both", "battery staple", "acme.both", nil},
 		{"acme.person", "battery staple", "", ErrWrongPass},
 		{"acme.person", "", "", ErrWrongPass},
-		{"", "correct horse", "", ErrWrongPass},
+		{alone, "correct horse", "", ErrWrongPass},
 		{"default", "correct horse", "", ErrWrongPass},
 
 		// Only who knows the secret is told that the tenant is suspended.
 		{"closed", "closed-key", "", ErrSuspended},
-		{"", "closed-key", "", ErrSuspended},
+		{alone, "closed-key", "", ErrSuspended},
 		{"default", "closed-key", "", ErrSuspended},
 		{"closed.person", "closed horse", "", ErrSuspended},
 		{"closed", "wrong", "", ErrWrongPass},
 		{"closed.person", "wrong", "", ErrWrongPass},
 	} {
-		who, err := d.Authenticate([]byte(c.user), []byte(c.secret))
+		who, err := d.Authenticate(name(c.user), []byte(c.secret))
 		if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
 			t.Errorf("AUTH %q %q: error %v, want %v", c.user, c.secret, err, c.err)
 			continue
@@ -141,8 +152,8 @@ func TestAuthenticateGivesOneIdentityPerUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for user, secret := range map[string]string{"": "acme-old-key", "default": "acme-key", "acme.default": "acme-key"} {
-		if again, err := d.Authenticate([]byte(user), []byte(secret)); err != nil || again != first {
+	for user, secret := range map[string]string{alone: "acme-old-key", "default": "acme-key", "acme.default": "acme-key"} {
+		if again, err := d.Authenticate(name(user), []byte(secret)); err != nil || again != first {
 			t.Errorf("AUTH %q: %p and %v, want %p", user, again, err, first)
 		}
 	}
@@ -154,10 +165,10 @@ func TestSlow(t *testing.T) {
 	d := someDirectory(t)
 	for user, want := range map[string]bool{
 		"acme.person": true, "acme.both": true, "closed.person": true,
-		"": false, "default": false, "acme": false, "acme.default": false, "acme.reader": false, "acme.nothing": false,
+		alone: false, "": false, "default": false, "acme": false, "acme.default": false, "acme.reader": false, "acme.nothing": false,
 		"acme.nobody": false, "nobody": false, "nobody.person": false, "person": false, "acme.person.": false,
 	} {
-		if got := d.Slow([]byte(user)); got != want {
+		if got := d.Slow(name(user)); got != want {
 			t.Errorf("Slow(%q) = %v", user, got)
 		}
 	}

@@ -44,8 +44,10 @@ func names(what command.ReplyKeys, path []int, top byte) bool {
 			return len(path) == 1 && path[0]%2 == 0
 		}
 		return len(path) == 2 && path[1] == 0
+	case command.PairNames:
+		return len(path) == 1 && path[0]%2 == 0
 	}
-	return false
+	return true // of what is not known here nothing may pass without the prefix
 }
 
 // Where a server quotes the name of a key in an error: first in the one

@@ -23,8 +23,6 @@ func TestRestore(t *testing.T) {
 		reply string
 		want  string
 	}{
-		{"nothing", command.NoKeys, "$10 t:acme:0:k ", "$10 t:acme:0:k "},
-
 		{"whole", command.WholeKey, "$10 t:acme:0:k ", "$1 k "},
 		{"whole, empty name", command.WholeKey, "$9 t:acme:0: ", "$0  "},
 		{"whole, prefix twice", command.WholeKey, "$18 t:acme:0:t:acme:0: ", "$9 t:acme:0: "},
@@ -57,6 +55,9 @@ func TestRestore(t *testing.T) {
 
 		{"all", command.AllKeys, "*3 $10 t:acme:0:a $9 t:acme:0: $10 t:acme:0:b ", "*3 $1 a $0  $1 b "},
 		{"all of a set", command.AllKeys, "~2 $10 t:acme:0:a +t:acme:0:b ", "~2 $1 a +b "},
+		{"pairs", command.PairNames, "*4 $10 t:acme:0:a :1 $10 t:acme:0:b $1 x ", "*4 $1 a :1 $1 b $1 x "},
+		{"pairs of a map", command.PairNames, "%1 $10 t:acme:0:a :1 ", "%1 $1 a :1 "},
+
 		{"all, none", command.AllKeys, "*0 ", "*0 "},
 		{"all, nil", command.AllKeys, "*-1 ", "*-1 "},
 		{"all, nil of RESP3", command.AllKeys, "_ ", "_ "},
@@ -105,6 +106,16 @@ func TestRestoreForeign(t *testing.T) {
 			b := resp.AppendBulkString(resp.AppendArray(nil, 3), own+"k")
 			return resp.AppendBulkString(resp.AppendBulkString(b, f), own+"k")
 		}},
+		{"pairs", command.PairNames, func(f string) []byte {
+			return resp.AppendInt(resp.AppendBulkString(resp.AppendArray(nil, 2), f), 1)
+		}},
+		// Nobody has built these yet, so nothing passes that is not the tenant's.
+		{"scan", command.ScanKeys, func(f string) []byte {
+			return resp.AppendBulkString(resp.AppendArray(resp.AppendBulkString(resp.AppendArray(nil, 2), own), 1), f)
+		}},
+		{"messages", command.MessageNames, func(f string) []byte {
+			return resp.AppendBulkString(resp.AppendBulkString(resp.AppendPush(nil, 3, 2), own), f)
+		}},
 		{"all of a set", command.AllKeys, func(f string) []byte {
 			return resp.AppendBulkString(resp.AppendSet(nil, 3, 1), f)
 		}},
@@ -134,15 +145,15 @@ func TestRestoreMalformed(t *testing.T) {
 	}
 }
 
-// Restore knows four places of names. A row that is passed on and has its names
-// elsewhere would hand them out with the prefix, or somebody else's.
+// Restore knows these places of names. Of a row that is passed on and has its
+// names elsewhere the tenant would get errors only.
 func TestEveryRowsReplyKeysAreKnown(t *testing.T) {
 	for _, cmd := range command.All() {
 		if cmd.Run != command.Shared || cmd.Later || cmd.Handler != command.NoHandler {
 			continue
 		}
 		switch cmd.ReplyKeys {
-		case command.NoKeys, command.WholeKey, command.FirstKey, command.KeyPerEntry, command.AllKeys:
+		case command.NoKeys, command.WholeKey, command.FirstKey, command.KeyPerEntry, command.AllKeys, command.PairNames:
 		default:
 			t.Errorf("%s: Restore does nothing for ReplyKeys %d", cmd.Name, cmd.ReplyKeys)
 		}

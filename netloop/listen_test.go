@@ -180,7 +180,11 @@ func outOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	unix.Close(dup)
-	limit := unix.Rlimit{Cur: uint64(dup) + 20, Max: uint64(dup) + 20}
+	limit := unix.Rlimit{Cur: 20} // of a type that differs among systems
+	for range dup {
+		limit.Cur++
+	}
+	limit.Max = limit.Cur
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Skip(err)
 	}

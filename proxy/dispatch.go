@@ -46,7 +46,7 @@ func (s *session) handle(r *namespace.Request) bool {
 		s.answerError("NOAUTH Authentication required.")
 		return true
 	}
-	if cmd.Handler == command.NoHandler && cmd.Run == command.Shared {
+	if cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
 		s.stats.commands[cmd.ID]++
 		s.forward(cmd, r)
 		return true

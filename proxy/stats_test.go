@@ -130,7 +130,7 @@ func TestStatsErrors(t *testing.T) {
 	}
 	for i := range 2 * maxCodes {
 		reply <- fmt.Sprintf("-CODE%d x\r\n", i)
-		c.next()
+		c.do("GET", "k")
 	}
 	got := stats(t, s).Tenants["acme"].Errors
 	sum := uint64(0)

@@ -37,6 +37,7 @@ func TestStrangers(t *testing.T) {
 		{[]string{"AUTH", "wrong"}, wrongpass},
 		{[]string{"AUTH", "acme", "wrong"}, wrongpass},
 		{[]string{"AUTH", "nobody", "acme-secret"}, wrongpass},
+		{[]string{"AUTH", "", "acme-secret"}, wrongpass}, // an empty name is no way to log in with a secret alone
 		{[]string{"AUTH", "acme", "acme-secret", "x"}, "-ERR syntax error\r\n"},
 		{[]string{"AUTH", "closed", "closed-secret"}, "-NOPERM this tenant is suspended\r\n"},
 		{[]string{"HELLO"}, "-" + errHelloAuth + "\r\n"},
@@ -122,6 +123,7 @@ func TestUnknownCommands(t *testing.T) {
 	}{
 		{[]string{"NOSUCH"}, "-ERR unknown command 'NOSUCH', with args beginning with: \r\n"},
 		{[]string{"NOSUCH", "a", "", "b c"}, "-ERR unknown command 'NOSUCH', with args beginning with: 'a' '' 'b c' \r\n"},
+		{[]string{"a\x00b", "c\x00d"}, "-ERR unknown command 'a', with args beginning with: 'c' \r\n"}, // as C ends a string
 		{[]string{""}, "-ERR unknown command '', with args beginning with: \r\n"},
 		// What the client sent must not end the line of the reply.
 		{[]string{"X\r\n+OK", "\r\n+OK\r\n"}, "-ERR unknown command 'X  +OK', with args beginning with: '  +OK  ' \r\n"},

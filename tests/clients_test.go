@@ -144,21 +144,20 @@ func TestClientsTerminal(t *testing.T) {
 				t.Fatalf("%q does not come: %v: %q", want, err, seen.String())
 			}
 		}
-		seen.Reset()
+		seen.Next(strings.Index(seen.String(), want) + len(want))
 	}
-	await("> ")
-	io.WriteString(in, "set greeting hello\r")
-	await("OK")
-	io.WriteString(in, "get greeting\r")
-	await(`"hello"`)
-	io.WriteString(in, "incr n\r")
-	await("(integer) 1")
-	io.WriteString(in, "get none\r")
-	await("(nil)")
-	io.WriteString(in, "help get\r")
-	await("Get")
+	// What is typed before the prompt is there is lost.
+	prompt := func(number string) { t.Helper(); await(p.Addr + number + "> ") }
+	prompt("")
+	for _, step := range [][2]string{
+		{"set greeting hello", "OK"}, {"get greeting", `"hello"`}, {"incr n", "(integer) 1"}, {"get none", "(nil)"}, {"help get", "summary"},
+	} {
+		io.WriteString(in, step[0]+"\r")
+		await(step[1])
+		prompt("")
+	}
 	io.WriteString(in, "select 5\r")
-	await("[5]>")
+	prompt("[5]")
 	io.WriteString(in, "quit\r")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)

@@ -242,9 +242,10 @@ func (l *diffLane) exchange(calls []*diffCall) (replies []string) {
 // groups divides calls into those that are sent at once.
 func (l *diffLane) groups(calls []*diffCall) (groups [][]*diffCall) {
 	alone := func(c *diffCall) bool {
-		// From Redis 7.2 on a server that has replies to send leaves out its
-		// answer to a login that fails.
-		return !l.session.pipelined || c.row != nil && (c.row.cmd.Name == "auth" || c.row.cmd.Name == "hello")
+		// A server that has replies to send leaves out the one for a login
+		// that fails (from Redis 7.2 on), and closes a connection that logs
+		// out by RESET with more than a kilobyte of them.
+		return !l.session.pipelined || c.row != nil && slices.Contains([]string{"auth", "hello", "reset"}, c.row.cmd.Name)
 	}
 	for i, c := range calls {
 		if i == 0 || alone(c) || alone(calls[i-1]) {

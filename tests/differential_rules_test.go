@@ -11,17 +11,17 @@ import (
 type diffRule int
 
 const (
-	diffExact     diffRule = iota
-	diffUnordered          // the same elements in any order
-	diffPairs              // the same pairs in any order: a map, or a flat list of names and values
-	diffShape              // the same types and numbers of elements
-	diffCount              // the same type and number of elements
-	diffNear               // numbers may differ by the time that passed between the two servers
-	diffIdle               // so may those that stand for times, and no others
-	diffPayload            // DUMP
-	diffCursor             // a page of SCAN; all the pages are compared elsewhere
-	diffHello              // the same but for the connection's number
-	diffHelloTwice         // so, or any error
+	diffExact      diffRule = iota
+	diffUnordered           // the same elements in any order
+	diffPairs               // the same pairs in any order: a map, or a flat list of names and values
+	diffShape               // the same types and numbers of elements
+	diffCount               // the same type and number of elements
+	diffNear                // numbers may differ by the time that passed between the two servers
+	diffIdle                // so may those that stand for times, and no others
+	diffPayload             // DUMP
+	diffCursor              // a page of SCAN; all the pages are compared elsewhere
+	diffHello               // the same but for the connection's number
+	diffHelloTwice          // so, or any error
 )
 
 // diffRules are the commands whose replies differ between any two servers.

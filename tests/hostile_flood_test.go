@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +17,7 @@ import (
 // flood writes the same commands over and over until n bytes are sent, or until
 // nothing is taken any more. It returns how many bytes were.
 func flood(c net.Conn, commands []byte, n int) (sent int, err error) {
-	block := make([]byte, 0, 1<<20)
-	for len(block)+len(commands) <= cap(block) {
-		block = append(block, commands...)
-	}
+	block := bytes.Repeat(commands, max(1, 1<<20/len(commands)))
 	for sent < n && err == nil {
 		c.SetWriteDeadline(time.Now().Add(2 * time.Second))
 		var k int

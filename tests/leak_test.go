@@ -133,7 +133,8 @@ func TestLeakComingAndGoing(t *testing.T) {
 	if grown := after.rss - before.rss; grown > 16<<20 {
 		t.Errorf("%d connections left %d KiB behind", total, grown>>10)
 	}
-	if after.descriptors > before.descriptors+4 || after.goroutines > before.goroutines+4 {
+	// Slow operations keep up to 16 connections to the upstream.
+	if after.descriptors > before.descriptors+20 || after.goroutines > before.goroutines+4 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	if after.conns != after.clients {

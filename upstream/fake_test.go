@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type fake struct {
 	t     testing.TB
 	ln    net.Listener
 	conns chan *fakeConn
+	sick  atomic.Bool // answers -LOADING to whoever asks for facts
 }
 
 type fakeConn struct {
