@@ -58,6 +58,7 @@ const (
 	HandleCommandInfo  // COMMAND INFO
 	HandleCommandList  // COMMAND LIST
 	HandleCopy         // COPY with DB: the destination is in another database of the tenant
+	HandleLolwut       // LOLWUT, without the arguments that size the picture
 	HandleMove         // MOVE: a rename into another database of the tenant
 
 	HandlerCount // not a handler: the size of an array that has one entry per handler

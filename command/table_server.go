@@ -94,7 +94,7 @@ var serverRows = rows{
 		Join: JoinSpecial, Run: Local, Later: true},
 	"latency|reset": {Arity: -2, Flags: Admin | NoScript | Loading | Stale, Split: SplitAllNodes, Join: JoinSum,
 		Run: Local, Later: true},
-	"lolwut":              {Arity: -1, Flags: ReadOnly | Fast, Run: Shared},
+	"lolwut":              {Arity: -1, Flags: ReadOnly | Fast, Run: Shared, Handler: HandleLolwut},
 	"memory":              {Arity: -2},
 	"memory|doctor":       {Arity: 2, Split: SplitAllShards, Join: JoinSpecial, Run: Local, Later: true},
 	"memory|help":         {Arity: 2, Flags: Loading | Stale, Run: Shared},

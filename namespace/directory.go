@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"sync/atomic"
 
 	"riptide-proxy/config"
 )
@@ -40,6 +41,10 @@ type account struct {
 	identity Identity
 	sha256   [][sha256.Size]byte
 	argon2id []string
+	// proved is the SHA-256 of the secret that an argon2id hash has matched
+	// last, so that a client that connects often is not made to wait. It is kept
+	// in memory only.
+	proved atomic.Pointer[[sha256.Size]byte]
 }
 
 // NewDirectory builds the directory of a checked configuration.
@@ -92,11 +97,23 @@ func (d *Directory) Tenants() []*Tenant {
 	return all
 }
 
-// Slow reports whether Authenticate may take long for this user: then it does
-// not belong on an event loop.
-func (d *Directory) Slow(user []byte) bool {
+// Slow reports whether Authenticate may take long: then it does not belong on
+// an event loop.
+func (d *Directory) Slow(user, secret []byte) bool {
 	a := d.account(user)
-	return a != nil && len(a.argon2id) > 0
+	return a != nil && len(a.argon2id) > 0 && !a.known(sha256.Sum256(secret))
+}
+
+// known reports whether a secret needs no computation to be right.
+func (a *account) known(sum [sha256.Size]byte) bool {
+	match := 0
+	for i := range a.sha256 {
+		match |= subtle.ConstantTimeCompare(sum[:], a.sha256[i][:])
+	}
+	if p := a.proved.Load(); p != nil {
+		match |= subtle.ConstantTimeCompare(sum[:], p[:])
+	}
+	return match == 1
 }
 
 // Authenticate finds out who logs in with a secret. user is "<tenant>" or
@@ -126,16 +143,14 @@ func (d *Directory) verify(user, secret []byte) *account {
 	if a == nil {
 		a = &nobody // so that a name that exists takes as long
 	}
-	match := 0
-	for i := range a.sha256 {
-		match |= subtle.ConstantTimeCompare(sum[:], a.sha256[i][:])
-	}
+	match := a.known(sum)
 	for _, phc := range a.argon2id {
-		if match == 0 && config.VerifyArgon2id(phc, string(secret)) {
-			match = 1
+		if !match && config.VerifyArgon2id(phc, string(secret)) {
+			match = true
+			a.proved.Store(&sum)
 		}
 	}
-	if match == 0 || a == &nobody {
+	if !match || a == &nobody {
 		return nil
 	}
 	return a

@@ -160,7 +160,7 @@ func TestAuthenticateGivesOneIdentityPerUser(t *testing.T) {
 }
 
 // Slow decides what runs on an event loop, so it must be true of exactly those
-// whose check may compute an argon2id hash.
+// whose check would compute an argon2id hash.
 func TestSlow(t *testing.T) {
 	d := someDirectory(t)
 	for user, want := range map[string]bool{
@@ -168,9 +168,41 @@ func TestSlow(t *testing.T) {
 		alone: false, "": false, "default": false, "acme": false, "acme.default": false, "acme.reader": false, "acme.nothing": false,
 		"acme.nobody": false, "nobody": false, "nobody.person": false, "person": false, "acme.person.": false,
 	} {
-		if got := d.Slow(name(user)); got != want {
+		if got := d.Slow(name(user), []byte("some secret")); got != want {
 			t.Errorf("Slow(%q) = %v", user, got)
 		}
+	}
+	if d.Slow([]byte("acme.both"), []byte("both-key")) {
+		t.Error("a secret that has a quick hash is slow")
+	}
+}
+
+// Whoever has proved to know a secret does not pay for it again; that helps
+// nobody else, and no other secret.
+func TestProvedSecret(t *testing.T) {
+	d := someDirectory(t)
+	user, secret := []byte("acme.person"), []byte("correct horse")
+	for range 2 {
+		if _, err := d.Authenticate(user, []byte("wrong")); err != ErrWrongPass {
+			t.Errorf("the wrong secret: %v", err)
+		}
+		if !d.Slow(user, []byte("wrong")) {
+			t.Error("the wrong secret is checked on the loop")
+		}
+		if who, err := d.Authenticate(user, secret); err != nil || who.User != "person" {
+			t.Errorf("%v, %v", who, err)
+		}
+		if d.Slow(user, secret) {
+			t.Error("it is computed again")
+		}
+	}
+	for _, other := range []string{"acme.both", "acme", "closed.person", "nobody", alone} {
+		if _, err := d.Authenticate(name(other), secret); err != ErrWrongPass {
+			t.Errorf("%q with another's secret: %v", other, err)
+		}
+	}
+	if !someDirectory(t).Slow(user, secret) {
+		t.Error("what was proved outlives its configuration")
 	}
 }
 

@@ -33,6 +33,8 @@ func Restore(dst, reply []byte, what command.ReplyKeys, prefix []byte) ([]byte, 
 // whole reply.
 func names(what command.ReplyKeys, path []int, top byte) bool {
 	switch what {
+	case command.NoKeys:
+		return false
 	case command.WholeKey:
 		return len(path) == 0
 	case command.FirstKey:

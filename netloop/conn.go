@@ -50,6 +50,7 @@ type Conn struct {
 	out  output
 	sent uint64
 	last int64 // loop's clock when input arrived last
+	took int64 // and when the peer took output last
 
 	r, w    bool // interest in the poller
 	dirty   bool // in loop.dirty
@@ -70,7 +71,7 @@ const lingerTime = 3 * time.Second
 // Adopt takes over a connected, non-blocking stream socket and begins to read
 // from it. On an error the descriptor is closed.
 func (l *Loop) Adopt(fd int, peer netip.AddrPort, h Handler) (*Conn, error) {
-	c := &Conn{loop: l, h: h, fd: fd, addr: peer, size: readSize, r: true, last: l.now}
+	c := &Conn{loop: l, h: h, fd: fd, addr: peer, size: readSize, r: true, last: l.now, took: l.now}
 	if err := l.poll.add(fd, true, false); err != nil {
 		unix.Close(fd)
 		return nil, err
@@ -98,6 +99,9 @@ func (c *Conn) UnsentBytes() []byte { return c.out.bytes() }
 
 // LastInput is the loop's clock when input arrived last.
 func (c *Conn) LastInput() int64 { return c.last }
+
+// LastOutput is the loop's clock when the peer took output last.
+func (c *Conn) LastOutput() int64 { return c.took }
 
 // IsClosed reports whether Close was called or the connection was lost.
 func (c *Conn) IsClosed() bool { return c.closed }
@@ -203,13 +207,6 @@ func (c *Conn) awaitEnd() {
 }
 
 func (c *Conn) ready(ev event) {
-	if ev.writable {
-		c.write()
-		c.out.keep()
-	}
-	if c.closed {
-		return
-	}
 	switch {
 	case ev.readable && (c.held || c.queued):
 		// Level-triggered: it would be reported in every turn.
@@ -223,6 +220,12 @@ func (c *Conn) ready(ev event) {
 		c.read()
 	case ev.failed:
 		c.Close(c.socketError())
+	}
+	// After the reading, since what has arrived counts even if nothing can be
+	// sent any more.
+	if ev.writable {
+		c.write()
+		c.out.keep()
 	}
 }
 
@@ -417,6 +420,7 @@ func (c *Conn) write() {
 			}
 			if errno == 0 {
 				c.sent += uint64(n)
+				c.took = c.loop.now
 				c.out.sent(&c.loop.pool, n)
 			}
 			if errno != 0 || c.out.size == 0 || all {

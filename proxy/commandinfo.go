@@ -60,6 +60,10 @@ func commandSome(s *session, cmd *command.Command, r *namespace.Request) {
 		s.askFor(cmd, r.At(0), r.At(1))
 		return
 	}
+	if len(r.Args) > 2+command.Count() {
+		s.answerError("ERR there are not that many commands") // a name asked for again and again is answered as often
+		return
+	}
 	args := make([][]byte, len(r.Args))
 	for i := range args {
 		args[i] = r.At(i)

@@ -21,18 +21,32 @@ const (
 	// scanCount is how many of the upstream's keys one step looks at. It takes
 	// the upstream well below a millisecond, so that others hardly wait.
 	scanCount = 1000
-	// scanBudget is how long SCAN looks for keys of the tenant before it
-	// returns an empty page.
+	// scanBudget is how long SCAN looks for as many keys of the tenant as were
+	// asked for, before it returns what it has.
 	scanBudget = 20 * time.Millisecond
 )
 
-// page is one step of SCAN over the keys that match a pattern.
+// maxRest bounds the pause between two steps.
+const maxRest = 5 * time.Millisecond
+
+// page is one step of SCAN over the keys that match a pattern. Between two steps
+// it rests for as long as the last one took, so that scanning leaves the
+// upstream half of its time at least.
 func (op *slowOp) page(ctx context.Context, cursor, pattern string, count int64, more ...any) (next string, keys []string, err error) {
+	if op.rest > 0 {
+		select {
+		case <-time.After(op.rest):
+		case <-ctx.Done():
+			return "", nil, ctx.Err()
+		}
+	}
 	args := append([]any{"SCAN", cursor, "MATCH", pattern, "COUNT", count}, more...)
+	start := time.Now()
 	reply, err := op.client.Do(ctx, args...).Slice()
 	if err != nil {
 		return "", nil, err
 	}
+	op.rest = min(time.Since(start), maxRest)
 	if len(reply) == 2 {
 		next, _ = reply[0].(string)
 		list, isList := reply[1].([]any)
@@ -112,7 +126,7 @@ func scan(ctx context.Context, op *slowOp) []byte {
 		return op.scanError(ctx)
 	}
 	match := namespace.EscapeGlob(op.prefix) + o.match
-	cursor, count := string(op.args[1]), o.count
+	cursor, count := string(op.args[1]), min(o.count, scanCount)
 	deadline := time.Now().Add(scanBudget)
 	var found []string
 	for {
@@ -122,10 +136,10 @@ func scan(ctx context.Context, op *slowOp) []byte {
 		}
 		cursor = next
 		found = append(found, own(keys, op.prefix)...)
-		if cursor == "0" || int64(len(found)) >= o.count || len(found) > 0 && count >= scanCount || time.Now().After(deadline) {
+		if cursor == "0" || int64(len(found)) >= o.count || time.Now().After(deadline) {
 			break
 		}
-		count = max(o.count, scanCount)
+		count = scanCount
 	}
 	reply := resp.AppendArray(nil, 2)
 	reply = resp.AppendBulkString(reply, cursor)

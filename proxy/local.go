@@ -169,6 +169,10 @@ func moved(_ *session, _ *command.Command, reply []byte) []byte {
 	return reply
 }
 
+// lolwut is LOLWUT. Its arguments make it draw as large a picture as one likes,
+// for which everybody would have to wait.
+func lolwut(s *session, cmd *command.Command, r *namespace.Request) { s.compose(cmd, r.At(0)) }
+
 // compose sends a request that a handler made.
 func (s *session) compose(cmd *command.Command, args ...[]byte) {
 	if s.link.Down() {

@@ -40,12 +40,19 @@ func (s *session) login(user, secret []byte, done func()) {
 		s.become(who)
 		done()
 	}
-	if !dir.Slow(user) {
+	if !dir.Slow(user, secret) {
 		finish(dir.Authenticate(user, secret))
+		return
+	}
+	queue := &s.w.srv.queue
+	if queue.Add(1) > maxLogins {
+		queue.Add(-1)
+		s.answerError("UNAVAILABLE too many logins are being checked, try again")
 		return
 	}
 	user, secret = bytes.Clone(user), bytes.Clone(secret)
 	s.async(func(ctx context.Context) func() {
+		defer queue.Add(-1)
 		select {
 		case s.w.srv.logins <- struct{}{}:
 		case <-ctx.Done():
@@ -63,6 +70,9 @@ func (s *session) become(who *namespace.Identity) {
 		return
 	}
 	s.stats.connections--
+	if s.who != nil {
+		s.name = ""
+	}
 	s.who = who
 	if who == nil {
 		s.stats = s.w.nobody
@@ -180,7 +190,6 @@ func (s *session) appendHello(b []byte) []byte {
 // reset is RESET: back to a connection that was just opened.
 func reset(s *session, _ *command.Command, _ *namespace.Request) {
 	s.become(nil)
-	s.name = ""
 	s.speak(2)
 	s.answer([]byte("+RESET\r\n"))
 }

@@ -28,6 +28,7 @@ type Server struct {
 	directory *namespace.Directory
 	target    *upstream.Target
 	client    *redis.Client // for slow operations
+	health    *redis.Client
 	limits    resp.Limits
 	strangers resp.Limits // limits before AUTH
 	output    int         // bytes a client may leave unread
@@ -49,19 +50,27 @@ type Server struct {
 	slow   sync.WaitGroup
 	turns  map[string]chan struct{} // bounds a tenant's slow operations
 	logins chan struct{}            // bounds logins whose check takes long
+	queue  atomic.Int64             // such logins, waiting or running
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
 // further ones wait. It is below what the pool of connections can carry, so
 // that one tenant can not keep the others' waiting.
-const slowPerTenant = 4
+const (
+	slowPerTenant = 2
+	slowConns     = 16
+)
 
 // slowLogins is how many argon2id hashes may be computed at once. One takes up
 // to 128 MiB and a core, and anybody who can connect can ask for it.
 const slowLogins = 2
 
-// maxReply is the longest reply that is held in memory.
-const maxReply = 1 << 30
+// maxLogins is how many of them may wait for their turn.
+const maxLogins = 64
+
+// maxReply is the longest reply that is held in memory: room for the longest
+// value there can be.
+const maxReply = 512<<20 + 64<<10
 
 // Start listens and serves. The upstream need not be there yet.
 func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
@@ -74,7 +83,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		cfg:       cfg,
 		directory: dir,
 		target:    target,
-		client:    target.Client(),
+		client:    target.Client(slowConns),
+		health:    target.Client(1),
 		limits:    resp.DefaultLimits(),
 		strangers: resp.UnauthenticatedLimits(),
 		output:    int(cfg.Limits.OutputBuffer),
@@ -116,7 +126,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err := <-served; err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	go upstream.Watch(s.ctx, s.client, s.learn)
+	go upstream.Watch(s.ctx, s.health, s.learn)
 	return s, nil
 }
 
@@ -147,6 +157,9 @@ func (s *Server) learn(f *upstream.Facts) {
 		return
 	}
 	s.facts.Store(f)
+	for _, risk := range f.Risks {
+		slog.Warn("the upstream is not set up for tenants", "setting", risk)
+	}
 	for _, w := range s.workers {
 		w.loop.Post(func() { w.known, w.maxBulk = f.Known, f.MaxBulk })
 	}
@@ -196,6 +209,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.drained(ctx)
 	s.cancel()
 	s.client.Close() // breaks off what waits for the upstream
+	s.health.Close()
 	s.slow.Wait()
 	for _, w := range s.workers {
 		w.loop.Post(func() {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"log/slog"
+	"time"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -55,14 +56,22 @@ const (
 	// A session may have this many commands unanswered at first, and at most.
 	// The number grows with every small reply; large ones shrink it, so that
 	// what is on its way to one client stays within windowBytes.
-	firstWindow = 128
-	maxWindow   = 4096
+	firstWindow = 16
+	maxWindow   = 1024
 	windowBytes = 8 << 20
+	// While replies take longer than slowReply the window shrinks down to
+	// slowWindow: what a session has on its way is what the others wait for.
+	slowReply  = 100 * time.Millisecond
+	slowWindow = 64
 	// largeReply is the size from which a reply is passed on without a copy.
 	largeReply = 4 << 10
 	// softOutput is how much a client may leave unread before its next
 	// commands are left waiting.
 	softOutput = 1 << 20
+	// A client over limits.output_buffer has stuckTime to take something, and
+	// may never be over hardOutput times that.
+	stuckTime  = 5 * time.Second
+	hardOutput = 4
 )
 
 func newSession(w *worker, id uint64) *session {
@@ -254,12 +263,9 @@ func (s *session) complete(seq uint32, reply []byte, input bool) {
 	}
 }
 
-// emit writes the head's reply to the client. One that has left more unread
-// than it may is closed; a single reply may be of any length.
+// emit writes the head's reply to the client.
 func (s *session) emit(reply []byte, input bool) {
-	if s.conn.Unsent() > s.w.srv.output {
-		slog.Warn("client closed", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "error", errSlowReader, "unread", s.conn.Unsent())
-		s.conn.Close(errSlowReader)
+	if unread := s.conn.Unsent(); unread > s.w.srv.output && s.tooSlow(unread) {
 		return
 	}
 	s.stats.out += uint64(len(reply))
@@ -273,6 +279,18 @@ func (s *session) emit(reply []byte, input bool) {
 	} else if s.window < maxWindow {
 		s.window++
 	}
+}
+
+// tooSlow closes a client that leaves more unread than limits.output_buffer: if
+// it has taken nothing for a while, and at a multiple of the limit in any case.
+func (s *session) tooSlow(unread int) bool {
+	stuck := time.Duration(s.w.loop.Now() - s.conn.LastOutput())
+	if unread <= hardOutput*s.w.srv.output && stuck < stuckTime {
+		return false
+	}
+	slog.Warn("client closed: it does not read its replies", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "unread", unread)
+	s.conn.Close(errSlowReader)
+	return true
 }
 
 // tenantID is for logs; empty before AUTH.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -26,7 +27,8 @@ type slowOp struct {
 	tenant *namespace.Tenant
 	prefix []byte // of the session's database
 	proto  int
-	args   [][]byte // with the command's name
+	args   [][]byte      // with the command's name
+	rest   time.Duration // pause before the next step
 }
 
 // runSlow starts a slow operation. The session waits for it and nobody else.

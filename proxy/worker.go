@@ -99,15 +99,16 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 	}
 }
 
-// tick closes connections that take too long to log in.
+// tick closes connections that take too long to log in, and those that do not
+// read.
 func (w *worker) tick() {
 	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
-	if limit <= 0 || w.nobody.connections == 0 {
-		return
-	}
 	for _, s := range w.sessions {
-		if s.who == nil && time.Duration(w.loop.Now()-s.born) > limit {
+		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
+		}
+		if unread := s.conn.Unsent(); unread > w.srv.output {
+			s.tooSlow(unread)
 		}
 	}
 }
@@ -158,16 +159,26 @@ func (w *worker) giveRequest(r *resp.Request) {
 // Reply implements upstream.Owner.
 func (w *worker) Reply(t *slot, reply []byte) {
 	s := t.s
-	s.stats.latency.Observe(time.Duration(w.loop.Now() - t.at))
+	took := time.Duration(w.loop.Now() - t.at)
+	s.stats.latency.Observe(took)
 	if s.gone {
 		return
+	}
+	if took > slowReply && s.window > slowWindow {
+		s.window -= s.window / 4
 	}
 	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
 		s.complete(t.seq, reply, len(reply) >= largeReply)
 		return
 	}
 	s.complete(t.seq, s.restore(t.cmd, reply), false)
+	if cap(w.reply) > maxScratch {
+		w.reply = nil
+	}
 }
+
+// maxScratch is how large a buffer may be to be kept for the next command.
+const maxScratch = 1 << 20
 
 // Failed implements upstream.Owner.
 func (w *worker) Failed(t *slot, err error) {

@@ -23,7 +23,7 @@ import (
 // for byte. Each session ends with a comparison of all that was stored.
 //
 //	RIPTIDE_DIFF_SEED=7      another sequence of calls; a failure names its seed
-//	RIPTIDE_DIFF_STEPS=50000 longer sessions, 1200 steps each by default
+//	RIPTIDE_DIFF_STEPS=50000 longer sessions, 3000 steps each by default
 //	RIPTIDE_DIFF_SESSION=3   that session alone
 
 // diffSession is one way of going about it.
@@ -102,7 +102,7 @@ func diffSetting(t *testing.T, name string, otherwise uint64) uint64 {
 
 func TestDifferential(t *testing.T) {
 	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 1)
-	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 1200))
+	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 3000))
 	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))
 	rig := startDiff(t)
 	for i, s := range diffSessions {

@@ -58,7 +58,7 @@ func TestIsolationLogin(t *testing.T) {
 		{"acme.reader", "reader-secret", "+OK\r\n"},
 		{"acme.human", "human-secret", "+OK\r\n"},
 		{"default", "acme-secret", "+OK\r\n"},
-		{"", "globex-secret", "+OK\r\n"},
+		{"", "globex-secret", wrongPass},
 		{"acme", "globex-secret", wrongPass},
 		{"acme", "reader-secret", wrongPass},
 		{"acme.reader", "acme-secret", wrongPass},
@@ -260,4 +260,19 @@ func TestIsolationWholeKeyspace(t *testing.T) {
 	expect(t, c, "+OK\r\n", "FLUSHALL")
 	expect(t, c, ":0\r\n", "DBSIZE")
 	unchanged(t, before, w.snapshot(t))
+}
+
+// Errors that quote a key quote the name that the tenant knows, whatever the
+// name is.
+func TestIsolationErrorsQuoteOwnNames(t *testing.T) {
+	p, _ := authProxy(t)
+	c := p.Connect(t, harness.Acme)
+	for _, key := range []string{"x", "for key name 'x", "x' for key name 'y", "No such key 'x", "t:acme:0:x"} {
+		expect(t, c, "$3\r\n1-1\r\n", "XADD", key, "1-1", "f", "v")
+		want := fmt.Sprintf("-NOGROUP No such consumer group 'g' for key name '%s'\r\n", key)
+		expect(t, c, want, "XGROUP", "SETID", key, "g", "0")
+		expect(t, c, want, "XINFO", "CONSUMERS", key, "g")
+		want = fmt.Sprintf("-NOGROUP No such key '%s' or consumer group 'g' in XREADGROUP with GROUP option\r\n", key)
+		expect(t, c, want, "XREADGROUP", "GROUP", "g", "c", "STREAMS", key, ">")
+	}
 }

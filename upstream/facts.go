@@ -24,6 +24,8 @@ type Facts struct {
 	// MaxBulk is the longest argument, in bytes, that it takes. It closes a
 	// connection that sends a longer one.
 	MaxBulk int
+	// Risks are settings of the server that let one tenant harm the others.
+	Risks []string
 }
 
 // DefaultMaxBulk is Redis's default for proto-max-bulk-len.
@@ -36,11 +38,7 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 		return nil, err
 	}
 	f := &Facts{Version: infoField(info, "redis_version"), MaxBulk: DefaultMaxBulk}
-	if v, err := c.ConfigGet(ctx, "proto-max-bulk-len").Result(); err == nil {
-		if n, err := strconv.Atoi(v["proto-max-bulk-len"]); err == nil && n > 0 {
-			f.MaxBulk = n
-		}
-	} else if !isCommandError(err) {
+	if err := f.settings(ctx, c); err != nil {
 		return nil, err
 	}
 	reply, err := c.Do(ctx, "COMMAND").Slice()
@@ -59,6 +57,34 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 		f.Known = known
 	}
 	return f, nil
+}
+
+// settings learns what the server does to a connection that asks for too much.
+// All of it may be secret to the proxy's user; then the defaults are assumed.
+func (f *Facts) settings(ctx context.Context, c *redis.Client) error {
+	for _, name := range []string{"proto-max-bulk-len", "client-query-buffer-limit", "client-output-buffer-limit", "maxmemory-clients", "sanitize-dump-payload"} {
+		v, err := c.ConfigGet(ctx, name).Result()
+		if err != nil {
+			if isCommandError(err) {
+				return nil
+			}
+			return err
+		}
+		value := v[name]
+		switch n, err := strconv.Atoi(value); {
+		case name == "proto-max-bulk-len" && err == nil && n > 0:
+			f.MaxBulk = min(f.MaxBulk, n)
+		case name == "client-query-buffer-limit" && err == nil && n > 0:
+			// It holds an argument, and what was read behind it.
+			f.MaxBulk = min(f.MaxBulk, n-n/8)
+		case name == "client-output-buffer-limit" && value != "" && !strings.Contains(value, "normal 0 0 0"),
+			name == "maxmemory-clients" && value != "" && value != "0":
+			f.Risks = append(f.Risks, name+" is "+value+": a tenant's large reply makes the upstream close the connection that tenants share")
+		case name == "sanitize-dump-payload" && value == "no":
+			f.Risks = append(f.Risks, "sanitize-dump-payload is no: a tenant can crash the upstream with a forged RESTORE; set it to yes")
+		}
+	}
+	return nil
 }
 
 // isCommandError tells a server that does not have the command, or does not
@@ -134,7 +160,12 @@ func Watch(ctx context.Context, c *redis.Client, changed func(*Facts)) {
 	}
 }
 
-func look(ctx context.Context, c *redis.Client, up bool, changed func(*Facts)) error {
+func look(ctx context.Context, c *redis.Client, up bool, changed func(*Facts)) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the reply was not what go-redis can read
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	if err := c.Ping(ctx).Err(); err != nil {

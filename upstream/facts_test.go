@@ -46,7 +46,7 @@ func probe(t *testing.T, answers map[string]string) (*Facts, error) {
 	f := newFake(t)
 	go f.answer(answers)
 	target := &Target{Address: f.address(), ConnectTimeout: patience, Timeout: patience}
-	c := target.Client()
+	c := target.Client(1)
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -108,7 +108,7 @@ func TestProbeEmbedded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	c := (&Target{Address: e.Address(), ConnectTimeout: patience, Timeout: patience}).Client()
+	c := (&Target{Address: e.Address(), ConnectTimeout: patience, Timeout: patience}).Client(1)
 	defer c.Close()
 	if _, err := Probe(context.Background(), c); err != nil {
 		t.Error(err)
@@ -120,7 +120,7 @@ func TestWatch(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	go f.answer(map[string]string{"PING": "+PONG\r\n"})
-	c := (&Target{Address: f.address(), ConnectTimeout: patience, Timeout: patience}).Client()
+	c := (&Target{Address: f.address(), ConnectTimeout: patience, Timeout: patience}).Client(1)
 	defer c.Close()
 	told := make(chan *Facts, 10)
 	ctx, cancel := context.WithCancel(context.Background())

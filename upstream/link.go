@@ -64,15 +64,16 @@ type Link[T any] struct {
 	scanned int  // bytes of the reply at the beginning of the input that scan has seen
 	drop    bool // the reply is too long, and dropped as it comes
 
-	log     log
-	flight  ring[T]
-	current T            // being answered
-	waiting []waiting[T] // to be sent once connected
-	queued  int          // bytes in waiting
-	full    bool
-	busy    int64 // loop's clock when flight was empty last
-	backoff time.Duration
-	lastErr string // of connecting, so that it is logged once and not forever
+	log      log
+	flight   ring[T]
+	current  T            // being answered
+	waiting  []waiting[T] // to be sent once connected
+	queued   int          // bytes in waiting
+	full     bool
+	busy     int64 // loop's clock when flight was empty last
+	backoff  time.Duration
+	lastSent uint64 // bytes the upstream had taken when watch looked last
+	lastErr  string // of connecting, so that it is logged once and not forever
 }
 
 // waiting is a command without a connection.
@@ -365,6 +366,10 @@ func (k *Link[T]) Closed(err error) {
 	conn := k.conn
 	k.conn = nil
 	k.scan.Reset()
+	begun := k.scanned
+	if k.drop {
+		begun++ // and what was dropped
+	}
 	k.scanned, k.drop = 0, false
 	if k.state == stateClosed {
 		return
@@ -377,14 +382,16 @@ func (k *Link[T]) Closed(err error) {
 	k.greet = 0
 	slog.Warn("connection to the upstream lost", "address", k.target.Address, "error", err, "in_flight", k.flight.n)
 	k.state = stateOpening
-	k.rescue(conn)
+	k.rescue(conn, begun, err)
 	k.log.reset()
 	k.open()
 	k.measure()
 }
 
-// rescue sorts the commands in flight.
-func (k *Link[T]) rescue(conn *netloop.Conn) {
+// rescue sorts the commands in flight. One that may itself be what broke the
+// connection is not tried again: the first one, if the server fell silent over
+// it, began to answer it, or did not take all of it.
+func (k *Link[T]) rescue(conn *netloop.Conn, scanned int, err error) {
 	sent, unsent := conn.Sent(), conn.UnsentBytes()
 	k.log.hand(func(b []byte) { unsent = append(unsent, b...) })
 	flight := k.flight
@@ -395,8 +402,10 @@ func (k *Link[T]) rescue(conn *netloop.Conn) {
 		if i+1 < flight.n {
 			end = flight.at(i + 1).start
 		}
+		suspect := i == 0 && (errors.Is(err, errSilent) || scanned > 0 || e.start < sent && end > sent)
 		var req []byte
 		switch {
+		case suspect:
 		case e.start >= sent && end-sent <= uint64(len(unsent)):
 			req = unsent[e.start-sent : end-sent]
 		case end > sent || k.owner.Again(&e.t):
@@ -412,14 +421,20 @@ func (k *Link[T]) rescue(conn *netloop.Conn) {
 	}
 }
 
+// errSilent tells that the upstream owed a reply for too long.
+var errSilent = errors.New("no reply for too long")
+
 // watch closes a connection that owes a reply for too long.
 func (k *Link[T]) watch() {
 	k.loop.Every(time.Second, func() {
 		if k.conn == nil || k.flight.n == 0 && k.greet == 0 {
 			return
 		}
+		if sent := k.conn.Sent(); sent != k.lastSent {
+			k.lastSent, k.busy = sent, k.loop.Now() // it takes what it is sent
+		}
 		if silent := time.Duration(k.loop.Now() - max(k.busy, k.conn.LastInput())); silent > k.target.Timeout {
-			k.conn.Close(fmt.Errorf("no reply for %v", silent.Round(time.Millisecond)))
+			k.conn.Close(fmt.Errorf("%w: %v", errSilent, silent.Round(time.Millisecond)))
 		}
 	})
 }

@@ -5,7 +5,9 @@
 package upstream
 
 import (
+	"context"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -57,21 +59,28 @@ func (t *Target) greeting(proto int) (b []byte, replies int) {
 	return resp.AppendRequest(b, "PING"), replies + 1
 }
 
-// slowConns bounds the connections that slow operations share.
-const slowConns = 16
+// dial is go-redis's way to the server.
+func (t *Target) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: t.ConnectTimeout}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &guard{Conn: conn}, nil
+}
 
-// Client returns a go-redis client to the target. It never retries, since a
-// write that has been sent must not be sent twice.
-func (t *Target) Client() *redis.Client {
+// Client returns a go-redis client to the target with up to conns connections.
+// It never retries, since a write that has been sent must not be sent twice.
+func (t *Target) Client(conns int) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:                  t.Address,
+		Dialer:                t.dial,
 		Username:              t.Username,
 		Password:              t.Password,
 		Protocol:              2,
 		ClientName:            "riptide-proxy",
 		DisableIdentity:       true,
 		MaxRetries:            -1,
-		PoolSize:              slowConns,
+		PoolSize:              conns,
 		DialTimeout:           t.ConnectTimeout,
 		ReadTimeout:           t.Timeout,
 		WriteTimeout:          t.Timeout,
