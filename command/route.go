@@ -59,6 +59,7 @@ const (
 	HandleCommandList  // COMMAND LIST
 	HandleCopy         // COPY with DB: the destination is in another database of the tenant
 	HandleLolwut       // LOLWUT, without the arguments that size the picture
+	HandleRestore      // RESTORE: only where the upstream checks what it is given
 	HandleMove         // MOVE: a rename into another database of the tenant
 
 	HandlerCount // not a handler: the size of an array that has one entry per handler

@@ -48,7 +48,7 @@ var genericRows = rows{
 	"renamenx": {Arity: 3, Flags: Write | Fast, Cats: CatKeyspace,
 		Keys: key(RW | Access | Delete).and(keyAt(2, OW|Insert)), Run: Shared},
 	"restore": {Arity: -4, Flags: Write | DenyOOM, Cats: CatKeyspace | CatDangerous, Keys: key(OW | Update),
-		Run: Shared},
+		Run: Shared, Handler: HandleRestore},
 	"scan": {Arity: -2, Flags: ReadOnly, Cats: CatKeyspace, Split: SplitSpecial, Join: JoinSpecial,
 		Run: Slow, Handler: HandleScan, ReplyKeys: ScanKeys},
 	"sort": {Arity: -2, Flags: Write | DenyOOM | MovableKeys, Cats: CatList | CatSet | CatSortedSet | CatDangerous,

@@ -52,27 +52,20 @@ func names(what command.ReplyKeys, path []int, top byte) bool {
 	return true // of what is not known here nothing may pass without the prefix
 }
 
-// Where a server quotes the name of a key in an error: first in the one
-// message, last in the others.
-var (
-	quotedFirst = []byte("-NOGROUP No such key '")
-	quotedLast  = []byte("for key name '")
-)
+// Where a server quotes the name of a key in an error.
+var quotes = [][]byte{[]byte("-NOGROUP No such key '"), []byte("for key name '")}
 
 // RestoreError appends an error reply without the prefix of the key that it
 // quotes. Streams' commands quote one when a group is missing.
 func RestoreError(dst, reply, prefix []byte) []byte {
-	at := -1
-	if bytes.HasPrefix(reply, quotedFirst) {
-		at = len(quotedFirst)
-	} else if i := bytes.LastIndex(reply, quotedLast); i >= 0 {
-		at = i + len(quotedLast)
+	for _, quote := range quotes {
+		marker := append(append(make([]byte, 0, len(quote)+len(prefix)), quote...), prefix...)
+		if i := bytes.Index(reply, marker); i >= 0 {
+			dst = append(dst, reply[:i+len(quote)]...)
+			return append(dst, reply[i+len(marker):]...)
+		}
 	}
-	if at < 0 || !bytes.HasPrefix(reply[at:], prefix) {
-		return append(dst, reply...)
-	}
-	dst = append(dst, reply[:at]...)
-	return append(dst, reply[at+len(prefix):]...)
+	return append(dst, reply...)
 }
 
 // EscapeGlob returns a pattern that matches text and nothing else.

@@ -68,6 +68,10 @@ type Conn struct {
 // reading any of the last answer, and how long it may take to stop sending.
 const lingerTime = 3 * time.Second
 
+// partingTime is how long a connection whose output is all sent waits for the
+// peer to close it.
+const partingTime = time.Second
+
 // Adopt takes over a connected, non-blocking stream socket and begins to read
 // from it. On an error the descriptor is closed.
 func (l *Loop) Adopt(fd int, peer netip.AddrPort, h Handler) (*Conn, error) {
@@ -439,6 +443,8 @@ func (c *Conn) write() {
 	}
 	if c.leaving && !c.shut && c.out.size == 0 { // Written may have added to it
 		c.shut = true
+		c.loop.Stop(c.linger)
+		c.linger = c.loop.After(partingTime, func() { c.Close(nil) })
 		if c.ended || unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
 			c.Close(nil)
 		}

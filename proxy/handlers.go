@@ -40,9 +40,10 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleFlushDB:   {idle: true, slow: flushDB},
 	command.HandleFlushAll:  {idle: true, slow: flushAll},
 
-	command.HandleCopy:   {run: copyKey},
-	command.HandleLolwut: {run: lolwut},
-	command.HandleMove:   {run: moveKey, reply: moved},
+	command.HandleCopy:    {run: copyKey},
+	command.HandleLolwut:  {run: lolwut},
+	command.HandleRestore: {run: restoreKey},
+	command.HandleMove:    {run: moveKey, reply: moved},
 
 	command.HandleCommand:      {run: commandAll},
 	command.HandleCommandInfo:  {run: commandSome},

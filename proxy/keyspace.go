@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
@@ -55,7 +56,7 @@ func (op *slowOp) page(ctx context.Context, cursor, pattern string, count int64,
 				keys = append(keys, key)
 			}
 		}
-		if next != "" && isList && len(keys) == len(list) {
+		if _, err := strconv.ParseUint(next, 10, 64); err == nil && isList && len(keys) == len(list) {
 			return next, keys, nil
 		}
 	}
@@ -121,9 +122,9 @@ func keys(ctx context.Context, op *slowOp) []byte {
 // scan is SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]. On a crowded
 // keyspace it goes on until there is something to return, or for scanBudget.
 func scan(ctx context.Context, op *slowOp) []byte {
-	o, parsed := parseScan(op.args)
-	if !parsed {
-		return op.scanError(ctx)
+	o, err := parseScan(op.args)
+	if err != nil {
+		return op.scanError(ctx, err)
 	}
 	match := namespace.EscapeGlob(op.prefix) + o.match
 	cursor, count := string(op.args[1]), min(o.count, scanCount)
@@ -156,41 +157,45 @@ type scanOptions struct {
 	more  []any // TYPE, as given
 }
 
-func parseScan(args [][]byte) (o scanOptions, ok bool) {
+var (
+	errSyntax     = errors.New("ERR syntax error")
+	errNotInteger = errors.New("ERR value is not an integer or out of range")
+)
+
+func parseScan(args [][]byte) (o scanOptions, err error) {
 	o = scanOptions{match: "*", count: 10}
 	for i := 2; i < len(args); i += 2 {
 		if i+1 == len(args) {
-			return o, false
+			return o, errSyntax
 		}
 		switch value := args[i+1]; {
 		case fold(args[i], "MATCH"):
 			o.match = string(value)
 		case fold(args[i], "COUNT"):
 			n, isInt := resp.ParseInt(value)
-			if !isInt || n < 1 {
-				return o, false
+			if !isInt {
+				return o, errNotInteger
+			}
+			if n < 1 {
+				return o, errSyntax
 			}
 			o.count = n
 		case fold(args[i], "TYPE"):
 			o.more = []any{"TYPE", string(value)}
 		default:
-			return o, false
+			return o, errSyntax
 		}
 	}
-	return o, true
+	return o, nil
 }
 
-// scanError has the upstream say what is wrong with the arguments. The
-// pattern in front keeps the scan within the tenant, should it find nothing.
-func (op *slowOp) scanError(ctx context.Context) []byte {
-	args := []any{"SCAN", string(op.args[1])}
-	for _, a := range op.args[2:] {
-		args = append(args, string(a))
-	}
-	if _, err := op.client.Do(ctx, args...).Result(); err != nil {
+// scanError answers for arguments that do not parse. A wrong cursor comes
+// before them, and what is one only the upstream knows for sure.
+func (op *slowOp) scanError(ctx context.Context, wrong error) []byte {
+	if err := op.client.Do(ctx, "SCAN", string(op.args[1]), "COUNT", 1).Err(); err != nil {
 		return failure(err, false)
 	}
-	return resp.AppendError(nil, "ERR syntax error")
+	return resp.AppendError(nil, wrong.Error())
 }
 
 // randomKey is RANDOMKEY: a key near a random place of the upstream's table.

@@ -173,6 +173,16 @@ func moved(_ *session, _ *command.Command, reply []byte) []byte {
 // for which everybody would have to wait.
 func lolwut(s *session, cmd *command.Command, r *namespace.Request) { s.compose(cmd, r.At(0)) }
 
+// restoreKey is RESTORE. A server that does not check the value it is to
+// restore can be crashed with one that was made up.
+func restoreKey(s *session, cmd *command.Command, r *namespace.Request) {
+	if !s.w.sanitizes {
+		s.answerError("NOPERM 'restore' is not available: the upstream does not check what it restores (sanitize-dump-payload)")
+		return
+	}
+	s.forward(cmd, r)
+}
+
 // compose sends a request that a handler made.
 func (s *session) compose(cmd *command.Command, args ...[]byte) {
 	if s.link.Down() {

@@ -121,14 +121,31 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 			}
 		}()
 	}
+	s.meet()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	if err := <-served; err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	go upstream.Watch(s.ctx, s.health, s.learn)
 	return s, nil
 }
+
+// meet waits a moment for the upstream's facts, so that the first clients meet
+// a proxy that knows them. An upstream that is not there is not waited for.
+func (s *Server) meet() {
+	met := make(chan struct{})
+	var once sync.Once
+	go upstream.Watch(s.ctx, s.health, func(f *upstream.Facts) {
+		s.learn(f)
+		once.Do(func() { close(met) })
+	})
+	select {
+	case <-met:
+	case <-time.After(meetTime):
+	}
+}
+
+const meetTime = 500 * time.Millisecond
 
 // loops chooses the number of loops. One loop does the work of several cores
 // of a server that is written in C, and the more commands a loop handles in a
@@ -161,7 +178,7 @@ func (s *Server) learn(f *upstream.Facts) {
 		slog.Warn("the upstream is not set up for tenants", "setting", risk)
 	}
 	for _, w := range s.workers {
-		w.loop.Post(func() { w.known, w.maxBulk = f.Known, f.MaxBulk })
+		w.loop.Post(func() { w.known, w.maxBulk, w.sanitizes = f.Known, f.MaxBulk, f.Sanitizes })
 	}
 }
 

@@ -23,6 +23,8 @@ type worker struct {
 	draining bool
 	known    []bool // commands the upstream has; nil: any
 	maxBulk  int    // the longest argument the upstream takes
+	// sanitizes: the upstream checks what it is to restore
+	sanitizes bool
 
 	stats  map[string]*tenantStats
 	nobody *tenantStats // for connections that have not logged in

@@ -24,6 +24,8 @@ type Facts struct {
 	// MaxBulk is the longest argument, in bytes, that it takes. It closes a
 	// connection that sends a longer one.
 	MaxBulk int
+	// Sanitizes tells that the server checks what RESTORE gives it.
+	Sanitizes bool
 	// Risks are settings of the server that let one tenant harm the others.
 	Risks []string
 }
@@ -80,11 +82,24 @@ func (f *Facts) settings(ctx context.Context, c *redis.Client) error {
 		case name == "client-output-buffer-limit" && value != "" && !strings.Contains(value, "normal 0 0 0"),
 			name == "maxmemory-clients" && value != "" && value != "0":
 			f.Risks = append(f.Risks, name+" is "+value+": a tenant's large reply makes the upstream close the connection that tenants share")
-		case name == "sanitize-dump-payload" && value == "no":
-			f.Risks = append(f.Risks, "sanitize-dump-payload is no: a tenant can crash the upstream with a forged RESTORE; set it to yes")
+		case name == "sanitize-dump-payload":
+			f.Sanitizes = value == "yes" || value == "clients" || value == "no" && sanitize(ctx, c)
+			if !f.Sanitizes {
+				f.Risks = append(f.Risks, "sanitize-dump-payload is "+value+": with a forged value for RESTORE a tenant could crash the upstream, so RESTORE is refused")
+			}
 		}
 	}
 	return nil
+}
+
+// sanitize has the server check values that clients restore, as it does not by
+// default, and reports whether it does now.
+func sanitize(ctx context.Context, c *redis.Client) bool {
+	if err := c.ConfigSet(ctx, "sanitize-dump-payload", "clients").Err(); err != nil {
+		return false
+	}
+	slog.Info("the upstream was told to check what clients restore", "setting", "sanitize-dump-payload clients")
+	return true
 }
 
 // isCommandError tells a server that does not have the command, or does not
