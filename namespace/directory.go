@@ -76,12 +76,19 @@ func newAccount(who Identity, c *config.User) (*account, error) {
 	a := &account{identity: who, argon2id: c.Argon2id}
 	for _, s := range c.SHA256 {
 		var h [sha256.Size]byte
-		if n, err := hex.Decode(h[:], []byte(s)); err != nil || n != len(h) {
-			return nil, fmt.Errorf("tenant %s, user %s: a secret's hash is not 64 hexadecimal digits", who.Tenant.ID, who.User)
+		if len(s) != hex.EncodedLen(len(h)) {
+			return nil, errBadHash(who)
+		}
+		if _, err := hex.Decode(h[:], []byte(s)); err != nil {
+			return nil, errBadHash(who)
 		}
 		a.sha256 = append(a.sha256, h)
 	}
 	return a, nil
+}
+
+func errBadHash(who Identity) error {
+	return fmt.Errorf("tenant %s, user %s: a secret's hash is not 64 hexadecimal digits", who.Tenant.ID, who.User)
 }
 
 // Tenant returns the tenant of that id, or nil.

@@ -12,8 +12,11 @@ import (
 // never passed on, and an error says that it was there.
 func Restore(dst, reply []byte, what command.ReplyKeys, prefix []byte) ([]byte, error) {
 	foreign := false
+	if len(reply) > 0 && reply[0] == '|' {
+		return dst, ErrForeign // nobody sends attributes, and names would be elsewhere
+	}
 	dst, err := resp.Rewrite(dst, reply, func(path []int, kind byte, data []byte) ([]byte, bool) {
-		if !names(what, path, reply[0]) || kind != '$' && kind != '+' {
+		if !names(what, path, reply[0]) || kind == ':' || kind == ',' {
 			return nil, false
 		}
 		own, ok := bytes.CutPrefix(data, prefix)

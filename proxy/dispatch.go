@@ -24,7 +24,11 @@ func (s *session) handle(r *namespace.Request) bool {
 	if cmd != nil && cmd.Subs != nil && len(r.Args) > 1 {
 		container := cmd
 		if cmd = container.Sub(r.At(1)); cmd == nil {
-			s.answerError(unknownSub(container, r.At(1)))
+			if !s.w.knows(container) {
+				s.answerError(unknown(r))
+			} else {
+				s.answerError(unknownSub(container, r.At(1)))
+			}
 			return true
 		}
 	}
@@ -32,8 +36,8 @@ func (s *session) handle(r *namespace.Request) bool {
 	case cmd == nil:
 		s.answerError(unknown(r))
 		return true
-	case s.w.known != nil && !s.w.known[cmd.ID]:
-		if cmd.Parent != nil && s.w.known[cmd.Parent.ID] {
+	case !s.w.knows(cmd):
+		if cmd.Parent != nil && s.w.knows(cmd.Parent) {
 			s.answerError(unknownSub(cmd.Parent, r.At(1)))
 		} else {
 			s.answerError(unknown(r))

@@ -203,7 +203,7 @@ func (op *slowOp) scanError(ctx context.Context, wrong error) []byte {
 // as it needs.
 func randomKey(ctx context.Context, op *slowOp) []byte {
 	match := namespace.EscapeGlob(op.prefix) + "*"
-	cursor := strconv.FormatUint(rand.Uint64(), 10)
+	cursor := strconv.FormatInt(rand.Int64(), 10)
 	for wrapped := false; ; {
 		next, keys, err := op.page(ctx, cursor, match, scanCount)
 		if err != nil {

@@ -84,7 +84,7 @@ func clientSetInfo(s *session, _ *command.Command, r *namespace.Request) {
 	case fold(option, "LIB-VER"):
 		what = "lib-ver"
 	default:
-		s.answerError("ERR Unrecognized option '" + string(option) + "'")
+		s.answerError("ERR Unrecognized option '" + string(quoted(option, len(option))) + "'")
 		return
 	}
 	if !validName(r.At(3)) {

@@ -155,7 +155,7 @@ func parseHello(r *namespace.Request) (o helloOptions, err error) {
 			o.setName, o.name = true, string(r.At(i+1))
 			i++
 		default:
-			return o, errors.New("ERR Syntax error in HELLO option '" + string(option) + "'")
+			return o, errors.New("ERR Syntax error in HELLO option '" + string(quoted(option, len(option))) + "'")
 		}
 	}
 	return o, nil

@@ -141,6 +141,12 @@ func (w *worker) freshRequest() *resp.Request {
 	return &w.request
 }
 
+// knows reports whether a command is to be had: the upstream has it, or it
+// needs no upstream.
+func (w *worker) knows(cmd *command.Command) bool {
+	return w.known == nil || w.known[cmd.ID] || cmd.Run == command.Local && cmd.Parent == nil
+}
+
 // takeRequest returns a request for a session to keep while it is incomplete.
 func (w *worker) takeRequest() *resp.Request {
 	if n := len(w.spare); n > 0 {

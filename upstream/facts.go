@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -102,10 +103,11 @@ func sanitize(ctx context.Context, c *redis.Client) bool {
 	return true
 }
 
-// isCommandError tells a server that does not have the command, or does not
-// let the proxy's user run it, from one that can not be reached.
+// isCommandError tells a server that does not have a command, or does not let
+// the proxy's user run it, from one that can not serve now.
 func isCommandError(err error) bool {
-	return strings.HasPrefix(err.Error(), "ERR ") || strings.HasPrefix(err.Error(), "NOPERM ")
+	var e redis.Error
+	return errors.As(err, &e) && !isBusy([]byte("-"+e.Error())) && !strings.HasPrefix(e.Error(), "NOAUTH ")
 }
 
 // mark notes one row of COMMAND's reply, and the rows of its subcommands,
@@ -128,7 +130,11 @@ func mark(known []bool, row any) int {
 		return 0
 	}
 	known[cmd.ID] = true
-	if len(fields) >= 10 {
+	if len(fields) < 10 { // a server that does not list subcommands has them all
+		for _, sub := range cmd.Subs {
+			known[sub.ID] = true
+		}
+	} else {
 		if subs, ok := fields[9].([]any); ok {
 			for _, s := range subs {
 				mark(known, s)

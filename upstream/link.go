@@ -37,6 +37,9 @@ const (
 	// upstream which has come back is noticed late.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 400 * time.Millisecond
+	// stableTime is how long a connection must have lasted to be replaced at
+	// once, and for the next delay to be the shortest.
+	stableTime = time.Second
 )
 
 type state uint8
@@ -72,6 +75,7 @@ type Link[T any] struct {
 	full     bool
 	busy     int64 // loop's clock when flight was empty last
 	backoff  time.Duration
+	since    int64  // loop's clock when it came up
 	lastSent uint64 // bytes the upstream had taken when watch looked last
 	lastErr  string // of connecting, so that it is logged once and not forever
 }
@@ -125,7 +129,7 @@ func (k *Link[T]) End(b []byte, t T) {
 // that are large are referred to where they are, in the loop's input. It is
 // not kept, so the command can not be sent again once it is on its way.
 func (k *Link[T]) EndLarge(t T, parts ...[]byte) {
-	if k.state != stateUp {
+	if k.state != stateUp || k.conn.IsClosed() {
 		n := 0
 		for _, p := range parts {
 			n += len(p)
@@ -173,7 +177,7 @@ func (k *Link[T]) Flush() {
 	if k.flight.n > 0 {
 		answered = k.flight.front().start
 	}
-	k.log.forget(answered)
+	k.log.forget(min(answered, k.conn.Sent())) // a server may answer what it has not read
 }
 
 func (k *Link[T]) writeShared(b []byte) {
@@ -251,12 +255,19 @@ func (k *Link[T]) unreachable(err error) {
 		k.owner.Failed(&failed[i].t, ErrUnavailable)
 	}
 	k.measure()
-	k.loop.After(k.backoff/2+rand.N(k.backoff/2), func() {
+	k.loop.After(k.delay(), func() {
 		if k.state == stateDown {
 			k.retry()
 		}
 	})
+}
+
+// delay is how long to wait before the next attempt: longer every time, and
+// not the same for all loops and proxies.
+func (k *Link[T]) delay() time.Duration {
+	d := k.backoff/2 + rand.N(k.backoff/2)
 	k.backoff = min(2*k.backoff, maxBackoff)
+	return d
 }
 
 // retry connects while commands go on being refused.
@@ -269,7 +280,8 @@ func (k *Link[T]) up() {
 	if k.lastErr != "" {
 		slog.Info("the upstream is back", "address", k.target.Address)
 	}
-	k.lastErr, k.backoff = "", minBackoff
+	k.lastErr = ""
+	k.since = k.loop.Now()
 	ready := k.waiting
 	k.waiting, k.queued = nil, 0
 	for _, w := range ready {
@@ -289,14 +301,14 @@ func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 			return len(b), netloop.Hold
 		}
 		if !done {
-			if k.scanned > k.target.MaxReply && k.greet == 0 {
+			if k.scanned+k.scan.Need() > k.target.MaxReply {
 				k.drop = true
 			}
 			if k.drop {
 				off += k.scanned
 				k.scanned = 0
 			} else if need := k.scan.Need(); need > 0 {
-				k.conn.Expect(min(k.scanned+need, k.target.MaxReply))
+				k.conn.Expect(k.scanned + need)
 			}
 			break
 		}
@@ -312,12 +324,12 @@ func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 }
 
 func (k *Link[T]) reply(reply []byte) error {
-	if k.greet > 0 {
-		return k.greeted(reply)
-	}
 	if k.scan.Push() {
 		k.drop = false
 		return nil // nothing on a shared connection asks for one
+	}
+	if k.greet > 0 {
+		return k.greeted(reply)
 	}
 	if k.flight.n == 0 {
 		return errors.New("a reply that nobody asked for")
@@ -384,8 +396,18 @@ func (k *Link[T]) Closed(err error) {
 	k.state = stateOpening
 	k.rescue(conn, begun, err)
 	k.log.reset()
-	k.open()
 	k.measure()
+	if time.Duration(k.loop.Now()-k.since) > stableTime {
+		k.backoff = minBackoff
+		k.open()
+		return
+	}
+	// It came and went at once: do not do so as fast as possible.
+	k.loop.After(k.delay(), func() {
+		if k.state == stateOpening {
+			k.open()
+		}
+	})
 }
 
 // rescue sorts the commands in flight. One that may itself be what broke the

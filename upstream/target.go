@@ -77,7 +77,6 @@ func (t *Target) Client(conns int) *redis.Client {
 		Username:              t.Username,
 		Password:              t.Password,
 		Protocol:              2,
-		ClientName:            "riptide-proxy",
 		DisableIdentity:       true,
 		MaxRetries:            -1,
 		PoolSize:              conns,

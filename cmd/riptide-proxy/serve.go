@@ -49,6 +49,9 @@ func serve(file string, out io.Writer) error {
 		return err
 	}
 	defer stop()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
 	srv, err := proxy.Start(cfg, target)
 	if err != nil {
 		return err
@@ -61,13 +64,11 @@ func serve(file string, out io.Writer) error {
 	if logins != nil {
 		welcome(out, srv.Addr(), logins)
 	}
-	return wait(cfg, srv, adm)
+	return wait(cfg, signals, srv, adm)
 }
 
 // wait returns when the proxy has been stopped by a signal, or has failed.
-func wait(cfg *config.Config, srv *proxy.Server, adm *admin.Server) error {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server) error {
 	var failed error
 	select {
 	case sig := <-signals:
