@@ -51,11 +51,14 @@ func RedisBinary(t testing.TB) string {
 	return path
 }
 
+var binaryDir string
+
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "riptide-test-")
 	if err != nil {
 		return "", err
 	}
+	binaryDir = dir
 	path := filepath.Join(dir, "riptide-proxy")
 	args := []string{"build", "-o", path}
 	if os.Getenv("RIPTIDE_TEST_RACE") != "" {
@@ -67,6 +70,13 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// Clean removes what Binary built. To be called when all tests are over.
+func Clean() {
+	if binaryDir != "" {
+		os.RemoveAll(binaryDir)
+	}
+}
 
 // Binary is the proxy, built once per test run; with the race detector when
 // RIPTIDE_TEST_RACE is set.
