@@ -49,7 +49,7 @@ func diffSnapshot(t *testing.T, c *harness.Conn, prefix string) string {
 // and compares what they have come across.
 func (l *diffLane) iterate(calls []*diffCall, replies []string) {
 	for i, c := range calls {
-		if c.row == nil || ruleFor(c) != diffCursor || strings.HasPrefix(replies[i], "-") {
+		if c.row == nil || diffRuleFor(c) != diffCursor || strings.HasPrefix(replies[i], "-") {
 			if c.row != nil && c.row.cmd.Name == "randomkey" && strings.HasPrefix(replies[i], "$") {
 				l.owns(c, replies[i])
 			}

@@ -89,7 +89,7 @@ const (
 
 func (g *diffGen) chance(percent int) bool { return g.IntN(100) < percent }
 
-func pick[T any](g *diffGen, from []T) T { return from[g.IntN(len(from))] }
+func diffPick[T any](g *diffGen, from []T) T { return from[g.IntN(len(from))] }
 
 // call makes a call of a command: a valid one as far as its documentation goes,
 // or one that has something wrong with it.
@@ -131,7 +131,7 @@ func (g *diffGen) call(row *diffRow, wrong bool) *diffCall {
 // inner is a call for COMMAND GETKEYS to look at.
 func (g *diffGen) inner() *diffCall {
 	for {
-		row := pick(g, g.rows)
+		row := diffPick(g, g.rows)
 		if !strings.HasPrefix(row.cmd.Name, "command|") {
 			other := &diffGen{Rand: g.Rand, rows: g.rows, dumps: g.dumps, tenant: g.tenant}
 			return other.call(row, g.chance(20))
@@ -194,7 +194,7 @@ func (g *diffGen) arg(a *diffArg) {
 		switch a.kind {
 		case "pure-token":
 		case "oneof":
-			g.arg(pick(g, a.args))
+			g.arg(diffPick(g, a.args))
 		case "block":
 			g.list(a.args)
 		case "key":
@@ -223,21 +223,21 @@ func (g *diffGen) value(a *diffArg) {
 		}
 		return
 	case "min-idle-time":
-		g.add(pick(g, []string{"0", "0", "0", "1000000000"}), diffTime)
+		g.add(diffPick(g, []string{"0", "0", "0", "1000000000"}), diffTime)
 		return
 	case "serialized-value":
-		g.add(pick(g, g.dumps), diffPlain)
+		g.add(diffPick(g, g.dumps), diffPlain)
 		return
 	case "password":
-		g.add(pick(g, []string{g.tenant.Secret, g.tenant.Secret, "wrong", ""}), diffPlain)
+		g.add(diffPick(g, []string{g.tenant.Secret, g.tenant.Secret, "wrong", ""}), diffPlain)
 		return
 	case "username":
-		g.add(pick(g, []string{g.tenant.ID, g.tenant.ID, "default", "nobody", ""}), diffPlain)
+		g.add(diffPick(g, []string{g.tenant.ID, g.tenant.ID, "default", "nobody", ""}), diffPlain)
 		return
 	case "id":
 		if g.row.cmd.Name == "xadd" && g.chance(60) {
 			g.unique++
-			g.add(fmt.Sprintf("%d-%s", 100+g.unique, pick(g, []string{"1", "7", "*"})), diffPlain)
+			g.add(fmt.Sprintf("%d-%s", 100+g.unique, diffPick(g, []string{"1", "7", "*"})), diffPlain)
 			return
 		}
 	}
@@ -247,18 +247,18 @@ func (g *diffGen) value(a *diffArg) {
 	}
 	for _, name := range []string{g.row.cmd.Name + " " + a.name, g.row.group + " " + a.name, a.name, a.kind} {
 		if pool, ok := diffPools[name]; ok {
-			g.add(pick(g, pool), diffPlain)
+			g.add(diffPick(g, pool), diffPlain)
 			return
 		}
 	}
-	g.add(pick(g, diffPools["string"]), diffPlain)
+	g.add(diffPick(g, diffPools["string"]), diffPlain)
 }
 
 // span is a time to live: long, and no two so close to each other that it
 // could depend on a server's speed which ends first.
 func (g *diffGen) span() string {
 	if g.chance(10) {
-		return pick(g, []string{"0", "-1", "-100000"})
+		return diffPick(g, []string{"0", "-1", "-100000"})
 	}
 	g.unique++
 	return strconv.Itoa(10_000_000 + g.unique*7919%10007*1000)
@@ -268,7 +268,7 @@ func (g *diffGen) span() string {
 // expired already, which a server counts until it comes across it.
 func (g *diffGen) moment(milliseconds bool) string {
 	if g.row.cmd.Name != "set" && g.chance(10) {
-		return pick(g, []string{"0", "-1", "1"})
+		return diffPick(g, []string{"0", "-1", "1"})
 	}
 	g.unique++
 	n := 4_102_444_800 + g.unique*7919%10007*1000
@@ -283,11 +283,11 @@ func (g *diffGen) key() string {
 	kinds := diffKindsFor(g.row)
 	switch n := g.IntN(100); {
 	case n < 72:
-		return pick(g, pick(g, kinds).names)
+		return diffPick(g, diffPick(g, kinds).names)
 	case n < 84:
-		return pick(g, pick(g, diffKinds).names)
+		return diffPick(g, diffPick(g, diffKinds).names)
 	case n < 95:
-		return pick(g, diffMissing)
+		return diffPick(g, diffMissing)
 	}
 	return ""
 }
@@ -319,9 +319,9 @@ func (g *diffGen) spoil(name int) {
 		if last >= name {
 			w := &g.words[name+g.IntN(last-name+1)]
 			if w.kind == diffTime {
-				w.text = pick(g, diffJunkTimes)
+				w.text = diffPick(g, diffJunkTimes)
 			} else if w.kind == diffKey {
-				w.text = pick(g, pick(g, diffKinds).names)
+				w.text = diffPick(g, diffPick(g, diffKinds).names)
 			} else {
 				w.text = g.junk()
 			}
@@ -330,7 +330,7 @@ func (g *diffGen) spoil(name int) {
 }
 
 func (g *diffGen) junk() string {
-	text := pick(g, diffJunk)
+	text := diffPick(g, diffJunk)
 	if text == "\x00" && (g.row.cmd.Name == "hello" || g.row.cmd.Name == "client|setname") {
 		return "" // a zero byte in a client's name is refused by Redis 7.0, and ends the name later
 	}
@@ -339,12 +339,12 @@ func (g *diffGen) junk() string {
 
 // nonsense is a call of a command that does not exist.
 func (g *diffGen) nonsense() *diffCall {
-	c := &diffCall{words: []string{pick(g, diffNoCommands)}}
+	c := &diffCall{words: []string{diffPick(g, diffNoCommands)}}
 	for range g.IntN(5) {
-		c.words = append(c.words, pick(g, diffPools["string"]))
+		c.words = append(c.words, diffPick(g, diffPools["string"]))
 	}
 	if g.chance(40) {
-		c.words = slices.Insert(c.words, 0, pick(g, []string{"OBJECT", "xgroup", "Command", "CLIENT", "MEMORY"}))
+		c.words = slices.Insert(c.words, 0, diffPick(g, []string{"OBJECT", "xgroup", "Command", "CLIENT", "MEMORY"}))
 	}
 	return c
 }

@@ -137,7 +137,7 @@ func (l *diffLane) step() (calls []*diffCall) {
 	case n < 4:
 		return l.large()
 	}
-	c := g.call(pick(g, l.rig.rows), g.chance(40))
+	c := g.call(diffPick(g, l.rig.rows), g.chance(40))
 	if diffOfLex(c) {
 		// Members of different scores have no order of names: then a skip
 		// list's random levels say what is found.
@@ -145,7 +145,7 @@ func (l *diffLane) step() (calls []*diffCall) {
 			calls = append(calls, diffRefresh(k)...)
 		}
 	} else if len(c.keys) > 0 && g.chance(40) {
-		calls = append(calls, diffRefresh(pick(g, c.keys))...)
+		calls = append(calls, diffRefresh(diffPick(g, c.keys))...)
 	}
 	return append(append(calls, c), l.diffAfter(c)...)
 }
@@ -223,7 +223,7 @@ func (l *diffLane) exchange(calls []*diffCall) (replies []string) {
 			if c.row != nil {
 				l.rig.cover.count(c.row.cmd.ID, got[0] == '-')
 			}
-			if !diffSame(ruleFor(c), got, want) {
+			if !diffSame(diffRuleFor(c), got, want) {
 				l.drain(left, nil, nil)
 				l.fail(c, got, want, "")
 				return nil

@@ -118,5 +118,3 @@ func (r *diffReply) isStreamID() bool {
 	_, errB := strconv.ParseUint(b, 10, 64)
 	return r.kind == '$' && found && errA == nil && errB == nil
 }
-
-func quote(s string) string { return strconv.Quote(s) }

@@ -1,8 +1,8 @@
 package tests
 
 import (
-	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -48,8 +48,8 @@ var diffRules = map[string]diffRule{
 	"memory|usage": diffShape,
 }
 
-// ruleFor returns the rule of a call, where it depends on the arguments.
-func ruleFor(c *diffCall) diffRule {
+// diffRuleFor returns the rule of a call, where it depends on the arguments.
+func diffRuleFor(c *diffCall) diffRule {
 	if c.row == nil {
 		if c.words[0] == "HELLO" {
 			return diffHello
@@ -100,13 +100,13 @@ func (l *diffLane) diffAfter(c *diffCall) (more []*diffCall) {
 	}
 	switch name := c.row.cmd.Name; name {
 	case "spop", "xadd", "sort":
-		if name == "spop" || ruleFor(c) != diffExact {
-			for _, k := range c.keys {
-				more = append(more, diffPrepare("DEL", k))
+		if name == "spop" || diffRuleFor(c) != diffExact {
+			if len(c.words) > 1 { // whichever of the arguments is a key, in a call that may be wrong
+				more = append(more, diffPrepare(append([]string{"DEL"}, c.words[1:]...)...))
 			}
 		}
 	case "hello", "reset", "auth", "select":
-		more = append(more, l.login(pick(l.gen, []string{"0", "0", "0", "3"}))...)
+		more = append(more, l.login(diffPick(l.gen, []string{"0", "0", "0", "3"}))...)
 	}
 	return more
 }
@@ -203,5 +203,5 @@ func diffShow(reply string) string {
 	if len(reply) > most {
 		reply = reply[:most/2] + " ... " + reply[len(reply)-most/2:]
 	}
-	return string(bytes.ReplaceAll([]byte(strings.Trim(quote(reply), `"`)), []byte(`\r\n`), []byte(` `)))
+	return strings.ReplaceAll(strings.Trim(strconv.Quote(reply), `"`), `\r\n`, " ")
 }
