@@ -52,6 +52,7 @@ type Conn struct {
 	last int64 // loop's clock when input arrived last
 	took int64 // and when the peer took output last
 
+	trunk   bool // see Trunk
 	r, w    bool // interest in the poller
 	dirty   bool // in loop.dirty
 	queued  bool // in loop.again
@@ -85,9 +86,13 @@ func (l *Loop) Adopt(fd int, peer netip.AddrPort, h Handler) (*Conn, error) {
 	return c, nil
 }
 
-// SetReadSize sets how much is read at a time, 64 KiB at first. A connection
-// that carries the traffic of many others wants more.
-func (c *Conn) SetReadSize(n int) { c.size = min(n, arenaSize/2) }
+// Trunk marks a connection that carries the traffic of many others: more is
+// read from it at a time, and it is written before the others, so that its peer
+// can work while they are.
+func (c *Conn) Trunk() {
+	c.trunk = true
+	c.size = trunkSize
+}
 
 // Peer is the other end's address; zero for a unix socket.
 func (c *Conn) Peer() netip.AddrPort { return c.addr }
@@ -144,8 +149,13 @@ func (c *Conn) WriteInput(p []byte) {
 }
 
 func (c *Conn) touch() {
-	if !c.dirty {
-		c.dirty = true
+	if c.dirty {
+		return
+	}
+	c.dirty = true
+	if c.trunk {
+		c.loop.trunks = append(c.loop.trunks, c)
+	} else {
 		c.loop.dirty = append(c.loop.dirty, c)
 	}
 }
@@ -452,8 +462,11 @@ func (c *Conn) write() {
 }
 
 func (c *Conn) send() (int, syscall.Errno) {
-	if len(c.out.pieces) == 0 {
-		return sysWrite(c.fd, c.out.tail[c.out.mark:])
+	switch unmarked := c.out.tail[c.out.mark:]; {
+	case len(c.out.pieces) == 0:
+		return sysWrite(c.fd, unmarked)
+	case len(c.out.pieces) == 1 && len(unmarked) == 0:
+		return sysWrite(c.fd, c.out.pieces[0].b)
 	}
 	iov := c.loop.iov[:]
 	iov = iov[:c.out.gather(iov)]

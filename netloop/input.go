@@ -4,6 +4,8 @@ const (
 	// readSize is how much is read from a connection at a time. What a
 	// connection has beyond it waits for the next turn, behind the others.
 	readSize = 64 << 10
+	// trunkSize is the same for a trunk.
+	trunkSize = 256 << 10
 	// arenaSize bounds how much input can be referred to by output before
 	// the loop writes early.
 	arenaSize = 1 << 20

@@ -14,11 +14,12 @@ import (
 
 // Listener accepts connections on a loop.
 type Listener struct {
-	loop   *Loop
-	fd     int
-	addr   net.Addr
-	accept func(fd int, peer netip.AddrPort)
-	closed bool
+	loop    *Loop
+	fd      int
+	addr    net.Addr
+	accept  func(fd int, peer netip.AddrPort)
+	closed  bool
+	failing bool // the last attempt failed, which has been logged
 }
 
 // acceptPause is how long accepting rests when the process has run out of
@@ -79,6 +80,7 @@ func (ln *Listener) ready(event) {
 			ln.failed(err)
 			return
 		}
+		ln.failing = false
 		if err := tune(fd); err != nil { // the peer has gone already
 			unix.Close(fd)
 			continue
@@ -95,7 +97,10 @@ func (ln *Listener) failed(err error) {
 	case unix.EAGAIN, unix.EINTR, unix.ECONNABORTED:
 		return
 	}
-	slog.Error("accepting connections failed", "address", ln.addr.String(), "error", err)
+	if !ln.failing {
+		ln.failing = true
+		slog.Error("accepting connections failed", "address", ln.addr.String(), "error", err)
+	}
 	if ln.loop.poll.set(ln.fd, true, false, false, false) != nil {
 		return
 	}

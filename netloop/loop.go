@@ -37,6 +37,7 @@ type Loop struct {
 	timers  timerHeap
 
 	dirty   []*Conn // have output from this turn
+	trunks  []*Conn // likewise, and go first
 	again   []*Conn // have input to be handled in the next turn
 	again2  []*Conn // those of this turn that were not handled yet; then spare
 	closing []*Conn // closed in this turn, not yet reaped
@@ -63,7 +64,7 @@ type Loop struct {
 // millisecond on its monitor would take the processor away at every wait that
 // blocks, and poll every 20 microseconds for that purpose, which costs more
 // than a tenth of a small command.
-const yieldPeriod = int64(4 * time.Millisecond)
+const yieldPeriod = int64(8 * time.Millisecond)
 
 // Histogram counts durations by powers of two: bucket i holds those below
 // 2^i microseconds that are not in a lower bucket, the last one all others.
@@ -225,25 +226,34 @@ func (l *Loop) turn(events []event) {
 // flush writes what connections have to send, and lets go of this turn's input.
 func (l *Loop) flush() {
 	served := l.current // when it happens in the middle of a turn
-	for i := 0; i < len(l.dirty); i++ {
-		c := l.dirty[i]
-		if c == nil {
-			continue // written in a turn that was cut short
-		}
-		l.dirty[i] = nil
-		c.dirty = false
-		l.current = c
-		c.write()
-		c.out.keep()
+	for len(l.trunks) > 0 || len(l.dirty) > 0 {
+		l.writeAll(&l.trunks)
+		l.writeAll(&l.dirty)
 	}
 	l.current = served
-	l.dirty = l.dirty[:0]
 	l.in.pos = 0
 	for i, b := range l.in.retired {
 		l.pool.put(b)
 		l.in.retired[i] = nil
 	}
 	l.in.retired = l.in.retired[:0]
+}
+
+// writeAll writes each connection of a list and empties it. Handlers may add to
+// it meanwhile.
+func (l *Loop) writeAll(list *[]*Conn) {
+	for i := 0; i < len(*list); i++ {
+		c := (*list)[i]
+		if c == nil {
+			continue // written in a turn that was cut short
+		}
+		(*list)[i] = nil
+		c.dirty = false
+		l.current = c
+		c.write()
+		c.out.keep()
+	}
+	*list = (*list)[:0]
 }
 
 // reap closes what was marked as closed. Handlers may close others meanwhile.

@@ -77,18 +77,12 @@ func clientGetName(s *session, _ *command.Command, _ *namespace.Request) {
 // note of by nobody yet.
 func clientSetInfo(s *session, _ *command.Command, r *namespace.Request) {
 	option := r.At(2)
-	var what string
-	switch {
-	case fold(option, "LIB-NAME"):
-		what = "lib-name"
-	case fold(option, "LIB-VER"):
-		what = "lib-ver"
-	default:
+	if !fold(option, "LIB-NAME") && !fold(option, "LIB-VER") {
 		s.answerError("ERR Unrecognized option '" + string(quoted(option, len(option))) + "'")
 		return
 	}
 	if !validName(r.At(3)) {
-		s.answerError("ERR " + what + " cannot contain spaces, newlines or special characters.")
+		s.answerError("ERR " + string(option) + " cannot contain spaces, newlines or special characters.")
 		return
 	}
 	s.answer(ok)

@@ -170,11 +170,12 @@ func (s *session) speak(proto int) {
 }
 
 func (s *session) appendHello(b []byte) []byte {
+	name, version := s.w.srv.self()
 	b = resp.AppendMap(b, s.proto, 7)
 	b = resp.AppendBulkString(b, "server")
-	b = resp.AppendBulkString(b, "redis")
+	b = resp.AppendBulkString(b, name)
 	b = resp.AppendBulkString(b, "version")
-	b = resp.AppendBulkString(b, s.w.srv.version())
+	b = resp.AppendBulkString(b, version)
 	b = resp.AppendBulkString(b, "proto")
 	b = resp.AppendInt(b, int64(s.proto))
 	b = resp.AppendBulkString(b, "id")

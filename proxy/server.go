@@ -182,12 +182,12 @@ func (s *Server) learn(f *upstream.Facts) {
 	}
 }
 
-// version is the upstream's, for HELLO.
-func (s *Server) version() string {
+// self is what the upstream calls itself in HELLO, and its version.
+func (s *Server) self() (name, version string) {
 	if f := s.facts.Load(); f != nil && f.Version != "" {
-		return f.Version
+		return f.Server, f.Version
 	}
-	return "7.0.0"
+	return "redis", "7.0.0"
 }
 
 var tooMany = []byte("-ERR max number of clients reached\r\n")

@@ -18,7 +18,8 @@ import (
 // Facts is what the proxy knows of the server behind it. It never changes
 // once made.
 type Facts struct {
-	Version string // redis_version, which clients look at
+	Server  string // what it calls itself: redis, valkey
+	Version string // of that, which clients look at
 	// Known says for every row of the command table whether the server has
 	// the command; nil when the server can not tell.
 	Known []bool
@@ -40,7 +41,10 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 	if err != nil && !isCommandError(err) {
 		return nil, err
 	}
-	f := &Facts{Version: infoField(info, "redis_version"), MaxBulk: DefaultMaxBulk}
+	f := &Facts{Server: "redis", Version: infoField(info, "redis_version"), MaxBulk: DefaultMaxBulk}
+	if name := infoField(info, "server_name"); name != "" && infoField(info, name+"_version") != "" {
+		f.Server, f.Version = name, infoField(info, name+"_version")
+	}
 	if err := f.settings(ctx, c); err != nil {
 		return nil, err
 	}

@@ -227,7 +227,7 @@ func (k *Link[T]) dialed(fd int, err error) {
 		k.conn.Close(nil)
 		return
 	}
-	k.conn.SetReadSize(readSize)
+	k.conn.Trunk()
 	hello, replies := k.target.greeting(k.proto)
 	k.greet = replies
 	k.busy = k.loop.Now()
@@ -235,9 +235,6 @@ func (k *Link[T]) dialed(fd int, err error) {
 	k.conn.Write(hello)
 	k.log.skip(len(hello))
 }
-
-// readSize is larger than a client's: one link carries the replies to all.
-const readSize = 256 << 10
 
 // unreachable answers what waits, and tries again later.
 func (k *Link[T]) unreachable(err error) {
