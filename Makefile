@@ -16,12 +16,12 @@ test:
 	$(GO) vet ./...
 	$(GO) test -timeout 14m ./...
 
-# The same with the race detector, in the tests and in the proxy that they
-# start; the load of the heaviest is reduced. Needs a C compiler.
+# With the race detector: the packages' own tests, and end to end those that
+# load a proxy built with it, on two event loops. Needs a C compiler.
 race:
 	./scripts/need redis-server redis-cli redis-benchmark
 	$(GO) test -race -timeout 14m $$($(GO) list ./... | grep -v -e /tests -e /bench)
-	RIPTIDE_TEST_RACE=1 $(GO) test -timeout 14m -run 'Tenants|Differential|Failure|Clients' ./tests/...
+	RIPTIDE_TEST_RACE=1 RIPTIDE_TEST_LOOPS=2 $(GO) test -timeout 14m -run 'Tenants|Differential|Failure|Clients' ./tests/...
 
 # Every fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

@@ -281,7 +281,8 @@ var (
 	Globex = Tenant{ID: "globex", Secret: "globex-secret"}
 )
 
-// StartProxy runs the proxy in front of an upstream.
+// StartProxy runs the proxy in front of an upstream. RIPTIDE_TEST_LOOPS sets the
+// number of its event loops.
 func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	t.Helper()
 	if len(o.Tenants) == 0 {
@@ -300,6 +301,9 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 		fmt.Fprintf(&b, "limits:\n%s", o.Limits)
 	}
 	b.WriteString(o.Top)
+	if n := os.Getenv("RIPTIDE_TEST_LOOPS"); n != "" && !strings.Contains(o.Top, "loops:") {
+		fmt.Fprintf(&b, "loops: %s\n", n)
+	}
 	b.WriteString("tenants:\n")
 	for _, tenant := range o.Tenants {
 		fmt.Fprintf(&b, "  %s:\n    users:\n      default: {sha256: [%s]}\n%s", tenant.ID, config.HashSecret(tenant.Secret), tenant.YAML)
