@@ -8,7 +8,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 .PHONY: build test race fuzz lint vuln bench image
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/riptide-proxy ./cmd/riptide-proxy
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$$(git describe --always --dirty 2>/dev/null || echo dev)" -o bin/riptide-proxy ./cmd/riptide-proxy
 
 # All tests, against a real redis-server (another one: REDIS_SERVER=path).
 test:

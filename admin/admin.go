@@ -21,6 +21,7 @@ import (
 // Proxy is what the listener tells about.
 type Proxy interface {
 	Ready() bool
+	Alive(ctx context.Context) error
 	Stats(ctx context.Context) (*proxy.Stats, error)
 }
 
@@ -87,7 +88,7 @@ func Handler(p Proxy) http.Handler {
 		// A loop that hangs does not answer, so this asks them all.
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
-		if _, err := p.Stats(ctx); err != nil {
+		if p.Alive(ctx) != nil {
 			http.Error(w, "an event loop does not answer", http.StatusServiceUnavailable)
 			return
 		}

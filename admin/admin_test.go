@@ -23,6 +23,8 @@ type stub struct {
 
 func (s *stub) Ready() bool { return s.ready }
 
+func (s *stub) Alive(context.Context) error { return s.err }
+
 func (s *stub) Stats(ctx context.Context) (*proxy.Stats, error) { return s.stats, s.err }
 
 // get asks a handler as an HTTP client would.

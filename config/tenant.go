@@ -5,8 +5,7 @@ type Tenant struct {
 	// Plan names an entry of Config.Plans; empty: none.
 	Plan string `yaml:"plan"`
 
-	// Suspended tenants keep their data but cannot log in, and their open
-	// connections are closed. Default false.
+	// Suspended tenants keep their data but cannot log in. Default false.
 	Suspended bool `yaml:"suspended"`
 
 	// Users by name. The user "default" is who logs in with AUTH <tenant>

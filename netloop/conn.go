@@ -99,7 +99,8 @@ func (c *Conn) UnsentBytes() []byte { return c.out.bytes() }
 // LastInput is the loop's clock when input arrived last.
 func (c *Conn) LastInput() int64 { return c.last }
 
-// LastOutput is the loop's clock when the peer took output last.
+// LastOutput is the loop's clock when the peer took output last, or when it was
+// given some after it had taken all.
 func (c *Conn) LastOutput() int64 { return c.took }
 
 // IsClosed reports whether Close was called or the connection was lost.
@@ -114,6 +115,7 @@ func (c *Conn) Write(p []byte) {
 	if c.closed || c.leaving {
 		return
 	}
+	c.waits()
 	c.out.append(&c.loop.pool, p)
 	c.touch()
 }
@@ -123,6 +125,7 @@ func (c *Conn) WriteShared(p []byte) {
 	if c.closed || c.leaving {
 		return
 	}
+	c.waits()
 	c.out.refer(p, false)
 	c.touch()
 }
@@ -133,9 +136,17 @@ func (c *Conn) WriteInput(p []byte) {
 	if c.closed || c.leaving {
 		return
 	}
+	c.waits()
 	c.loop.in.kept = true
 	c.out.refer(p, c.loop.in.pooled)
 	c.touch()
+}
+
+// waits notes since when output waits for the peer.
+func (c *Conn) waits() {
+	if c.out.size == 0 {
+		c.took = c.loop.now
+	}
 }
 
 func (c *Conn) touch() {

@@ -173,7 +173,7 @@ func (l *Loop) runTurns() (err error) {
 			runtime.Gosched()
 		}
 		wait := 0
-		if !busy && len(l.again) == 0 {
+		if !busy && len(l.again) == 0 && len(l.dirty) == 0 && len(l.trunks) == 0 {
 			wait = l.timeout()
 		}
 		events, err := l.poll.wait(wait)

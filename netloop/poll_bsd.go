@@ -1,4 +1,4 @@
-//go:build darwin || freebsd || netbsd || openbsd
+//go:build darwin || freebsd || netbsd
 
 package netloop
 
@@ -18,8 +18,8 @@ type event struct {
 // poller is one kqueue, level-triggered.
 type poller struct {
 	fd     int
-	events [256]unix.Kevent_t
-	ready  [256]event
+	events [64]unix.Kevent_t
+	ready  [64]event
 }
 
 func newPoller() (*poller, error) {

@@ -37,3 +37,7 @@ func setIovec(v *iovec, b []byte) {
 func sysAccept(fd int) (int, unix.Sockaddr, error) {
 	return unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 }
+
+// tcpKeepIdle is the option for how long a connection may be idle, in seconds,
+// before the kernel asks whether its peer is still there.
+const tcpKeepIdle = unix.TCP_KEEPIDLE

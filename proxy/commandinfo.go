@@ -93,10 +93,7 @@ func hideNames(s *session, cmd *command.Command, reply []byte) []byte {
 	}
 	var err error
 	s.w.reply, err = resp.Filter(s.w.reply[:0], reply, func(_ int, name []byte) bool {
-		if i := bytes.IndexByte(name, '\n'); i >= 0 && name[0] == '$' {
-			name = bytes.TrimSuffix(name[i+1:], []byte("\r\n"))
-		}
-		return visible(name)
+		return visible(resp.First(name))
 	})
 	if err != nil {
 		return s.garbled(cmd, err)

@@ -147,6 +147,9 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) {
 		w.parts, w.scratch = r.Parts(w.parts[:0], w.scratch, w.indexes, s.prefix)
 		k.EndLarge(s.slot(cmd), w.parts...)
 		clear(w.parts)
+		if cap(w.scratch) > maxScratch {
+			w.parts, w.scratch, w.indexes = nil, nil, nil
+		}
 		return
 	}
 	b := k.Begin(len(r.Raw) + len(w.indexes)*(len(s.prefix)+24))

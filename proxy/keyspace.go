@@ -107,6 +107,9 @@ func keys(ctx context.Context, op *slowOp) []byte {
 				size += len(k) - len(op.prefix) + 16
 			}
 		}
+		if size > maxReply {
+			return errOversized
+		}
 		return nil
 	})
 	if err != nil {

@@ -37,6 +37,7 @@ type Server struct {
 	workers  []*worker
 	running  sync.WaitGroup // loops
 	failed   chan error     // a loop's end that nobody asked for
+	suspect  chan struct{}  // has the upstream looked at anew
 
 	clients  atomic.Int64 // open client connections
 	rejected atomic.Uint64
@@ -44,6 +45,7 @@ type Server struct {
 	sessions atomic.Uint64 // ids given out
 	facts    atomic.Pointer[upstream.Facts]
 	ready    atomic.Bool // the upstream passed its last health check
+	stopping atomic.Bool
 
 	ctx    context.Context // ends slow operations and the health check
 	cancel context.CancelFunc
@@ -65,7 +67,7 @@ const (
 // to 128 MiB and a core, and anybody who can connect can ask for it.
 const slowLogins = 2
 
-// maxLogins is how many of them may wait for their turn.
+// maxLogins is how many of them may be running or waiting for their turn.
 const maxLogins = 64
 
 // maxReply is the longest reply that is held in memory: room for the longest
@@ -89,6 +91,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		strangers: resp.UnauthenticatedLimits(),
 		output:    int(cfg.Limits.OutputBuffer),
 		failed:    make(chan error, 1),
+		suspect:   make(chan struct{}, 1),
 		turns:     make(map[string]chan struct{}),
 		logins:    make(chan struct{}, slowLogins),
 	}
@@ -124,8 +127,12 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.meet()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
-	if err := <-served; err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+	select {
+	case err = <-served:
+	case err = <-s.failed:
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen: %w", err), s.Shutdown(s.ctx))
 	}
 	return s, nil
 }
@@ -135,7 +142,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 func (s *Server) meet() {
 	met := make(chan struct{})
 	var once sync.Once
-	go upstream.Watch(s.ctx, s.health, func(f *upstream.Facts) {
+	go upstream.Watch(s.ctx, s.health, s.suspect, func(f *upstream.Facts) {
 		s.learn(f)
 		once.Do(func() { close(met) })
 	})
@@ -161,8 +168,9 @@ func loops(configured int) int {
 // Addr is the address that clients connect to.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Ready reports whether the upstream answered when it was asked last.
-func (s *Server) Ready() bool { return s.ready.Load() }
+// Ready reports whether clients are welcome: the upstream answered when it was
+// asked last, and the proxy is not shutting down.
+func (s *Server) Ready() bool { return s.ready.Load() && !s.stopping.Load() }
 
 // Failed delivers the error of a loop that ended by itself.
 func (s *Server) Failed() <-chan error { return s.failed }
@@ -219,6 +227,7 @@ var ErrTimeout = errors.New("shutdown timeout: some commands were not answered")
 // Shutdown stops accepting, answers what is in flight and closes. When ctx ends
 // first it closes what is left and returns ErrTimeout.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
 	s.workers[0].loop.Post(func() { s.listener.Close() })
 	for _, w := range s.workers {
 		w.loop.Post(w.drain)

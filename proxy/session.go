@@ -265,7 +265,8 @@ func (s *session) complete(seq uint32, reply []byte, input bool) {
 
 // emit writes the head's reply to the client.
 func (s *session) emit(reply []byte, input bool) {
-	if unread := s.conn.Unsent(); unread > s.w.srv.output && s.tooSlow(unread) {
+	if unread := s.conn.Unsent(); unread > s.w.srv.output && (unread > hardOutput*s.w.srv.output || s.stuck()) {
+		s.giveUp()
 		return
 	}
 	s.stats.out += uint64(len(reply))
@@ -281,16 +282,16 @@ func (s *session) emit(reply []byte, input bool) {
 	}
 }
 
-// tooSlow closes a client that leaves more unread than limits.output_buffer: if
-// it has taken nothing for a while, and at a multiple of the limit in any case.
-func (s *session) tooSlow(unread int) bool {
-	stuck := time.Duration(s.w.loop.Now() - s.conn.LastOutput())
-	if unread <= hardOutput*s.w.srv.output && stuck < stuckTime {
-		return false
-	}
-	slog.Warn("client closed: it does not read its replies", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "unread", unread)
+// stuck reports whether the client has left bytes waiting and taken none for a
+// while.
+func (s *session) stuck() bool {
+	return time.Duration(s.w.loop.Now()-s.conn.LastOutput()) >= stuckTime
+}
+
+// giveUp closes a client that does not read.
+func (s *session) giveUp() {
+	slog.Warn("client closed: it does not read its replies", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "unread", s.conn.Unsent())
 	s.conn.Close(errSlowReader)
-	return true
 }
 
 // tenantID is for logs; empty before AUTH.

@@ -64,7 +64,9 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 }
 
 // async runs work in a goroutine and then, on the loop, what it returns. The
-// session takes no command meanwhile. ctx ends when the client goes away.
+// session takes no command meanwhile. ctx ends when the
+// client's connection is reset, or closed by the proxy; a client that only
+// stops sending may still want the answer.
 func (s *session) async(work func(ctx context.Context) (done func())) {
 	w := s.w
 	ctx, cancel := context.WithCancel(w.srv.ctx)
@@ -103,6 +105,8 @@ func (s *session) guarded(ctx context.Context, work func(context.Context) func()
 func failure(err error, wrote bool) []byte {
 	var e redis.Error
 	switch {
+	case err == errOversized:
+		return resp.AppendError(nil, err.Error())
 	case errors.As(err, &e):
 		return resp.AppendError(nil, e.Error())
 	case wrote:

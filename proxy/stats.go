@@ -87,6 +87,22 @@ type Stats struct {
 	InFlight   int // commands the upstream has not answered
 }
 
+// Alive reports whether every loop answers before ctx ends.
+func (s *Server) Alive(ctx context.Context) error {
+	for _, w := range s.workers {
+		done := make(chan struct{})
+		if !w.loop.Post(func() { close(done) }) {
+			return netloop.ErrStopped
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Stats asks every loop for its counters and adds them up.
 func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 	sum := &Stats{
@@ -94,7 +110,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Clients:    s.clients.Load(),
 		Accepted:   s.accepted.Load(),
 		Rejected:   s.rejected.Load(),
-		UpstreamUp: s.Ready(),
+		UpstreamUp: s.ready.Load(),
 	}
 	for _, w := range s.workers {
 		done := make(chan struct{})

@@ -1,7 +1,10 @@
 package proxy
 
 import (
+	"errors"
+	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"riptide-proxy/command"
@@ -109,8 +112,8 @@ func (w *worker) tick() {
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
 		}
-		if unread := s.conn.Unsent(); unread > w.srv.output {
-			s.tooSlow(unread)
+		if s.conn.Unsent() > w.srv.output && s.stuck() {
+			s.giveUp()
 		}
 	}
 }
@@ -179,11 +182,27 @@ func (w *worker) Reply(t *slot, reply []byte) {
 		s.complete(t.seq, reply, len(reply) >= largeReply)
 		return
 	}
-	s.complete(t.seq, s.restore(t.cmd, reply), false)
+	w.restored(t, reply)
 	if cap(w.reply) > maxScratch {
 		w.reply = nil
 	}
 }
+
+// restored completes a slot with a reply that has to be changed first. A panic
+// in doing so costs the session its connection, and the others nothing.
+func (w *worker) restored(t *slot, reply []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic while handling a reply", "command", t.cmd.Name, "panic", p, "stack", string(debug.Stack()))
+			t.s.conn.Close(errInternal)
+		}
+	}()
+	t.s.complete(t.seq, t.s.restore(t.cmd, reply), false)
+}
+
+var errOversized = errors.New("ERR the reply is larger than the proxy passes on")
+
+var errInternal = errors.New("internal error")
 
 // maxScratch is how large a buffer may be to be kept for the next command.
 const maxScratch = 1 << 20
@@ -198,7 +217,7 @@ func (w *worker) Failed(t *slot, err error) {
 // Oversized implements upstream.Owner.
 func (w *worker) Oversized(t *slot) {
 	if !t.s.gone {
-		t.s.completeError(t.seq, "ERR the reply is larger than the proxy passes on")
+		t.s.completeError(t.seq, errOversized.Error())
 	}
 }
 
@@ -209,6 +228,15 @@ func (w *worker) Again(t *slot) bool {
 	}
 	t.retried = true
 	return true
+}
+
+// Lost implements upstream.Owner. What was set at the server may be so no more.
+func (w *worker) Lost() {
+	w.sanitizes = false
+	select {
+	case w.srv.suspect <- struct{}{}:
+	default: // it is going to be looked at
+	}
 }
 
 // Relieved implements upstream.Owner.

@@ -44,7 +44,7 @@ var diffRules = map[string]diffRule{
 
 	// Each server numbers its own connections.
 	"client|id": diffShape, "hello": diffHello,
-	// DESIGN 5: the key is longer upstream, by the prefix.
+	// The key is longer upstream, by the prefix.
 	"memory|usage": diffShape,
 }
 
@@ -121,12 +121,12 @@ func diffPrepare(words ...string) *diffCall { return &diffCall{words: words} }
 
 // diffNeverSucceeds lists commands whose every answer is an error, and why.
 var diffNeverSucceeds = map[string]string{
-	"readonly":     "a tenant sees a server that is not in cluster mode (DESIGN 5)",
+	"readonly":     "a tenant sees a server that is not in cluster mode",
 	"cluster|help": "a plain server that is not in cluster mode has nothing but an error either",
-	"readwrite":    "a tenant sees a server that is not in cluster mode (DESIGN 5)",
+	"readwrite":    "a tenant sees a server that is not in cluster mode",
 }
 
-// diffOwnTest tells the commands that DESIGN 5 has answered for the tenant,
+// diffOwnTest tells the commands that are answered for the tenant,
 // with its own clients, commands and statistics, so that a plain server's reply
 // is no measure; or after which a connection no longer has one reply for each
 // call. COMMAND is compared in differential_command_test.go, QUIT at the end of

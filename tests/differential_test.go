@@ -82,7 +82,7 @@ func startDiff(t *testing.T) *diffRig {
 	return rig
 }
 
-// diffUsable is DESIGN's meaning of a command that a tenant may use.
+// diffUsable says what is a command that a tenant may use.
 func diffUsable(c *command.Command) bool {
 	return !c.Later && !c.Container() && (c.Run == command.Shared || c.Run == command.Local || c.Run == command.Slow)
 }

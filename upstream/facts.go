@@ -164,22 +164,25 @@ const (
 
 // Watch keeps an eye on the server until ctx ends. It calls changed with the
 // server's facts when the server is found, or found again, and with nil when it
-// stops answering.
-func Watch(ctx context.Context, c *redis.Client, changed func(*Facts)) {
-	up := false
+// stops answering. What comes through suspect makes it find everything out
+// again, at once.
+func Watch(ctx context.Context, c *redis.Client, suspect <-chan struct{}, changed func(*Facts)) {
+	up, healthy := false, false
 	for {
 		if err := look(ctx, c, up, changed); err != nil && ctx.Err() == nil {
-			if up {
+			if healthy {
 				slog.Error("the upstream fails its health check", "error", err)
 				changed(nil)
 			}
-			up = false
+			up, healthy = false, false
 		} else {
-			up = true
+			up, healthy = true, true
 		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-suspect:
+			up = false
 		case <-time.After(healthPeriod/2 + rand.N(healthPeriod/2)):
 		}
 	}

@@ -188,6 +188,7 @@ func (o *owner) Reply(c *cmd, b []byte)   { o.fates <- fate{id: c.id, reply: str
 func (o *owner) Failed(c *cmd, err error) { o.fates <- fate{id: c.id, err: err} }
 func (o *owner) Oversized(c *cmd)         { o.fates <- fate{id: c.id, err: errOversized} }
 func (o *owner) Relieved()                { o.relieved <- true }
+func (o *owner) Lost()                    {}
 func (o *owner) Again(c *cmd) (again bool) {
 	o.asked[c.id]++
 	again, c.again = c.again, false

@@ -23,6 +23,9 @@ type Owner[T any] interface {
 	Again(t *T) bool
 	// Relieved tells that a full link takes commands again.
 	Relieved()
+	// Lost tells that the connection broke: the next one may lead to a server
+	// that was started anew.
+	Lost()
 }
 
 const (

@@ -32,7 +32,7 @@ func (k *Link[T]) dialed(fd int, err error) {
 	k.conn.Trunk()
 	hello, replies := k.target.greeting(k.proto)
 	k.greet = replies
-	k.busy = k.loop.Now()
+	k.busy, k.lastSent = k.loop.Now(), 0
 	k.log.reset()
 	k.conn.Write(hello)
 	k.log.skip(len(hello))
@@ -135,6 +135,7 @@ func (k *Link[T]) Closed(err error) {
 	k.greet = 0
 	slog.Warn("connection to the upstream lost", "address", k.target.Address, "error", err, "in_flight", k.flight.n)
 	k.state = stateOpening
+	k.owner.Lost()
 	k.rescue(conn, begun, err)
 	k.log.reset()
 	k.measure()
@@ -194,10 +195,28 @@ func (k *Link[T]) watch() {
 			return
 		}
 		if sent := k.conn.Sent(); sent != k.lastSent {
-			k.lastSent, k.busy = sent, k.loop.Now() // it takes what it is sent
+			if k.lastSent < k.headEnd() {
+				k.busy = k.loop.Now() // the oldest command is still on its way
+			}
+			k.lastSent = sent
 		}
-		if silent := time.Duration(k.loop.Now() - max(k.busy, k.conn.LastInput())); silent > k.target.Timeout {
+		limit := k.target.Timeout
+		if k.greet > 0 {
+			limit = k.target.ConnectTimeout
+		}
+		if silent := time.Duration(k.loop.Now() - max(k.busy, k.conn.LastInput())); silent > limit {
 			k.conn.Close(fmt.Errorf("%w: %v", errSilent, silent.Round(time.Millisecond)))
 		}
 	})
+}
+
+// headEnd is where the oldest unanswered command ends in the output.
+func (k *Link[T]) headEnd() uint64 {
+	switch k.flight.n {
+	case 0:
+		return 0
+	case 1:
+		return k.log.pos
+	}
+	return k.flight.at(1).start
 }

@@ -289,7 +289,7 @@ func TestGreeting(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	o := newOwner(t, &Target{Address: f.address(), Timeout: 100 * time.Millisecond}, 2)
+	o := newOwner(t, &Target{Address: f.address(), ConnectTimeout: 100 * time.Millisecond, Timeout: 100 * time.Millisecond}, 2)
 	await(t, f.conns, "a connection").want("PING")
 	o.send(0, "SET a")
 	o.wantFate(0, "", ErrUnavailable)

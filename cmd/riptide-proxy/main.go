@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker for releases.
+// version is set by the linker; see the Makefile.
 var version = "dev"
 
 func main() {

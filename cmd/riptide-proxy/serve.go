@@ -32,7 +32,7 @@ func serveCommand() *cobra.Command {
 		RunE:  run,
 	}
 	for _, c := range []*cobra.Command{root, serve} {
-		c.Flags().StringVar(&file, "config", "", "configuration file; without one a demo runs in memory")
+		c.Flags().StringVarP(&file, "config", "c", "", "configuration file; without one a demo runs in memory")
 	}
 	root.AddCommand(serve)
 	return root
@@ -83,6 +83,9 @@ func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *
 		cancel()
 	}()
 	err := srv.Shutdown(ctx)
+	if cfg.ShutdownTimeout == 0 {
+		err = nil // it was asked not to wait
+	}
 	adm.Close()
 	slog.Info("stopped", "error", err)
 	return errors.Join(failed, err)
