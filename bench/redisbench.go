@@ -136,7 +136,7 @@ func check(op string, n int64, before, after counters) error {
 	case calls < n:
 		return fmt.Errorf("only %d of %d commands reached Redis", calls, n)
 	case failed > 0:
-		return fmt.Errorf("Redis refused %d commands", failed)
+		return fmt.Errorf("%d commands were refused by Redis", failed)
 	case op == "GET" && (misses > 0 || hits < n):
 		return fmt.Errorf("%d hits and %d misses for %d GETs", hits, misses, n)
 	}

@@ -105,14 +105,14 @@ func TestReadIsRetriedOnce(t *testing.T) {
 func TestCommandsWaitForTheNextConnection(t *testing.T) {
 	f := newFake(t)
 	o := newOwner(t, &Target{Address: f.address()}, 2)
-	c := f.accept()
+	f.accept()
 	o.eventually("the connection", o.k.Up)
 	o.on(func() {
 		o.give(0, "SET", "before")
 		o.k.Ended() // in the same turn, so nothing is written any more
 		o.give(1, "SET", "after")
 	})
-	c = f.accept()
+	c := f.accept()
 	c.want("SET before", "SET after")
 	c.send("+0\r\n+1\r\n")
 	o.wantFate(0, "+0\r\n", nil)
