@@ -195,7 +195,7 @@ func parseScan(args [][]byte) (o scanOptions, err error) {
 // scanError answers for arguments that do not parse. A wrong cursor comes
 // before them, and what is one only the upstream knows for sure.
 func (op *slowOp) scanError(ctx context.Context, wrong error) []byte {
-	if err := op.client.Do(ctx, "SCAN", string(op.args[1]), "COUNT", 1).Err(); err != nil {
+	if _, _, err := op.page(ctx, string(op.args[1]), namespace.EscapeGlob(op.prefix)+"*", 1); err != nil {
 		return failure(err, false)
 	}
 	return resp.AppendError(nil, wrong.Error())
