@@ -127,7 +127,7 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) {
 		s.answerError(errUnavailable)
 		return
 	}
-	if len(r.Raw) > w.maxBulk-maxPrefix && s.tooLong(r) {
+	if len(r.Raw) > w.maxBulk-maxPrefix && s.tooLong(cmd, r) {
 		s.answerError(errTooLong)
 		return
 	}
@@ -162,11 +162,18 @@ const errTooLong = "ERR an argument is longer than the upstream takes"
 // digits of a database and a colon.
 const maxPrefix = 3 + 63 + 2 + 4 + 1
 
-// tooLong reports whether an argument might be too long for the upstream once
-// it has a prefix. The upstream would close the connection that all share.
-func (s *session) tooLong(r *namespace.Request) bool {
+// tooLong reports whether an argument is too long for the upstream, some of them
+// with the prefix that they get. The upstream would close the connection that
+// all share.
+func (s *session) tooLong(cmd *command.Command, r *namespace.Request) bool {
 	for _, a := range r.Args {
-		if int(a.End-a.Beg) > s.w.maxBulk-len(s.prefix) {
+		if int(a.End-a.Beg) > s.w.maxBulk {
+			return true
+		}
+	}
+	prefixed, _ := cmd.Prefixed(nil, r)
+	for _, i := range prefixed {
+		if len(r.At(int(i))) > s.w.maxBulk-len(s.prefix) {
 			return true
 		}
 	}
