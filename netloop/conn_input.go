@@ -169,7 +169,11 @@ func (c *Conn) store(rest []byte) {
 // buffer returns an empty buffer for input of n bytes, and for what the
 // handler expects if that is not much more than has arrived.
 func (c *Conn) buffer(n int) []byte {
-	want := max(n, min(c.want, max(trustSize, 2*n)))
+	trust := max(trustSize, 2*n)
+	if c.trunk {
+		trust = c.want // what a server announces, it sends
+	}
+	want := max(n, min(c.want, trust))
 	switch {
 	case want <= smallSize:
 		return make([]byte, 0, (want+63)&^63)
