@@ -25,6 +25,9 @@ type Command struct {
 	Handler  Handler  // who answers or rewrites it in the proxy; none for what is forwarded as it is
 	Channels bool     // what is prefixed are channels or channel patterns, not keys
 
+	AtOnce     bool // runs at once between MULTI and EXEC, and is not queued
+	Subscriber bool // may be run by a client of RESP2 that has subscribed to something
+
 	// Find walks the requests whose names cannot be told from their position alone. It is nil for everything that
 	// Shape describes.
 	Find  Finder

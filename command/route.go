@@ -41,6 +41,29 @@ const (
 	HandleClientSetName
 	HandleClientGetName
 	HandleClientSetInfo
+	HandleClientReply
+	HandleClientUnblock
+	HandleClientGetRedir
+	HandlePubSubNumPat
+
+	// Pinned.
+	HandleMulti
+	HandleExec
+	HandleDiscard
+	HandleWatch
+	HandleUnwatch
+	HandleWait // WAIT and WAITAOF, for what the session wrote on other connections
+	HandleSubscribe
+	HandleUnsubscribe
+	HandlePSubscribe
+	HandlePUnsubscribe
+	HandleSSubscribe
+	HandleSUnsubscribe
+	HandleClientTracking
+	HandleClientCaching
+	HandleClientTrackingInfo
+
+	// Local again.
 	HandleNoCluster // an error: this server is not in cluster mode
 
 	// Slow.
@@ -52,15 +75,16 @@ const (
 	HandleFlushAll
 
 	// Shared, with the request or the reply changed.
-	HandleCommand      // COMMAND: hides the refused commands
-	HandleCommandCount // COMMAND COUNT
-	HandleCommandDocs  // COMMAND DOCS
-	HandleCommandInfo  // COMMAND INFO
-	HandleCommandList  // COMMAND LIST
-	HandleCopy         // COPY with DB: the destination is in another database of the tenant
-	HandleLolwut       // LOLWUT, without the arguments that size the picture
-	HandleRestore      // RESTORE: only where the upstream checks what it is given
-	HandleMove         // MOVE: a rename into another database of the tenant
+	HandleCommand        // COMMAND: hides the refused commands
+	HandleCommandCount   // COMMAND COUNT
+	HandleCommandDocs    // COMMAND DOCS
+	HandleCommandInfo    // COMMAND INFO
+	HandleCommandList    // COMMAND LIST
+	HandleCopy           // COPY with DB: the destination is in another database of the tenant
+	HandleLolwut         // LOLWUT, without the arguments that size the picture
+	HandleRestore        // RESTORE: only where the upstream checks what it is given
+	HandlePubSubChannels // PUBSUB CHANNELS and SHARDCHANNELS: without a pattern, those of the tenant
+	HandleMove           // MOVE: a rename into another database of the tenant
 
 	HandlerCount // not a handler: the size of an array that has one entry per handler
 )

@@ -64,7 +64,7 @@ var genericRows = rows{
 	"unlink": {Arity: -2, Flags: Write | Fast, Cats: CatKeyspace, Keys: span(1, -1, 1, RM|Delete),
 		Split: SplitByKeys, Join: JoinSum, Run: Shared},
 	"wait": {Arity: 3, Flags: Blocking, Cats: CatConnection, Split: SplitAllShards, Join: JoinMin,
-		Run: Pinned, Later: true},
+		Run: Pinned, Handler: HandleWait},
 	"waitaof": {Arity: 4, Flags: Blocking, Cats: CatConnection, Split: SplitAllShards, Join: JoinMin,
-		Since: "redis 7.2, valkey 7.2", Run: Pinned, Later: true},
+		Since: "redis 7.2, valkey 7.2", Run: Pinned, Handler: HandleWait},
 }

@@ -186,9 +186,22 @@ func (s *Server) learn(f *upstream.Facts) {
 		slog.Warn("the upstream is not set up for tenants", "setting", risk)
 	}
 	for _, w := range s.workers {
-		w.loop.Post(func() { w.known, w.maxBulk, w.sanitizes = f.Known, f.MaxBulk, f.Sanitizes })
+		w.loop.Post(func() {
+			w.known, w.maxBulk, w.sanitizes = f.Known, f.MaxBulk, f.Sanitizes
+			w.pins.Limit = s.pinLimit(f.MaxClients)
+		})
 	}
 }
+
+// pinLimit is how many connections a loop may have that belong to one session
+// each: no more than there may be clients, and than the upstream takes.
+func (s *Server) pinLimit(maxClients int) int {
+	return max(1, min(s.cfg.Limits.Clients, maxClients-reservedClients)/loops(s.cfg.Loops))
+}
+
+// reservedClients is how many of the connections that the upstream takes are
+// left to everything else: shared links, slow operations, other clients.
+const reservedClients = 100
 
 // self is what the upstream calls itself in HELLO, and its version.
 func (s *Server) self() (name, version string) {

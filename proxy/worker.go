@@ -21,8 +21,10 @@ type worker struct {
 	loop *netloop.Loop
 
 	links    [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
+	pins     *upstream.Pins[slot]
 	sessions map[uint64]*session
-	stalled  []*session // wait for a full link
+	patterns map[string]map[string]int // that clients have subscribed to, by tenant
+	stalled  []*session                // wait for a full link
 	draining bool
 	known    []bool // commands the upstream has; nil: any
 	maxBulk  int    // the longest argument the upstream takes
@@ -42,6 +44,8 @@ type worker struct {
 	parts    [][]byte
 	scratch  []byte
 	reply    []byte
+	message  []byte
+	fields   [][]byte
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -51,6 +55,7 @@ type slot struct {
 	at      int64  // loop's clock when it was sent
 	seq     uint32 // its place in the session
 	retried bool
+	note    uint8 // what the reply is besides
 }
 
 func newWorker(s *Server) (*worker, error) {
@@ -58,8 +63,9 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.nobody = w.tenantStats("")
+	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
 	loop.BeforeWrite(w.flush)
 	return w, nil
 }
@@ -115,6 +121,9 @@ func (w *worker) tick() {
 		if s.conn.Unsent() > w.srv.output && s.stuck() {
 			s.giveUp()
 		}
+		if s.silent(w.srv.target.Timeout) {
+			s.pin.Break(errPinSilent)
+		}
 	}
 }
 
@@ -132,6 +141,7 @@ func (w *worker) close() {
 			k.Close()
 		}
 	}
+	w.pins.Close()
 }
 
 // freshRequest returns the worker's own. A panic may have left it in the
@@ -167,25 +177,32 @@ func (w *worker) giveRequest(r *resp.Request) {
 	}
 }
 
+// answered accounts for a reply.
+func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
+	took = time.Duration(w.loop.Now() - t.at)
+	t.s.stats.latency.Observe(took)
+	return took
+}
+
 // Reply implements upstream.Owner.
-func (w *worker) Reply(t *slot, reply []byte) {
+func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 	s := t.s
-	took := time.Duration(w.loop.Now() - t.at)
-	s.stats.latency.Observe(took)
+	took := w.answered(t, reply)
 	if s.gone {
-		return
+		return false
 	}
 	if took > slowReply && s.window > slowWindow {
 		s.window -= s.window / 4
 	}
 	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
 		s.complete(t.seq, reply, len(reply) >= largeReply)
-		return
+		return false
 	}
 	w.restored(t, reply)
 	if cap(w.reply) > maxScratch {
 		w.reply = nil
 	}
+	return false
 }
 
 // restored completes a slot with a reply that has to be changed first. A panic
@@ -215,11 +232,15 @@ func (w *worker) Failed(t *slot, err error) {
 }
 
 // Oversized implements upstream.Owner.
-func (w *worker) Oversized(t *slot) {
+func (w *worker) Oversized(t *slot) (more bool) {
 	if !t.s.gone {
 		t.s.completeError(t.seq, errOversized.Error())
 	}
+	return false
 }
+
+// Refused implements upstream.Owner.
+func (w *worker) Refused() {}
 
 // Again implements upstream.Owner: what only reads may be sent twice, once.
 func (w *worker) Again(t *slot) bool {
