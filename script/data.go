@@ -102,7 +102,7 @@ func codeOf(c *command.Command, trusted bool) string {
 
 // containerCode looks at the subcommands only where they differ.
 func containerCode(c *command.Command) string {
-	code := plainKey
+	code := noKeys
 	for _, sub := range c.Subs {
 		switch {
 		case confined(sub):

@@ -20,8 +20,7 @@ type token struct {
 	line int
 }
 
-// tokens splits a script into tokens. ok is false for what no Lua would accept; then the tokens up to there are
-// returned. Nothing that is for safety relies on it.
+// tokens splits a script into tokens. ok is false for what no Lua accepts; then the tokens up to there are returned.
 func tokens(source []byte) (list []token, ok bool) {
 	line := 1
 	for i := 0; i < len(source); {
@@ -64,6 +63,8 @@ func tokens(source []byte) (list []token, ok bool) {
 			i = end
 			list = append(list, token{kindString, beg, i, line})
 			line += bytes.Count(source[beg:i], []byte("\n"))
+		case first < ' ' || first >= 0x7f:
+			return list, false // in no token of Lua's but strings
 		default:
 			end, long, ok := longBracket(source, i)
 			if !ok {
@@ -107,7 +108,7 @@ func longBracket(source []byte, i int) (end int, long, ok bool) {
 func quoted(source []byte, i int) (end int, ok bool) {
 	for quote := source[i]; ; {
 		i++
-		if i >= len(source) || source[i] == '\n' {
+		if i >= len(source) || source[i] == '\n' || source[i] == '\r' {
 			return i, false
 		}
 		if source[i] == '\\' {
@@ -119,11 +120,51 @@ func quoted(source []byte, i int) (end int, ok bool) {
 }
 
 func lineEnd(source []byte, i int) int {
-	if at := bytes.IndexByte(source[i:], '\n'); at >= 0 {
+	if at := bytes.IndexAny(source[i:], "\r\n"); at >= 0 {
 		return i + at
 	}
 	return len(source)
 }
+
+// balanced reports whether every block and bracket that a script closes is one that it has opened, and the other way
+// round. What is put around such a script stays around it.
+func (p *program) balanced() bool {
+	var open []byte
+	for i, t := range p.list {
+		var what byte
+		switch {
+		case t.kind == kindOther:
+			what = p.source[t.beg]
+		case t.kind != kindName:
+			continue
+		default:
+			switch p.text(i) {
+			case "function", "do", "if":
+				what = 'b'
+			case "repeat":
+				what = 'r'
+			case "end":
+				what = 'e'
+			case "until":
+				what = 'u'
+			}
+		}
+		if opener := closes[what]; opener != 0 {
+			if len(open) == 0 || open[len(open)-1] != opener {
+				return false
+			}
+			open = open[:len(open)-1]
+		} else if opens[what] {
+			open = append(open, what)
+		}
+	}
+	return len(open) == 0
+}
+
+var (
+	closes = map[byte]byte{'e': 'b', 'u': 'r', ')': '(', ']': '[', '}': '{'}
+	opens  = map[byte]bool{'b': true, 'r': true, '(': true, '[': true, '{': true}
+)
 
 func letter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' || b == '_' }
 func digit(b byte) bool  { return b >= '0' && b <= '9' }

@@ -48,14 +48,12 @@ local code=function(c)
 local _,e=find(D," "..lower(c).."=",1,true)
 return e and sub(D,e+1,e+5)
 end
-return function(c,...)
-local n,f=select("#",...),M[c]
-if type(c)~="string" then
-if c==nil and n==0 then return rp() end
-return rp(c,...)
-end
+return function(...)
+local c=...
+local n,f=select("#",...)-1,M[c]
+if type(c)~="string" then return rp(...) end
 if not f then f=code(c) or @DEFAULT@ M[c]=f end
-local a={...}
+local a={select(2,...)}
 if f=="c0000" then
 local s=a[1]
 f=type(s)=="string" and code(c.."|"..s) or "r2o10"
@@ -122,7 +120,7 @@ local m
 for j=2,n-1,2 do if word(a[j])=="MATCH" then m=j+1 end end
 if not m and n>0 and n%2==1 then a[n+1]="MATCH" a[n+2]="*" n=n+2 m=n end
 if m then a[m]=name(a[m],(gsub(p,"[%*%?%[%]\\]","\\%0"))) end
-elseif n>0 and (k==82 or k==68) then return rp(c,...)
+elseif n>0 and (k==82 or k==68) then return rp(...)
 elseif k==82 then
 local t=all(p)
 if t.err or #t==0 then return t.err and t or false end
@@ -186,10 +184,10 @@ local l=tonumber(string.match(w,":(%d+): $")) or @LINE@
 setmetatable(r,{__newindex=function(t,k,v) rawset(t,k,k=="line" and l or v) end})
 error(r,0)
 end
-redis={call=function(c,...)
-local k,r=...
-if M[c]==1 and type(k)=="string" then r=rp(c,p..k,select(2,...))
-else if not S then S=B() end r=S(c,...) end
+redis={call=function(...)
+local c,k,r=...
+if M[c]==1 and type(k)=="string" then r=rp(c,p..k,select(3,...))
+else if not S then S=B() end r=S(...) end
 if type(r)=="table" and r.err then
 k,c=find(r.err,p,1,true)
 if k then r.err=sub(r.err,1,k-1)..sub(r.err,c+1) end
@@ -198,10 +196,10 @@ end
 return r
 end}
 --@pcall
-redis.pcall=function(c,...)
-local k,r=...
-if M[c]==1 and type(k)=="string" then r=rp(c,p..k,select(2,...))
-else if not S then S=B() end r=S(c,...) end
+redis.pcall=function(...)
+local c,k,r=...
+if M[c]==1 and type(k)=="string" then r=rp(c,p..k,select(3,...))
+else if not S then S=B() end r=S(...) end
 if type(r)=="table" and r.err then
 k,c=find(r.err,p,1,true)
 if k then r.err=sub(r.err,1,k-1)..sub(r.err,c+1) end
@@ -209,11 +207,11 @@ end
 return r
 end
 --@acl
-redis.acl_check_cmd=function(c,...)
+redis.acl_check_cmd=function(...)
 if not S then S=B() end
 local o=rp
 rp=R.acl_check_cmd
-local k,r=P(S,c,...)
+local k,r=P(S,...)
 rp=o
 if not k then F({err=r}) end
 if type(r)=="table" then return false end
@@ -228,6 +226,36 @@ cjson.encode_keep_buffer(true)
 if cjson.decode_array_with_array_mt then cjson.decode_array_with_array_mt(false) end
 --@metatable
 P(rawset,getmetatable(""),"__metatable",false)
+--@run
+-- A server dies of an error that is a table without a text in "err", and of an error table whose metatable raises an
+-- error itself. A script that could make one runs inside this function, which passes on plain tables only. What it is
+-- called is a name that the script does not contain.
+local H,X,rawget,next=rawget(_G,"__redis__err__handler") or function(e) return e end,xpcall,rawget,next
+local seen={}
+local clean
+clean=function(v)
+if type(v)~="table" then return v end
+local s=seen[v]
+if not s then
+s={}
+seen[v]=s
+for k,e in next,v do s[clean(k)]=clean(e) end
+end
+return s
+end
+@RUN@=function(f)
+local ok,v=X(f,H)
+if ok then return @RESULT@ end
+local t=type(v)=="table" and v or {err="ERR "..tostring(v)}
+local e,line,source=rawget(t,"err"),rawget(t,"line"),rawget(t,"source")
+if type(e)~="string" then e="ERR the error has no text" end
+e={err=e,ignore_error_stats_update=rawget(t,"ignore_error_stats_update")}
+setmetatable(e,{__newindex=function(t,k,v)
+if k=="line" then v=line elseif k=="source" then v=source end
+rawset(t,k,v)
+end})
+error(e,0)
+end
 --@server
 server=rawget(_G,"server") and redis
 --@fence
@@ -245,7 +273,8 @@ return f,e
 end
 f=(type(s)=="string" or type(s)=="number") and L("local redis,loadstring,load,_G=... return function(...) "..s.."\nend",n or s)
 if f then return f(redis,loadstring,load,_G) end
-return L(s,n)
+f,e=L(s,n)
+return nil,e or "the text is too complex"
 end
 load=function(f,n)
 local t={}
@@ -264,3 +293,9 @@ _G=E
 if fence then fence(1,E) end
 --@tail
 end;
+--@tail run
+end return @RUN@(function(...)
+--@tail broken
+end do local _,e=loadstring("@SOURCE@","@user_script")
+return {err="ERR Error compiling script (new function): "..tostring(e or "its blocks do not match")} end
+

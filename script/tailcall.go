@@ -6,8 +6,10 @@ package script
 
 // program is a script's text with its tokens.
 type program struct {
-	source []byte
-	list   []token
+	source  []byte
+	list    []token
+	shebang bool // a line was in front of it
+	broken  bool // it has to be run inside a function, and can not be
 }
 
 func (p *program) text(i int) string {

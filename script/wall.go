@@ -12,11 +12,17 @@ import (
 func AllowList(known func(*command.Command) bool) []string {
 	var rules []string
 	for _, c := range command.All() {
-		if len(c.Subs) == 0 && confined(c) && known(c) {
+		if allowed(c) && known(c) {
 			rules = append(rules, "+"+c.Name)
 		}
 	}
 	return rules
+}
+
+// allowed reports whether the users may run a command: what is confined, and what runs scripts, which scripts themselves
+// can not call. Functions run as that user too, so those that an operator has installed are confined like scripts.
+func allowed(c *command.Command) bool {
+	return len(c.Subs) == 0 && (confined(c) || c.Parent == nil && c.Cats&command.CatScripting != 0)
 }
 
 // confined reports whether patterns of keys and channels confine the whole effect of a command, its answer included.

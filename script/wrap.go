@@ -3,6 +3,7 @@ package script
 import (
 	"bytes"
 	_ "embed"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -38,6 +39,9 @@ func splitParts(source string) map[string]string {
 // functions that reach beyond one run of a script. Whoever names one gets the fence.
 var fenced = []string{"_G", "setfenv", "getfenv", "newproxy", "loadstring", "load"}
 
+// guarded are the words without which, and without those of fenced, a script can make no error that the server dies of.
+var guarded = []string{"error", "setmetatable"}
+
 // What scripts are told about commands that they can not have.
 const (
 	whyRefused = "nothing confines it to the tenant's own keys"
@@ -64,21 +68,25 @@ func wrap(source []byte, trusted bool) (wrapped []byte, selects bool) {
 		shebang, body = source[:end+1], source[end+1:]
 	}
 	list, ok := tokens(body)
-	p := &program{source: body, list: list}
-	prelude, selects := p.prelude(len(shebang) > 0, trusted)
+	p := &program{source: body, list: list, broken: !ok, shebang: len(shebang) > 0}
+	prelude, after, selects := p.prelude(trusted)
 	if ok {
 		body = p.keepFrames()
 	}
-	wrapped = make([]byte, 0, len(shebang)+len(prelude)+len(body))
-	wrapped = append(wrapped, shebang...)
-	wrapped = append(wrapped, prelude...)
-	return append(wrapped, body...), selects
+	wrapped = slices.Concat(shebang, prelude)
+	if !p.broken {
+		wrapped = append(append(wrapped, body...), after...)
+	}
+	return wrapped, selects
 }
 
 // prelude builds the prelude that this script needs. What it leaves out would cost each run.
-func (p *program) prelude(shebang, trusted bool) (text string, selects bool) {
+func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	has := words(p.source)
-	fence := slices.ContainsFunc(fenced, func(word string) bool { return has[word] })
+	contains := func(word string) bool { return has[word] }
+	fence := slices.ContainsFunc(fenced, contains)
+	guard := fence || slices.ContainsFunc(guarded, contains)
+	p.broken = guard && (p.broken || !p.balanced())
 	memo, selects := p.memo(trusted)
 	use := []string{"head"}
 	if selects {
@@ -110,11 +118,20 @@ func (p *program) prelude(shebang, trusted bool) (text string, selects bool) {
 	if has["server"] {
 		use = append(use, "server")
 	}
+	run, tail := "", "tail"
+	if guard {
+		run, tail = unused(has), "tail run"
+		use = slices.Insert(use, slices.Index(use, "call")+1, "run")
+		after = []byte("\nend)")
+	}
 	if fence {
 		use = append(use, "fence")
 		locals = append(locals, "_G", "loadstring", "load")
 	}
-	use = append(use, "tail")
+	if p.broken {
+		tail = "tail broken"
+	}
+	use = append(use, tail)
 	var b strings.Builder
 	for _, name := range use {
 		b.WriteString(parts[name])
@@ -124,11 +141,21 @@ func (p *program) prelude(shebang, trusted bool) (text string, selects bool) {
 	if has["server"] {
 		declared = "server," + names + "=nil," + names
 	}
+	if guard {
+		declared = run + "," + names + "=nil," + names
+		if has["server"] {
+			declared = run + ",server," + names + "=nil,nil," + names
+		}
+	}
+	result := "v"
+	if fence || has["setmetatable"] {
+		result = "clean(v)"
+	}
 	store, readonly, ro := "do return refuse(c,\""+whyStore+"\") end", "c=lower(c)..\"_ro\"", "1"
 	if trusted {
 		store, readonly, ro = "a[j+1]=name(a[j+1])", "", "\""+refused+"\""
 	}
-	return strings.NewReplacer(
+	text := strings.NewReplacer(
 		"@LOCALS@", declared,
 		"@MEMO@", memo,
 		"@DATA@", dataOf[trusted],
@@ -137,8 +164,37 @@ func (p *program) prelude(shebang, trusted bool) (text string, selects bool) {
 		"@BADDB@", badDB,
 		"@STORE@", store,
 		"@READONLY@", readonly,
-		"@LINE@", p.returnLine(shebang),
-	).Replace(b.String()), selects
+		"@LINE@", p.returnLine(),
+		"@RUN@", run,
+		"@RESULT@", result,
+		"@SOURCE@", p.quoted(),
+	).Replace(b.String())
+	return []byte(text), after, selects
+}
+
+// unused returns an identifier that the script does not contain.
+func unused(has map[string]bool) string {
+	for i := 0; ; i++ {
+		if name := "_r" + strconv.Itoa(i); !has[name] {
+			return name
+		}
+	}
+}
+
+// quoted returns the inside of a Lua string that is the script, for one that is not run but only compiled, so that its
+// error is found.
+func (p *program) quoted() string {
+	if !p.broken {
+		return ""
+	}
+	var b strings.Builder
+	if p.shebang {
+		b.WriteString("\\n")
+	}
+	for _, c := range p.source {
+		fmt.Fprintf(&b, "\\%03d", c)
+	}
+	return b.String()
 }
 
 // mostNames bounds the constructor that every run of a script executes.
@@ -199,7 +255,7 @@ func (p *program) onlyCalls() bool {
 
 // returnLine returns the line that a call stood on which has left no trace: the script has ended with it, so it stood
 // behind a "return". When those are on several lines nobody knows.
-func (p *program) returnLine(shebang bool) string {
+func (p *program) returnLine() string {
 	line := 0
 	for i, t := range p.list {
 		if t.kind == kindName && p.is(i, "return") {
@@ -212,7 +268,7 @@ func (p *program) returnLine(shebang bool) string {
 	if line == 0 {
 		return "nil"
 	}
-	if shebang {
+	if p.shebang {
 		line++
 	}
 	return strconv.Itoa(line)
