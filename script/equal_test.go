@@ -381,7 +381,7 @@ var lines = []string{
 	"--[[\n\n]]\nreturn nope",
 	"return 1\nreturn 2",
 	"\n\nif then",
-	"local s = [[\n\n]]\nerror(s..'end')",
+	"local s = [[\n\n]]\nerror(#s..'end')",
 	"\r\nreturn redis.call('incr','x')",
 	"-- a\n-- b\nreturn redis.pcall('incr','x')",
 	"local a = 1 -- x\n--[==[ ]] ]==]\nreturn redis.call('nope')",

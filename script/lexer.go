@@ -20,7 +20,8 @@ type token struct {
 	line int
 }
 
-// tokens splits a script into tokens. ok is false for what no Lua accepts; then the tokens up to there are returned.
+// tokens splits a script into tokens, as Lua 5.1 does. ok is false for what it does not accept; then the tokens up to
+// there are returned. To accept more than Lua does is no danger, to see a block end elsewhere would be one.
 func tokens(source []byte) (list []token, ok bool) {
 	line := 1
 	for i := 0; i < len(source); {
@@ -51,7 +52,15 @@ func tokens(source []byte) (list []token, ok bool) {
 			}
 			list = append(list, token{kindName, beg, i, line})
 		case digit(first):
-			for i < len(source) && (letter(source[i]) || digit(source[i]) || source[i] == '.') {
+			for i < len(source) && (digit(source[i]) || source[i] == '.') {
+				i++
+			}
+			if i < len(source) && source[i]|0x20 == 'e' {
+				if i++; i < len(source) && (source[i] == '+' || source[i] == '-') {
+					i++
+				}
+			}
+			for i < len(source) && (letter(source[i]) || digit(source[i])) {
 				i++
 			}
 			list = append(list, token{kindNumber, beg, i, line})
@@ -112,7 +121,9 @@ func quoted(source []byte, i int) (end int, ok bool) {
 			return i, false
 		}
 		if source[i] == '\\' {
-			i++
+			if i++; i+1 < len(source) && (source[i] == '\r' && source[i+1] == '\n' || source[i] == '\n' && source[i+1] == '\r') {
+				i++ // one line end of two bytes
+			}
 		} else if source[i] == quote {
 			return i + 1, true
 		}

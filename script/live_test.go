@@ -97,6 +97,9 @@ func eval(t testing.TB, c *harness.Conn, trust bool, source, prefix string, keys
 		args = append(args, "16")
 	}
 	reply := do(t, c, append(args, prefix)...)
+	if CompileError([]byte(reply)) {
+		reply = do(t, c, "EVAL", string(s.Diagnosis()), "0")
+	}
 	if strings.HasPrefix(reply, "-") {
 		reply = string(RestoreError(nil, []byte(reply), s, []byte(prefix)))
 	}

@@ -227,12 +227,13 @@ if cjson.decode_array_with_array_mt then cjson.decode_array_with_array_mt(false)
 --@metatable
 P(rawset,getmetatable(""),"__metatable",false)
 --@run
--- A server dies of an error that is a table without a text in "err", and of an error table whose metatable raises an
--- error itself. A script that could make one runs inside this function, which passes on plain tables only. What it is
--- called is a name that the script does not contain.
-local H,X,rawget,next=rawget(_G,"__redis__err__handler") or function(e) return e end,xpcall,rawget,next
-local seen={}
-local clean
+-- The script runs inside this function, which passes on plain errors only: servers die of an error that is a table
+-- without a text in "err", or whose metatable raises an error itself, and some send line ends in an error's text as they
+-- are, with which a script could forge replies. What the function is called is a name that the script does not contain.
+local E,fence
+local H,X=rawget(_G,"__redis__err__handler") or function(e) return e end,xpcall
+--@clean
+local clean,seen,next=nil,{},next
 clean=function(v)
 if type(v)~="table" then return v end
 local s=seen[v]
@@ -243,13 +244,15 @@ for k,e in next,v do s[clean(k)]=clean(e) end
 end
 return s
 end
+--@run end
 @RUN@=function(f)
+if fence then fence(f,E) end
 local ok,v=X(f,H)
 if ok then return @RESULT@ end
 local t=type(v)=="table" and v or {err="ERR "..tostring(v)}
-local e,line,source=rawget(t,"err"),rawget(t,"line"),rawget(t,"source")
-if type(e)~="string" then e="ERR the error has no text" end
-e={err=e,ignore_error_stats_update=rawget(t,"ignore_error_stats_update")}
+local one=function(s) return type(s)=="string" and string.gsub(s,"[\r\n]"," ") or nil end
+local e,line,source=one(rawget(t,"err")),tonumber(rawget(t,"line")),one(rawget(t,"source"))
+e={err=e or "ERR the error has no text",ignore_error_stats_update=rawget(t,"ignore_error_stats_update")}
 setmetatable(e,{__newindex=function(t,k,v)
 if k=="line" then v=line elseif k=="source" then v=source end
 rawset(t,k,v)
@@ -263,7 +266,8 @@ server=rawget(_G,"server") and redis
 -- finalizer behind that runs in the middle of somebody else's. A script that could get at them gets an environment of
 -- its own, in which they are not, and there is no way from it to the real one: _G is this environment, and what
 -- load compiles runs in it.
-local G,L,E,fence=_G,loadstring,nil,rawget(_G,"setfenv")
+local G,L=_G,loadstring
+fence=rawget(G,"setfenv")
 loadstring=function(s,n)
 local f,e
 if fence then
@@ -290,12 +294,11 @@ E._G=E
 if fence then E.setfenv=false E.getfenv=false E.newproxy=false end
 setmetatable(E,{__index=G,__newindex=G,__metatable=false})
 _G=E
-if fence then fence(1,E) end
 --@tail
-end;
---@tail run
 end return @RUN@(function(...)
---@tail broken
+--@broken
 end do local _,e=loadstring("@SOURCE@","@user_script")
 return {err="ERR Error compiling script (new function): "..tostring(e or "its blocks do not match")} end
-
+--@diagnosis
+local f,e=loadstring("@SOURCE@","@user_script")
+return f and {ok="OK"} or {err="ERR Error compiling script (new function): "..e}

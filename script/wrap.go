@@ -39,9 +39,6 @@ func splitParts(source string) map[string]string {
 // functions that reach beyond one run of a script. Whoever names one gets the fence.
 var fenced = []string{"_G", "setfenv", "getfenv", "newproxy", "loadstring", "load"}
 
-// guarded are the words without which, and without those of fenced, a script can make no error that the server dies of.
-var guarded = []string{"error", "setmetatable"}
-
 // What scripts are told about commands that they can not have.
 const (
 	whyRefused = "nothing confines it to the tenant's own keys"
@@ -59,13 +56,9 @@ func Wrap(source []byte, trusted bool) []byte {
 
 // wrap also reports whether the script may call SELECT, and so needs to be told how many databases there are.
 func wrap(source []byte, trusted bool) (wrapped []byte, selects bool) {
-	shebang, body := []byte(nil), source
-	if bytes.HasPrefix(source, []byte("#!")) {
-		end := bytes.IndexByte(source, '\n')
-		if end < 0 {
-			return source, false // a script without a second line has nothing to run, and the server refuses it
-		}
-		shebang, body = source[:end+1], source[end+1:]
+	shebang, body, ok := splitShebang(source)
+	if !ok {
+		return source, false
 	}
 	list, ok := tokens(body)
 	p := &program{source: body, list: list, broken: !ok, shebang: len(shebang) > 0}
@@ -85,8 +78,7 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	has := words(p.source)
 	contains := func(word string) bool { return has[word] }
 	fence := slices.ContainsFunc(fenced, contains)
-	guard := fence || slices.ContainsFunc(guarded, contains)
-	p.broken = guard && (p.broken || !p.balanced())
+	p.broken = p.broken || !p.balanced()
 	memo, selects := p.memo(trusted)
 	use := []string{"head"}
 	if selects {
@@ -98,7 +90,13 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	if trusted {
 		use = append(use, "trusted")
 	}
-	use = append(use, "slow end", "call")
+	use = append(use, "slow end", "call", "run")
+	result := "v"
+	if fence || has["setmetatable"] {
+		result = "clean(v)"
+		use = append(use, "clean")
+	}
+	use = append(use, "run end")
 	if has["pcall"] || fence {
 		use = append(use, "pcall")
 	}
@@ -118,38 +116,26 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	if has["server"] {
 		use = append(use, "server")
 	}
-	run, tail := "", "tail"
-	if guard {
-		run, tail = unused(has), "tail run"
-		use = slices.Insert(use, slices.Index(use, "call")+1, "run")
-		after = []byte("\nend)")
-	}
+	run := unused(has)
 	if fence {
 		use = append(use, "fence")
 		locals = append(locals, "_G", "loadstring", "load")
 	}
+	broken := ""
 	if p.broken {
-		tail = "tail broken"
+		broken = p.quoted()
+		use = append(use, "broken")
+	} else {
+		use = append(use, "tail")
 	}
-	use = append(use, tail)
 	var b strings.Builder
 	for _, name := range use {
 		b.WriteString(parts[name])
 	}
 	names := strings.Join(locals, ",")
-	declared := names + "=" + names
+	declared := run + "," + names + "=nil," + names
 	if has["server"] {
-		declared = "server," + names + "=nil," + names
-	}
-	if guard {
-		declared = run + "," + names + "=nil," + names
-		if has["server"] {
-			declared = run + ",server," + names + "=nil,nil," + names
-		}
-	}
-	result := "v"
-	if fence || has["setmetatable"] {
-		result = "clean(v)"
+		declared = run + ",server," + names + "=nil,nil," + names
 	}
 	store, readonly, ro := "do return refuse(c,\""+whyStore+"\") end", "c=lower(c)..\"_ro\"", "1"
 	if trusted {
@@ -167,9 +153,9 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 		"@LINE@", p.returnLine(),
 		"@RUN@", run,
 		"@RESULT@", result,
-		"@SOURCE@", p.quoted(),
+		"@SOURCE@", broken,
 	).Replace(b.String())
-	return []byte(text), after, selects
+	return []byte(text), []byte("\nend)"), selects
 }
 
 // unused returns an identifier that the script does not contain.
@@ -184,17 +170,48 @@ func unused(has map[string]bool) string {
 // quoted returns the inside of a Lua string that is the script, for one that is not run but only compiled, so that its
 // error is found.
 func (p *program) quoted() string {
-	if !p.broken {
-		return ""
-	}
 	var b strings.Builder
 	if p.shebang {
 		b.WriteString("\\n")
 	}
 	for _, c := range p.source {
-		fmt.Fprintf(&b, "\\%03d", c)
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "\\%03d", c)
+		}
 	}
 	return b.String()
+}
+
+// Diagnosis returns a script, to be run without keys and arguments, that compiles this one and does not run it. It
+// answers OK, or the error that the client would get from a server of its own. SCRIPT LOAD needs it; and so does a
+// wrapped script that the server does not compile, since the prelude changes what the server expects at its end.
+func (s *Script) Diagnosis() []byte {
+	shebang, body, ok := splitShebang(s.Source)
+	if !ok {
+		return s.Source
+	}
+	p := &program{source: body, shebang: len(shebang) > 0}
+	return slices.Concat(shebang, []byte(strings.Replace(parts["diagnosis"], "@SOURCE@", p.quoted(), 1)))
+}
+
+// CompileError reports whether a reply says that the upstream could not compile a script.
+func CompileError(reply []byte) bool {
+	return bytes.HasPrefix(reply, []byte("-ERR Error compiling script"))
+}
+
+// splitShebang splits off a first line that begins with "#!". A script that is nothing else has nothing to run, and
+// servers refuse it.
+func splitShebang(source []byte) (shebang, body []byte, ok bool) {
+	if !bytes.HasPrefix(source, []byte("#!")) {
+		return nil, source, true
+	}
+	end := bytes.IndexByte(source, '\n')
+	if end < 0 {
+		return source, nil, false
+	}
+	return source[:end+1], source[end+1:], true
 }
 
 // mostNames bounds the constructor that every run of a script executes.
