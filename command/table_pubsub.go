@@ -1,7 +1,7 @@
 package command
 
 // pubSubRows are the commands on channels. Channels are no keys, but carry the prefix all the same; only the shard
-// channels have key specifications, which say where they are routed.
+// channels have key specifications, which say where they are routed. PUBSUB asks nobody for permission.
 var pubSubRows = rows{
 	"psubscribe": {Arity: -2, Flags: PubSub | NoScript | Loading | Stale,
 		Channels: true, Shape: from(1), Run: Pinned, Handler: HandlePSubscribe, Subscriber: true},
@@ -9,15 +9,15 @@ var pubSubRows = rows{
 		Channels: true, Shape: at(1), Run: Shared},
 	"pubsub": {Arity: -2},
 	"pubsub|channels": {Arity: -2, Flags: PubSub | Loading | Stale,
-		Channels: true, Shape: at(2), Run: Shared, Handler: HandlePubSubChannels, ReplyKeys: AllKeys},
+		Channels: true, Shape: at(2), Run: Shared, Handler: HandlePubSubChannels, ReplyKeys: AllKeys, Unwalled: true},
 	"pubsub|help":   {Arity: 2, Flags: Loading | Stale, Run: Shared},
-	"pubsub|numpat": {Arity: 2, Flags: PubSub | Loading | Stale, Run: Local, Handler: HandlePubSubNumPat},
+	"pubsub|numpat": {Arity: 2, Flags: PubSub | Loading | Stale, Run: Local, Handler: HandlePubSubNumPat, Unwalled: true},
 	"pubsub|numsub": {Arity: -2, Flags: PubSub | Loading | Stale,
-		Channels: true, Shape: from(2), Run: Shared, ReplyKeys: PairNames},
+		Channels: true, Shape: from(2), Run: Shared, ReplyKeys: PairNames, Unwalled: true},
 	"pubsub|shardchannels": {Arity: -2, Flags: PubSub | Loading | Stale,
-		Channels: true, Shape: at(2), Run: Shared, Handler: HandlePubSubChannels, ReplyKeys: AllKeys},
+		Channels: true, Shape: at(2), Run: Shared, Handler: HandlePubSubChannels, ReplyKeys: AllKeys, Unwalled: true},
 	"pubsub|shardnumsub": {Arity: -2, Flags: PubSub | Loading | Stale,
-		Channels: true, Shape: from(2), Run: Shared, ReplyKeys: PairNames},
+		Channels: true, Shape: from(2), Run: Shared, ReplyKeys: PairNames, Unwalled: true},
 	"punsubscribe": {Arity: -1, Flags: PubSub | NoScript | Loading | Stale,
 		Channels: true, Shape: from(1), Run: Pinned, Handler: HandlePUnsubscribe, Subscriber: true},
 	"spublish": {Arity: 3, Flags: PubSub | Loading | Stale | Fast, Keys: key(NotKey),
