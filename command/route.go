@@ -74,6 +74,17 @@ const (
 	HandleFlushDB
 	HandleFlushAll
 
+	HandleScriptExists
+	HandleScriptFlush
+	HandleScriptKill
+	HandleScriptLoad
+	HandleScriptShow
+
+	// Shared, on the connection for scripts.
+	HandleEval
+	HandleEvalSHA
+	HandleFCall
+
 	// Shared, with the request or the reply changed.
 	HandleCommand        // COMMAND: hides the refused commands
 	HandleCommandCount   // COMMAND COUNT

@@ -37,6 +37,11 @@ type Config struct {
 	Admin    Admin    `yaml:"admin"`
 	Upstream Upstream `yaml:"upstream"`
 
+	// FleetSecret is what the passwords follow from under which the upstream runs
+	// tenants' scripts. All proxies of one upstream must have the same. Empty, the default: it
+	// follows from the upstream's username and password.
+	FleetSecret Password `yaml:"fleet_secret"`
+
 	// Plans are named sets of quotas which tenants refer to.
 	Plans map[string]*Quotas `yaml:"plans"`
 

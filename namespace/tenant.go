@@ -18,13 +18,14 @@ type Tenant struct {
 	ID        string
 	Databases int
 	Suspended bool
+	Scripts   config.Scripts
 
 	root     []byte   // what all its keys begin with
 	prefixes [][]byte // by database
 }
 
 func newTenant(id string, c *config.Tenant) *Tenant {
-	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended}
+	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended, Scripts: c.Scripts}
 	tag := id
 	if c.HashTag {
 		tag = "{" + id + "}"

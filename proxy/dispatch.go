@@ -70,6 +70,15 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		s.mode &^= modeAwait
 	}
 	h := &handlers[cmd.Handler]
+	if !h.script && s.mode&modeScripts != 0 {
+		if s.head != s.tail {
+			return false
+		}
+		s.mode &^= modeScripts
+	}
+	if h.script && s.mode&modeTx != 0 && !s.scriptsReady() {
+		return false
+	}
 	switch {
 	case s.mode&modeTx != 0 && !cmd.AtOnce:
 		s.stats.commands[cmd.ID]++
@@ -82,7 +91,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case s.mode&modeSubscriber != 0 && !cmd.Subscriber:
 		s.reject(cmd, errNotSubscriber(cmd))
 		return true
-	case h.idle && s.head != s.tail:
+	case (h.idle || h.script && s.mode&modeScripts == 0) && s.head != s.tail:
 		return false
 	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil):
 		if ok, answered := s.pinned(); !ok || answered {

@@ -16,6 +16,8 @@ type handler struct {
 	// tx takes the command between MULTI and EXEC, where it is not simply
 	// queued.
 	tx func(s *session, cmd *command.Command, r *namespace.Request)
+	// script: it runs on the connection for scripts.
+	script bool
 	// run answers at once, or sends to the upstream.
 	run func(s *session, cmd *command.Command, r *namespace.Request)
 	// slow answers from a goroutine of its own; idle goes with it.
@@ -68,6 +70,15 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleClientGetRedir:     {run: clientGetRedir},
 	command.HandleClientReply:        {idle: true, run: clientReply},
 	command.HandleClientUnblock:      {idle: true, run: clientUnblock},
+
+	command.HandleEval:         {script: true, run: eval, tx: inTx(eval)},
+	command.HandleEvalSHA:      {script: true, run: evalSHA, tx: inTx(evalSHA)},
+	command.HandleFCall:        {script: true, run: fcall, tx: inTx(fcall)},
+	command.HandleScriptLoad:   {idle: true, slow: scriptLoad},
+	command.HandleScriptExists: {idle: true, slow: scriptExists},
+	command.HandleScriptFlush:  {idle: true, slow: scriptFlush},
+	command.HandleScriptKill:   {idle: true, slow: scriptKill},
+	command.HandleScriptShow:   {idle: true, slow: scriptShow},
 
 	command.HandleCopy:    {run: copyKey},
 	command.HandleLolwut:  {run: lolwut},

@@ -18,6 +18,7 @@ const (
 	modeTx                            // between MULTI and EXEC
 	modeSubscriber                    // subscribed in RESP2, where little else is allowed
 	modeAwait                         // the next command waits until all before are answered
+	modeScripts                       // what is unanswered rides the connection for scripts
 )
 
 // A slot's note, where its reply is more than a reply.

@@ -29,7 +29,9 @@ type Server struct {
 	target    *upstream.Target
 	client    *redis.Client // for slow operations
 	health    *redis.Client
+	scripts   *scripts
 	limits    resp.Limits
+	internal  resp.Limits // for what the proxy itself has written
 	strangers resp.Limits // limits before AUTH
 	output    int         // bytes a client may leave unread
 
@@ -50,9 +52,11 @@ type Server struct {
 	ctx    context.Context // ends slow operations and the health check
 	cancel context.CancelFunc
 	slow   sync.WaitGroup
-	turns  map[string]chan struct{} // bounds a tenant's slow operations
-	logins chan struct{}            // bounds logins whose check takes long
-	queue  atomic.Int64             // such logins, waiting or running
+	// background are goroutines that run as long as the server does.
+	background sync.WaitGroup
+	turns      map[string]chan struct{} // bounds a tenant's slow operations
+	logins     chan struct{}            // bounds logins whose check takes long
+	queue      atomic.Int64             // such logins, waiting or running
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
@@ -104,6 +108,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
+	s.scripts = newScripts(s)
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
 		if err != nil {
@@ -250,6 +256,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
 	s.slow.Wait()
+	s.background.Wait()
 	for _, w := range s.workers {
 		w.loop.Post(func() {
 			w.close()

@@ -175,7 +175,7 @@ func (s *session) mayTake() bool {
 	if s.mode&modePinned != 0 && s.pin.Full() {
 		return false // until Relieved
 	}
-	if s.link.Full() {
+	if s.link.Full() || s.mode&modeScripts != 0 && s.w.scriptsFull(s) {
 		if !s.stalled {
 			s.stalled = true
 			s.w.stalled = append(s.w.stalled, s)

@@ -7,6 +7,7 @@ import (
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
+	"riptide-proxy/script"
 )
 
 // Transactions run on the session's own upstream connection, so that Redis
@@ -35,6 +36,7 @@ type queuedCommand struct {
 	// before and after are how many commands of the proxy's own are queued
 	// around it, each of which is answered with OK.
 	before, after int
+	script        *script.Script // which the reply is of
 }
 
 // maxQueued bounds the commands in a transaction.
@@ -284,6 +286,7 @@ func (s *session) elements(tx *transaction, n int, body []byte) (out []byte, err
 		q := &tx.queue[i]
 		for range q.before {
 			if element := next(); string(element) != "+OK\r\n" {
+				s.w.scriptUser(s.who.Tenant).ready = false
 				return nil, errShortExec
 			}
 		}
@@ -297,6 +300,8 @@ func (s *session) elements(tx *transaction, n int, body []byte) (out []byte, err
 		case q.args != nil:
 			r := &namespace.Request{Raw: q.raw, Args: q.args}
 			out = append(out, s.capture(func() { handlers[q.cmd.Handler].run(s, q.cmd, r) })...)
+		case q.script != nil || handlers[q.cmd.Handler].script:
+			out = append(out, s.restoreScript(q.script, element)...)
 		default:
 			out = append(out, s.restore(q.cmd, element)...)
 		}

@@ -20,8 +20,15 @@ type worker struct {
 	srv  *Server
 	loop *netloop.Loop
 
-	links    [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
-	pins     *upstream.Pins[slot]
+	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
+	pins  *upstream.Pins[slot]
+
+	scriptLinks [4]*upstream.Link[scriptCall] // isolated RESP2 and RESP3, then trusted
+	scriptUsers map[*namespace.Tenant]*scriptUser
+	loaded      map[loadedScript]struct{} // that the upstream knows
+	restGroup   []byte
+	resting     bool // the resting user is being made
+
 	sessions map[uint64]*session
 	patterns map[string]map[string]int // that clients have subscribed to, by tenant
 	stalled  []*session                // wait for a full link
@@ -46,6 +53,7 @@ type worker struct {
 	reply    []byte
 	message  []byte
 	fields   [][]byte
+	script   []byte
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -63,7 +71,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), restGroup: restGroup(s.scripts.rest), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.nobody = w.tenantStats("")
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
 	loop.BeforeWrite(w.flush)
@@ -89,6 +97,11 @@ func (w *worker) link(proto int) *upstream.Link[slot] {
 
 func (w *worker) flush() {
 	for _, k := range w.links {
+		if k != nil {
+			k.Flush()
+		}
+	}
+	for _, k := range w.scriptLinks {
 		if k != nil {
 			k.Flush()
 		}
@@ -137,6 +150,11 @@ func (w *worker) drain() {
 
 func (w *worker) close() {
 	for _, k := range w.links {
+		if k != nil {
+			k.Close()
+		}
+	}
+	for _, k := range w.scriptLinks {
 		if k != nil {
 			k.Close()
 		}
@@ -254,6 +272,9 @@ func (w *worker) Again(t *slot) bool {
 // Lost implements upstream.Owner. What was set at the server may be so no more.
 func (w *worker) Lost() {
 	w.sanitizes = false
+	for _, u := range w.scriptUsers {
+		u.ready = false
+	}
 	select {
 	case w.srv.suspect <- struct{}{}:
 	default: // it is going to be looked at

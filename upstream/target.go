@@ -70,6 +70,16 @@ func (t *Target) login(proto int) (b []byte, replies int) {
 	return b, replies
 }
 
+// AppendLogin appends an AUTH as the target's user. A user without a password is
+// logged in by any.
+func (t *Target) AppendLogin(b []byte) []byte {
+	user, password := t.Username, t.Password
+	if user == "" {
+		user = "default"
+	}
+	return resp.AppendRequest(b, "AUTH", user, password)
+}
+
 // dial is go-redis's way to the server.
 func (t *Target) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: t.ConnectTimeout}).DialContext(ctx, network, address)
