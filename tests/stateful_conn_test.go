@@ -23,6 +23,7 @@ type stateConn struct {
 	buf    []byte
 	frames []stateFrame // arrived since the last comparison
 	queue  []*stateCall // sent and not yet answered
+	inside bool         // a message arrived within a reply
 	id     string       // what CLIENT ID says
 	err    error        // how it ended
 }
@@ -127,15 +128,22 @@ func (c *stateConn) poll() {
 		c.buf = append(c.buf, chunk[:n]...)
 	}
 	for {
-		n := stateFrameLen(c.buf)
+		var pushes []string
+		n := stateFrameLen(c.buf, &pushes)
 		if n < 0 && c.err == nil {
 			c.err = fmt.Errorf("not RESP: %.100q", c.buf)
 		}
 		if n <= 0 {
 			return
 		}
-		c.take(string(c.buf[:n]))
+		text := string(c.buf[:n])
 		c.buf = c.buf[n:]
+		for _, p := range pushes {
+			text = strings.Replace(text, p, "", 1)
+			c.take(p)
+		}
+		c.take(text)
+		c.inside = c.inside || pushes != nil
 	}
 }
 
@@ -187,8 +195,9 @@ func statePush(text string) string {
 }
 
 // stateFrameLen is the length of the first frame in b: 0 if it is incomplete,
-// negative if it is none.
-func stateFrameLen(b []byte) int {
+// negative if it is none. Redis 7.0 writes what a transaction makes a client
+// of RESP3 hear into the middle of EXEC's reply, of which it is no element.
+func stateFrameLen(b []byte, pushes *[]string) int {
 	end := bytes.Index(b, []byte("\r\n"))
 	if end < 0 {
 		return 0
@@ -221,10 +230,14 @@ func stateFrameLen(b []byte) int {
 	if err != nil {
 		return -1
 	}
-	for range n {
-		m := stateFrameLen(b[at:])
+	for i := 0; i < n; i++ {
+		m := stateFrameLen(b[at:], pushes)
 		if m <= 0 {
 			return m
+		}
+		if b[at] == '>' {
+			*pushes = append(*pushes, string(b[at:at+m]))
+			i--
 		}
 		at += m
 	}

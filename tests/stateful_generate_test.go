@@ -17,7 +17,8 @@ type stateGen struct {
 	clients []*stateClient
 	theme   stateTheme
 	unique  int
-	loaded  []string // scripts, by SHA1
+	loaded  []string                    // scripts, by SHA1
+	waiting func(client int) *stateCall // what a client is blocked in
 }
 
 func (g *stateGen) chance(percent int) bool { return g.IntN(100) < percent }
@@ -135,7 +136,7 @@ func (g *stateGen) step() *stateStep {
 				s.calls = []*stateCall{g.unsubscribe(c)}
 			}
 		case blocked > 0 && g.chance(35):
-			s.calls = []*stateCall{g.pick(false, stateServe)}
+			s.calls = []*stateCall{g.serve()}
 			if g.chance(15) {
 				s.calls = []*stateCall{g.call("MULTI"), g.pick(true, stateServe), g.pick(true, stateServe), g.pick(true, stateData), g.call("EXEC")}
 			}
@@ -144,6 +145,31 @@ func (g *stateGen) step() *stateStep {
 		}
 		return s
 	}
+}
+
+// serve lets somebody who is blocked go on, or others in his place.
+func (g *stateGen) serve() *stateCall {
+	i := g.IntN(len(g.clients))
+	if !g.clients[i].blocked || g.chance(40) {
+		return g.pick(false, stateServe)
+	}
+	var keys []string
+	for _, w := range g.waiting(i).words {
+		if slices.Contains(statePools["$l"], w) || slices.Contains(statePools["$z"], w) || slices.Contains(statePools["$x"], w) {
+			keys = append(keys, w)
+		}
+	}
+	if len(keys) == 0 {
+		return g.pick(false, stateServe)
+	}
+	key := statePick(g, keys)
+	switch key[0] {
+	case 'l':
+		return g.call(statePick(g, []string{"RPUSH " + key + " $v", "LPUSH " + key + " a b", "RPUSH " + key + " $v $v $v"}))
+	case 'z':
+		return g.call(statePick(g, []string{"ZADD " + key + " 1 a", "ZADD " + key + " 1 a 2 b 3 c"}))
+	}
+	return g.call("XADD " + key + " $u f $v")
 }
 
 // free is a step of a client that may do anything.
@@ -223,7 +249,7 @@ func (g *stateGen) block(s *stateStep, blocked int) {
 		return
 	}
 	c := g.pick(false, stateBlock)
-	short := blocked >= len(g.clients)-2 || g.chance(20)
+	short := blocked >= len(g.clients)-1 || g.chance(15)
 	for i, w := range c.words {
 		switch {
 		case w != "@":
@@ -236,6 +262,9 @@ func (g *stateGen) block(s *stateStep, blocked int) {
 		}
 	}
 	s.calls, s.timed = []*stateCall{c}, short || c.words[0] == "WAIT"
+	if c.words[0] == "XREADGROUP" && g.chance(60) {
+		s.calls = slices.Insert(s.calls, 0, g.call("XGROUP CREATE "+c.words[len(c.words)-2]+" g $ MKSTREAM"))
+	}
 	if g.chance(25) && !short {
 		s.calls = append(s.calls, g.tail(s.client)...)
 	}
@@ -325,7 +354,10 @@ func stateSHA(script string) string {
 }
 
 func (g *stateGen) track(s *stateStep, _ int) {
+	listener := slices.IndexFunc(g.clients, func(c *stateClient) bool { return c.subscriber() && c.kinds[0] > 0 })
 	switch {
+	case g.chance(15) && listener >= 0:
+		s.calls = []*stateCall{g.call(fmt.Sprintf("CLIENT TRACKING ON REDIRECT {id:%d}", listener)), g.pick(false, stateReads), g.pick(false, stateReads)}
 	case g.chance(35):
 		s.calls = []*stateCall{g.pick(false, stateTracking)}
 	case g.chance(30):
@@ -334,6 +366,9 @@ func (g *stateGen) track(s *stateStep, _ int) {
 		s.calls = []*stateCall{g.pick(false, stateReads)}
 	default:
 		s.calls = []*stateCall{g.call("SUBSCRIBE __redis__:invalidate")}
+		if g.chance(50) && g.clients[s.client].proto == 3 && listener < 0 {
+			s.calls = []*stateCall{g.call("CLIENT TRACKING OFF"), g.call("HELLO 2"), s.calls[0]}
+		}
 	}
 }
 

@@ -141,8 +141,13 @@ func (r *stateRun) settleOther(s *stateStep) (why string) {
 // between any two servers.
 func (r *stateRun) canonical(side *stateSide, client int, s *stateStep) (list []string) {
 	var invalid []string
-	kind := func(i int) string { return statePush(side.conns[client].frames[i].text) }
 	frames := side.conns[client].frames
+	kind := func(i int) string { return statePush(frames[i].text) }
+	if r.plain.conns[client].inside {
+		// Redis 7.0 writes them into the reply, later versions behind it.
+		frames = slices.Clone(frames)
+		slices.SortStableFunc(frames, func(a, b stateFrame) int { return stateOrder(a) - stateOrder(b) })
+	}
 	for i := 0; i < len(frames); i++ {
 		f := frames[i]
 		k := kind(i)
@@ -194,6 +199,14 @@ func (r *stateRun) canonical(side *stateSide, client int, s *stateStep) (list []
 	return list
 }
 
+// stateOrder sorts replies before messages.
+func stateOrder(f stateFrame) int {
+	if f.call == nil {
+		return 1
+	}
+	return 0
+}
+
 // stateCanonical is one frame.
 func stateCanonical(side *stateSide, f stateFrame) string {
 	switch name := f.call.name(); {
@@ -237,10 +250,17 @@ func (r *stateRun) remember(s *stateStep, before []stateClient) {
 	}
 	for _, side := range []*stateSide{r.plain, r.other} {
 		for _, c := range side.conns {
-			c.frames = nil
+			c.frames, c.inside = nil, false
 		}
 	}
 	r.history = append(r.history, statePast{s, heard.String()})
+}
+
+func stateCut(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "..."
+	}
+	return s
 }
 
 // fail reports a difference, once for every command. What has gone apart would
@@ -250,7 +270,7 @@ func (r *stateRun) fail(s *stateStep, why string) bool {
 	if !r.failed[name] {
 		var b strings.Builder
 		for _, h := range r.related(s) {
-			fmt.Fprintf(&b, "\n    %d> %s\n      %s", h.client, h, h.heard)
+			fmt.Fprintf(&b, "\n    %d> %s\n      %s", h.client, h, stateCut(h.heard, 400))
 		}
 		r.t.Errorf("step %d, client %d (%+v): %s\n  %s\n  before it:%s", r.steps, s.client, *r.clients[s.client], s, why, b.String())
 	}
@@ -267,7 +287,7 @@ func (r *stateRun) related(s *stateStep) (list []statePast) {
 			words[w] = len(w) > 1
 		}
 	}
-	for i := len(r.history) - 1; i >= 0 && len(list) < 30; i-- {
+	for i := len(r.history) - 1; i >= 0 && len(list) < 20; i-- {
 		h := r.history[i]
 		same := h.client == s.client || len(r.history)-i < 6
 		for _, c := range h.calls {

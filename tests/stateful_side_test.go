@@ -23,10 +23,9 @@ type stateSide struct {
 	others   int               // clients that are blocked there all the time and not ours
 }
 
-func newStateSide(t *testing.T, addr, redis, password string, proxy *harness.Proxy) *stateSide {
-	s := &stateSide{addr: addr, proxy: proxy, control: diffDial(t, redis, password), observer: diffDial(t, addr, "")}
+func newStateSide(t *testing.T, addr, redis, password string, proxy *harness.Proxy, others int) *stateSide {
+	s := &stateSide{addr: addr, proxy: proxy, others: others, control: diffDial(t, redis, password), observer: diffDial(t, addr, "")}
 	diffMust(t, s.observer, "AUTH", harness.Acme.ID, harness.Acme.Secret)
-	s.others = s.blocked(t)
 	return s
 }
 

@@ -18,7 +18,7 @@ import (
 // blocked.
 //
 //	RIPTIDE_DIFF_SEED=7      another sequence of steps; a failure names its seed
-//	RIPTIDE_DIFF_STEPS=50000 longer sessions
+//	RIPTIDE_DIFF_STEPS=50000 longer sessions, 2500 steps each by default
 //	RIPTIDE_DIFF_SESSION=3   that session alone
 //	RIPTIDE_DIFF_AGAINST=plain   a second plain Redis in place of the proxy: what differs then
 //	                             is the test's own fault
@@ -84,7 +84,7 @@ func TestStateful(t *testing.T) {
 	if os.Getenv("RIPTIDE_DIFF_AGAINST") == "plain" {
 		stateSessions(t, func(t *testing.T) *stateSide {
 			r := startStatePlain(t)
-			return newStateSide(t, r.Addr, r.Addr, harness.Acme.Secret, nil)
+			return newStateSide(t, r.Addr, r.Addr, harness.Acme.Secret, nil, 0)
 		})
 		return
 	}
@@ -93,7 +93,7 @@ func TestStateful(t *testing.T) {
 	proxy.Ready(t)
 	noise := startStateNoise(t, proxy, upstream.Addr)
 	stateSessions(t, func(t *testing.T) *stateSide {
-		return newStateSide(t, proxy.Addr, upstream.Addr, "", proxy)
+		return newStateSide(t, proxy.Addr, upstream.Addr, "", proxy, stateQuietBlocked)
 	})
 	noise.finish(t)
 }
@@ -108,7 +108,7 @@ func startStatePlain(t *testing.T) *harness.Process {
 func stateSessions(t *testing.T, other func(t *testing.T) *stateSide) {
 	t.Helper()
 	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 1)
-	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 1500))
+	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 2500))
 	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))
 	redis := startStatePlain(t)
 	cover := &stateCoverage{good: make(map[string]int)}
@@ -119,7 +119,7 @@ func stateSessions(t *testing.T, other func(t *testing.T) *stateSide) {
 		t.Run(fmt.Sprintf("%d %s", i+1, theme.name), func(t *testing.T) {
 			r := &stateRun{
 				t: t, cover: cover, failed: make(map[string]bool), other: other(t),
-				plain: newStateSide(t, redis.Addr, redis.Addr, harness.Acme.Secret, nil),
+				plain: newStateSide(t, redis.Addr, redis.Addr, harness.Acme.Secret, nil, 0),
 				gen:   &stateGen{Rand: rand.New(rand.NewPCG(seed, uint64(i))), theme: theme},
 			}
 			r.run(steps)
@@ -162,6 +162,7 @@ func (r *stateRun) connect() {
 		r.clients[i] = &stateClient{}
 	}
 	r.gen.clients, r.gen.loaded = r.clients, nil
+	r.gen.waiting = func(i int) *stateCall { return r.plain.conns[i].queue[0] }
 	r.plain.fence(r.t, r.clients)
 	for _, side := range []*stateSide{r.plain, r.other} {
 		diffMust(r.t, side.observer, "SCRIPT", "FLUSH")
