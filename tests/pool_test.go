@@ -79,7 +79,7 @@ type poolPoint struct {
 	blocks bool
 }
 
-const poolLong = "local n=0;for_i=1,3000000_do_n=n+i_end;return_n" // takes some ten milliseconds; _ is a space
+const poolLong = "local n=0;for_i=1,500000_do_n=n+i_end;return_n" // takes some milliseconds; _ is a space
 
 var poolPoints = []poolPoint{
 	{name: "after MULTI", calls: []string{"MULTI"}},

@@ -53,7 +53,7 @@ func (c *stateCoverage) count(f stateFrame, before *stateClient) {
 	case name == "exec" && (f.text == "*-1\r\n" || f.text == "_\r\n"):
 		c.note("exec without effect")
 	case slices.Contains(stateBlocking, name) && (f.text == "*-1\r\n" || f.text == "_\r\n" || f.text == "$-1\r\n"):
-		c.note("timeout " + name)
+		c.note("timeout")
 	case before.blocked && name != "":
 		c.note("served " + name)
 		c.note(name)
@@ -68,7 +68,7 @@ var stateBlocking = []string{"blpop", "brpop", "blmove", "brpoplpush", "blmpop",
 // can not do nothing without being noticed.
 var stateMust = []string{
 	"multi", "exec", "discard", "watch", "unwatch", "queued", "exec without effect", "error EXECABORT", "error WRONGTYPE",
-	"wait", "client|unblock", "error UNBLOCKED", "behind a blocked command",
+	"wait", "timeout", "client|unblock", "error UNBLOCKED", "behind a blocked command",
 	"subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "message", "pmessage", "smessage", "publish", "spublish",
 	"pubsub|channels", "pubsub|numsub", "pubsub|numpat", "pubsub|shardchannels", "pubsub|shardnumsub", "ping of a subscriber", "refused to a subscriber",
 	"keyspace event", "eval", "evalsha", "eval_ro", "evalsha_ro", "script|load", "script|exists", "script|flush", "error NOSCRIPT",
@@ -80,7 +80,7 @@ var stateMust = []string{
 func (c *stateCoverage) check(t *testing.T) {
 	must := slices.Clone(stateMust)
 	for _, name := range stateBlocking {
-		must = append(must, name, "served "+name, "timeout "+name)
+		must = append(must, name, "served "+name)
 	}
 	for _, name := range must {
 		if c.good[name] == 0 {

@@ -135,7 +135,7 @@ func (g *stateGen) step() *stateStep {
 			if g.chance(25) {
 				s.calls = []*stateCall{g.unsubscribe(c)}
 			}
-		case blocked > 0 && g.chance(35):
+		case blocked > 0 && g.chance(20+15*blocked):
 			s.calls = []*stateCall{g.serve()}
 			if g.chance(15) {
 				s.calls = []*stateCall{g.call("MULTI"), g.pick(true, stateServe), g.pick(true, stateServe), g.pick(true, stateData), g.call("EXEC")}
@@ -150,8 +150,11 @@ func (g *stateGen) step() *stateStep {
 // serve lets somebody who is blocked go on, or others in his place.
 func (g *stateGen) serve() *stateCall {
 	i := g.IntN(len(g.clients))
-	if !g.clients[i].blocked || g.chance(40) {
+	switch {
+	case !g.clients[i].blocked || g.chance(25):
 		return g.pick(false, stateServe)
+	case g.chance(15):
+		return g.call(fmt.Sprintf("CLIENT UNBLOCK {id:%d}%s", i, statePick(g, []string{"", " TIMEOUT", " ERROR"})))
 	}
 	var keys []string
 	for _, w := range g.waiting(i).words {
@@ -163,6 +166,9 @@ func (g *stateGen) serve() *stateCall {
 		return g.pick(false, stateServe)
 	}
 	key := statePick(g, keys)
+	if g.chance(20) {
+		return g.call("DEL " + key) // which may be of another type
+	}
 	switch key[0] {
 	case 'l':
 		return g.call(statePick(g, []string{"RPUSH " + key + " $v", "LPUSH " + key + " a b", "RPUSH " + key + " $v $v $v"}))
