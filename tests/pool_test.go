@@ -188,7 +188,9 @@ func TestPoolLeftAtEveryPoint(t *testing.T) {
 	r := startPool(t)
 	for _, p := range poolPoints {
 		t.Run(p.name, func(t *testing.T) {
+			id := 0
 			for way, leave := range poolWays {
+				id++
 				diffMust(t, r.control, "FLUSHALL")
 				c, err := r.connect(harness.Acme)
 				if err != nil {
@@ -206,7 +208,7 @@ func TestPoolLeftAtEveryPoint(t *testing.T) {
 					r.nothingTaken(t, way)
 				}
 				for _, tenant := range []harness.Tenant{harness.Globex, harness.Acme} {
-					if err := r.next(tenant, 1); err != nil {
+					if err := r.next(tenant, id); err != nil {
 						t.Errorf("%s, left by %s, then %s: %v", p.name, way, tenant.ID, err)
 					}
 				}
@@ -239,16 +241,16 @@ func (r *poolRig) nothingTaken(t *testing.T, way string) {
 func TestPoolCrowd(t *testing.T) {
 	r := startPool(t)
 	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 1)
-	const crowd, rounds, users = 300, 3, 6
+	const crowd, rounds, users = 600, 4, 6
 	if err := r.next(harness.Acme, 0); err != nil {
 		t.Fatal(err)
 	}
 	var idle []int
 	for round := range rounds {
-		var users1, leavers sync.WaitGroup
+		var others, leavers sync.WaitGroup
 		stop := make(chan struct{})
 		for i := range users {
-			users1.Go(func() {
+			others.Go(func() {
 				tenant := []harness.Tenant{harness.Globex, harness.Acme}[i%2]
 				for n := 0; ; n++ {
 					select {
@@ -285,7 +287,7 @@ func TestPoolCrowd(t *testing.T) {
 			c.Close()
 		}
 		close(stop)
-		users1.Wait()
+		others.Wait()
 		harness.Eventually(t, "few connections to the upstream are left, and nobody is blocked", func() bool {
 			return r.upstream(t) <= poolIdle && r.blocked(t) == 0
 		})
