@@ -98,14 +98,11 @@ func (a account) rueidis(t testing.TB, change ...func(*rueidis.ClientOption)) ru
 func eachAccount(t *testing.T, f func(t *testing.T, a account)) {
 	t.Helper()
 	acme, globex := accounts(t)
-	t.Run("tenants", func(t *testing.T) {
-		for _, a := range []account{acme, globex} {
-			t.Run(a.name, func(t *testing.T) {
-				t.Parallel()
-				f(t, a)
-			})
-		}
-	})
+	var wg sync.WaitGroup
+	for _, a := range []account{acme, globex} {
+		wg.Go(func() { t.Run(a.name, func(t *testing.T) { f(t, a) }) })
+	}
+	wg.Wait()
 }
 
 // allAtOnce runs f in n goroutines and reports the errors they return.
