@@ -154,10 +154,13 @@ func TestSoftwareAsynq(t *testing.T) {
 		if n := ran.count("grouped " + a.name + "-g-3"); n != 1 {
 			t.Errorf("the group of three was not delivered as one: %v", ran.of)
 		}
-		// Cancelling goes by pub/sub; a cancelled task is tried again.
-		if err := inspector.CancelProcessing(cancelled.ID); err != nil {
-			t.Error(err)
-		}
+		// Cancelling goes by pub/sub.
+		harness.Eventually(t, "a cancelled task is tried again", func() bool {
+			if err := inspector.CancelProcessing(cancelled.ID); err != nil {
+				t.Error(err)
+			}
+			return ran.count("cancelled ") == 2
+		})
 		state := func(what string, of *asynq.TaskInfo, want asynq.TaskState) *asynq.TaskInfo {
 			t.Helper()
 			var info *asynq.TaskInfo

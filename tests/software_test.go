@@ -31,13 +31,14 @@ type account struct {
 	user, secret string // empty on plain Redis
 }
 
-// accounts returns two tenants of one proxy, or two Redis servers.
-func accounts(t testing.TB) (acme, globex account) {
+// accounts returns two tenants of one proxy, or two Redis servers. The server
+// behind them takes redisArgs.
+func accounts(t testing.TB, redisArgs ...string) (acme, globex account) {
 	t.Helper()
 	if os.Getenv("RIPTIDE_SOFTWARE_PLAIN") != "" {
-		return plainAccount(t, "acme"), plainAccount(t, "globex")
+		return plainAccount(t, "acme", redisArgs), plainAccount(t, "globex", redisArgs)
 	}
-	p := harness.StartProxy(t, harness.StartRedis(t).Addr, harness.Options{})
+	p := harness.StartProxy(t, harness.StartRedis(t, redisArgs...).Addr, harness.Options{})
 	p.Ready(t)
 	of := func(tenant harness.Tenant) account {
 		return account{name: tenant.ID, addr: p.Addr, user: tenant.ID, secret: tenant.Secret}
@@ -45,9 +46,9 @@ func accounts(t testing.TB) (acme, globex account) {
 	return of(harness.Acme), of(harness.Globex)
 }
 
-func plainAccount(t testing.TB, name string) account {
+func plainAccount(t testing.TB, name string, redisArgs []string) account {
 	t.Helper()
-	a := account{name: name, addr: harness.StartRedis(t).Addr}
+	a := account{name: name, addr: harness.StartRedis(t, redisArgs...).Addr}
 	logCommands(t, a)
 	return a
 }
@@ -95,9 +96,9 @@ func (a account) rueidis(t testing.TB, change ...func(*rueidis.ClientOption)) ru
 }
 
 // eachAccount runs f for both tenants at once.
-func eachAccount(t *testing.T, f func(t *testing.T, a account)) {
+func eachAccount(t *testing.T, f func(t *testing.T, a account), redisArgs ...string) {
 	t.Helper()
-	acme, globex := accounts(t)
+	acme, globex := accounts(t, redisArgs...)
 	var wg sync.WaitGroup
 	for _, a := range []account{acme, globex} {
 		wg.Go(func() { t.Run(a.name, func(t *testing.T) { f(t, a) }) })
