@@ -185,10 +185,14 @@ func TestSoftwareGoRedisBlocking(t *testing.T) {
 		const consumers, elements = 10, 300
 		var mu sync.Mutex
 		got := map[string]int{}
-		note := func(what string) {
+		// note returns how many different elements have come so far.
+		note := func(what ...string) int {
 			mu.Lock()
 			defer mu.Unlock()
-			got[what]++
+			for _, w := range what {
+				got[w]++
+			}
+			return len(got)
 		}
 		produced := make(chan error, 1)
 		go func() {
@@ -204,8 +208,10 @@ func TestSoftwareGoRedisBlocking(t *testing.T) {
 			for {
 				kv, err := c.BLPop(ctx, time.Second, "urgent", "work").Result()
 				switch {
-				case err == redis.Nil:
+				case err == redis.Nil && note() == elements:
 					return nil
+				case err == redis.Nil:
+					continue
 				case err != nil:
 					return err
 				case kv[0] != "urgent" && kv[0] != "work":
@@ -232,7 +238,7 @@ func TestSoftwareGoRedisBlocking(t *testing.T) {
 		if err := impatient.BLPop(short, time.Minute, "left").Err(); err == nil {
 			t.Error("popped what is not there")
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // until everybody has noticed
 		c.RPush(ctx, "left", "still here")
 		if v, err := c.LPop(ctx, "left").Result(); err != nil || v != "still here" {
 			t.Errorf("an element went to one who had left: %q, %v", v, err)
@@ -263,7 +269,13 @@ func TestSoftwareGoRedisStreams(t *testing.T) {
 			for {
 				streams, err := c.XReadGroup(ctx, &redis.XReadGroupArgs{Group: "billing", Consumer: name, Streams: []string{"orders", ">"}, Count: 5, Block: time.Second}).Result()
 				if err == redis.Nil {
-					return nil
+					mu.Lock()
+					all := len(got) == messages
+					mu.Unlock()
+					if all {
+						return nil
+					}
+					continue
 				} else if err != nil {
 					return err
 				}

@@ -123,7 +123,7 @@ func TestSoftwareRedsync(t *testing.T) {
 			t.Errorf("counted to %d", n)
 		}
 
-		held := mutex("held", 10*time.Second)
+		held := mutex("held", time.Minute)
 		if err := held.Lock(); err != nil {
 			t.Fatal(err)
 		}
@@ -141,22 +141,19 @@ func TestSoftwareRedsync(t *testing.T) {
 		if ok, err := held.Extend(); !ok || err != nil || !held.Until().After(before) {
 			t.Errorf("extend: %v, %v", ok, err)
 		}
-		if ok, err := held.Valid(); !ok || err != nil {
-			t.Errorf("the lock is not valid any more: %v", err)
-		}
 		if ok, err := held.Unlock(); !ok || err != nil {
 			t.Errorf("unlock: %v, %v", ok, err)
 		}
 
+		began := time.Now()
 		short := mutex("short", 250*time.Millisecond)
 		if err := short.Lock(); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
-		if err := mutex("short", time.Second).Lock(); err != nil {
+		if err := mutex("short", time.Minute).Lock(); err != nil {
 			t.Errorf("an expired lock is not free: %v", err)
 		}
-		if took := time.Since(began); took < 150*time.Millisecond || took > 5*time.Second {
+		if took := time.Since(began); took < 240*time.Millisecond || took > 10*time.Second {
 			t.Errorf("a lock of 250 ms expired after %v", took)
 		}
 		if ok, err := short.Extend(); ok || err == nil {
