@@ -38,12 +38,35 @@ func accounts(t testing.TB, redisArgs ...string) (acme, globex account) {
 	if os.Getenv("RIPTIDE_SOFTWARE_PLAIN") != "" {
 		return plainAccount(t, "acme", redisArgs), plainAccount(t, "globex", redisArgs)
 	}
-	p := harness.StartProxy(t, harness.StartRedis(t, redisArgs...).Addr, harness.Options{})
+	r := harness.StartRedis(t, redisArgs...)
+	p := harness.StartProxy(t, r.Addr, harness.Options{})
 	p.Ready(t)
+	t.Cleanup(func() { allPrefixed(t, r.Addr) })
 	of := func(tenant harness.Tenant) account {
 		return account{name: tenant.ID, addr: p.Addr, user: tenant.ID, secret: tenant.Secret}
 	}
 	return of(harness.Acme), of(harness.Globex)
+}
+
+// allPrefixed checks that whatever names a program made up, in scripts too, the
+// upstream holds nothing that does not belong to a tenant.
+func allPrefixed(t testing.TB, upstream string) {
+	t.Helper()
+	c, err := harness.Dial(upstream)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	keys, err := c.Do("KEYS", "*")
+	if err != nil {
+		t.Error(err)
+	}
+	for line := range strings.SplitSeq(keys, "\r\n") {
+		if line != "" && !strings.ContainsAny(line[:1], "*$") && !strings.HasPrefix(line, "t:acme:") && !strings.HasPrefix(line, "t:globex:") {
+			t.Errorf("the upstream holds the key %q", line)
+		}
+	}
 }
 
 func plainAccount(t testing.TB, name string, redisArgs []string) account {
