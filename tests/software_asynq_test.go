@@ -186,6 +186,10 @@ func TestSoftwareAsynq(t *testing.T) {
 		if info, err := inspector.GetQueueInfo("critical"); err != nil || info.ProcessedTotal != 50 || info.Size != 0 {
 			t.Errorf("critical: %+v, %v", info, err)
 		}
+		// A script asks for the memory of each task, under names that it makes up.
+		if info, err := inspector.GetQueueInfo("default"); err != nil || info.Scheduled != 1 || info.MemoryUsage < 100 {
+			t.Errorf("default: %+v, %v", info, err)
+		}
 		if servers, err := inspector.Servers(); err != nil || len(servers) != 1 {
 			t.Errorf("%d servers are listed, %v", len(servers), err)
 		}

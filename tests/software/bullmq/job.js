@@ -8,7 +8,7 @@
 
 const assert = require('node:assert/strict')
 const { setTimeout: sleep } = require('node:timers/promises')
-const { Queue, Worker, QueueEvents, FlowProducer } = require('bullmq')
+const { Queue, Worker, QueueEvents, FlowProducer, DelayedError } = require('bullmq')
 const Redis = require('ioredis')
 
 const tenant = process.env.TENANT
@@ -246,6 +246,76 @@ const steps = {
     assert.equal(again.id, same.id)
     await eventually('both complete', async () => (await q.getJobCounts()).completed === 2)
     assert.equal(runs, 2)
+  },
+
+  async 'failing children' () {
+    const flow = keep(new FlowProducer({ connection }))
+    worker('kids', async (job) => { if (job.data.bad) throw new Error('bad child') })
+    worker('elders', async (job) => Object.keys(await job.getIgnoredChildrenFailures()).length)
+    const e = await events('elders')
+    const family = (opts) => flow.add({
+      name: 'elder',
+      queueName: 'elders',
+      data: data(),
+      children: [
+        { name: 'kid', queueName: 'kids', data: data() },
+        { name: 'kid', queueName: 'kids', data: data({ bad: true }), opts },
+      ],
+    })
+    const fails = await family({ failParentOnFailure: true })
+    await assert.rejects(fails.job.waitUntilFinished(e, 15000), /child .* failed/)
+    const ignores = await family({ ignoreDependencyOnFailure: true })
+    assert.equal(await ignores.job.waitUntilFinished(e, 15000), 1)
+  },
+
+  async 'maintenance' () {
+    const q = queue('care')
+    const add = (n, opts) => q.add('care', data({ n }), opts)
+    await q.setGlobalConcurrency(1)
+    assert.equal(await q.getGlobalConcurrency(), 1)
+    const far = []
+    for (const n of numbers(4)) far.push(await add(n, { delay: 3600000 }))
+    await far[0].updateData(data({ n: 'new' }))
+    assert.equal((await q.getJob(far[0].id)).data.n, 'new')
+    await far[1].remove()
+    assert.equal(await q.remove(far[2].id), 1)
+    assert.equal(await q.getDelayedCount(), 2)
+    await q.promoteJobs()
+    assert.equal(await q.getWaitingCount(), 2)
+    let inside = 0
+    let broken = true
+    for (const n of numbers(2)) {
+      worker('care', async (job, token) => {
+        if (++inside > 1) fail(new Error('two jobs at once'))
+        try {
+          await sleep(10)
+          if (job.data.later && job.attemptsStarted < 2) {
+            await job.moveToDelayed(Date.now() + 50, token)
+            throw new DelayedError()
+          }
+          if (job.data.n === 'broken' && broken) throw new Error('broken')
+        } finally {
+          inside--
+        }
+      }, { concurrency: 3, name: `c${n}`, metrics: { maxDataPoints: 60 } })
+    }
+    await eventually('the promoted ran', async () => (await q.getCompletedCount()) === 2)
+    await q.add('care', data({ later: true }))
+    await eventually('the one that put itself off ran', async () => (await q.getCompletedCount()) === 3)
+    for (let n = 0; n < 3; n++) await add('broken')
+    await eventually('three failed', async () => (await q.getFailedCount()) === 3)
+    broken = false
+    await q.retryJobs({ state: 'failed' })
+    await eventually('all were retried', async () => (await q.getCompletedCount()) === 6)
+    assert.equal((await q.getJobs(['completed', 'failed', 'waiting'], 0, -1, true)).length, 6)
+    assert.equal((await q.getMetrics('completed')).meta.count, 6)
+    await q.trimEvents(2)
+    await q.removeOrphanedJobs()
+    assert.equal((await q.getMeta()).concurrency, 1)
+    await q.removeGlobalConcurrency()
+    await q.rateLimit(5000)
+    assert.ok(await q.getRateLimitTtl() > 0)
+    await q.removeRateLimitKey()
   },
 
   async 'drain and obliterate' () {
