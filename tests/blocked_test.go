@@ -25,8 +25,12 @@ func blockedSize(t *testing.T) int {
 		n = 5000
 	}
 	n = diffSetting(t, "RIPTIDE_TEST_CONNECTIONS", n)
-	const others = 500
-	need := 4*n + others
+	const others = 150
+	each := uint64(4) // of the proxy; a Redis alone needs half
+	if os.Getenv("RIPTIDE_DIFF_AGAINST") == "plain" {
+		each = 2
+	}
+	need := each*n + others
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
@@ -39,7 +43,7 @@ func blockedSize(t *testing.T) int {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 			t.Fatal(err)
 		}
-		n = min(n, (limit.Max-others)/4)
+		n = min(n, (limit.Max-others)/each)
 		t.Logf("only %d descriptors: %d clients of each kind", limit.Max, n)
 	}
 	return int(n)
@@ -193,8 +197,11 @@ func TestBlockedThousands(t *testing.T) {
 	idle := r.info(t, "connected_clients")
 	descriptors := r.server.Descriptors(t)
 	var rss []int
-	for wave := range 2 {
-		r.wave(t, beside, wave)
+	for wave := range 3 {
+		peak := r.wave(t, beside, wave)
+		if wave == 0 {
+			rss = append(rss, peak)
+		}
 		harness.Eventually(t, "few connections to the upstream are left", func() bool { return r.info(t, "connected_clients") <= idle+poolIdle })
 		harness.Eventually(t, "descriptors are closed", func() bool { return r.server.Descriptors(t) <= descriptors+poolIdle+20 })
 		rss = append(rss, r.server.RSS(t))
@@ -202,14 +209,17 @@ func TestBlockedThousands(t *testing.T) {
 	beside.report(t, "after all have left")
 	close(beside.stop)
 	<-beside.done
-	t.Logf("resident after each wave: %d MiB, %d MiB", rss[0]>>20, rss[1]>>20)
-	// What the first has taken the second uses again.
-	if grown := rss[1] - rss[0]; grown > 16<<20+2*r.n<<10 {
-		t.Errorf("the second wave has left %d KiB more behind than the first", grown>>10)
-	}
+	t.Logf("resident bytes in the first wave and after each: %d", rss)
+	// A process may keep what it has had, to use it again in the next wave, and
+	// gives it back after a while; what three waves have left behind would be
+	// there for good.
+	most := rss[0]*3/2 + 8<<20
+	harness.Eventually(t, fmt.Sprintf("no more than %d MiB are in use", most>>20), func() bool { return r.server.RSS(t) <= most })
 }
 
-func (r *blockedRig) wave(t *testing.T, beside *blockedTraffic, wave int) {
+// wave is one coming and going of all. It returns the memory that the server
+// had in use meanwhile.
+func (r *blockedRig) wave(t *testing.T, beside *blockedTraffic, wave int) (rss int) {
 	t.Helper()
 	blocked, listening := make([]*harness.Conn, r.n), make([]*harness.Conn, r.n)
 	defer func() {
@@ -238,7 +248,8 @@ func (r *blockedRig) wave(t *testing.T, beside *blockedTraffic, wave int) {
 	})
 	harness.Eventually(t, "all are blocked", func() bool { return r.info(t, "blocked_clients") == r.n })
 	took := time.Since(began).Round(time.Millisecond)
-	t.Logf("%d are blocked and %d listen after %v; %d MiB, %d descriptors", r.n, r.n, took, r.server.RSS(t)>>20, r.server.Descriptors(t))
+	rss = r.server.RSS(t)
+	t.Logf("%d are blocked and %d listen after %v; %d MiB, %d descriptors", r.n, r.n, took, rss>>20, r.server.Descriptors(t))
 	beside.report(t, "while they wait")
 
 	push, err := r.connect()
@@ -310,4 +321,5 @@ func (r *blockedRig) wave(t *testing.T, beside *blockedTraffic, wave int) {
 	expect(t, push, ":1\r\n", "RPUSH", "queue", "for nobody")
 	expect(t, push, ":1\r\n", "LLEN", "queue")
 	expect(t, push, ":1\r\n", "DEL", "queue")
+	return rss
 }

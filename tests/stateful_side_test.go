@@ -124,7 +124,6 @@ type stateClient struct {
 	authenticated  bool
 
 	silent bool // asked for no replies, which Redis does not tell
-	target bool // another one's invalidations may go there
 }
 
 // subscriber tells whether the client may do nothing but listen.
