@@ -123,7 +123,8 @@ if m then a[m]=name(a[m],(gsub(p,"[%*%?%[%]\\]","\\%0"))) end
 elseif n>0 and (k==82 or k==68) then return rp(...)
 elseif k==82 then
 local t=all(p)
-if t.err or #t==0 then return t.err and t or false end
+if t.err then return t end
+if #t==0 then return rp("GET",sub(p,1,-2)) end
 return strip(t[math.random(#t)])
 elseif k==68 then
 local t=all(p)

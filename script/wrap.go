@@ -18,6 +18,24 @@ var preludeSource string
 // parts are the prelude's parts by name, each on one line.
 var parts = splitParts(preludeSource)
 
+// partsFor are the parts for isolated and for trusted scripts, with what does not depend on the script filled in.
+var partsFor = map[bool]map[string]string{false: fillParts(false), true: fillParts(true)}
+
+func fillParts(trusted bool) map[string]string {
+	store, readonly, unknown := "do return refuse(c,\""+whyStore+"\") end", "c=lower(c)..\"_ro\"", "1"
+	if trusted {
+		store, readonly = "a[j+1]=name(a[j+1])", ""
+		unknown = "(P(R.acl_check_cmd,c) and \"" + refused + "\" or 1)" // it fails for what the server does not know
+	}
+	fill := strings.NewReplacer("@DATA@", dataOf[trusted], "@DEFAULT@", unknown, "@WHY@", whyRefused, "@BADDB@", badDB,
+		"@STORE@", store, "@READONLY@", readonly)
+	filled := make(map[string]string)
+	for name, part := range parts {
+		filled[name] = fill.Replace(part)
+	}
+	return filled
+}
+
 func splitParts(source string) map[string]string {
 	parts := make(map[string]string)
 	name := ""
@@ -128,34 +146,22 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	} else {
 		use = append(use, "tail")
 	}
-	var b strings.Builder
-	for _, name := range use {
-		b.WriteString(parts[name])
-	}
 	names := strings.Join(locals, ",")
 	declared := run + "," + names + "=nil," + names
 	if has["server"] {
 		declared = run + ",server," + names + "=nil,nil," + names
 	}
-	store, readonly, ro := "do return refuse(c,\""+whyStore+"\") end", "c=lower(c)..\"_ro\"", "1"
-	if trusted {
-		store, readonly, ro = "a[j+1]=name(a[j+1])", "", "\""+refused+"\""
+	var b strings.Builder
+	fill := strings.NewReplacer("@LOCALS@", declared, "@MEMO@", memo, "@LINE@", p.returnLine(), "@RUN@", run,
+		"@RESULT@", result, "@SOURCE@", broken)
+	for _, name := range use {
+		if part := partsFor[trusted][name]; strings.Contains(part, "@") && name != "slow" {
+			fill.WriteString(&b, part)
+		} else {
+			b.WriteString(part)
+		}
 	}
-	text := strings.NewReplacer(
-		"@LOCALS@", declared,
-		"@MEMO@", memo,
-		"@DATA@", dataOf[trusted],
-		"@DEFAULT@", ro,
-		"@WHY@", whyRefused,
-		"@BADDB@", badDB,
-		"@STORE@", store,
-		"@READONLY@", readonly,
-		"@LINE@", p.returnLine(),
-		"@RUN@", run,
-		"@RESULT@", result,
-		"@SOURCE@", broken,
-	).Replace(b.String())
-	return []byte(text), []byte("\nend)"), selects
+	return []byte(b.String()), []byte("\nend)"), selects
 }
 
 // unused returns an identifier that the script does not contain.
