@@ -19,7 +19,9 @@ func (p *program) text(i int) string {
 	return string(p.source[p.list[i].beg:p.list[i].end])
 }
 
-func (p *program) is(i int, text string) bool { return p.text(i) == text }
+func (p *program) is(i int, text string) bool {
+	return i >= 0 && i < len(p.list) && string(p.source[p.list[i].beg:p.list[i].end]) == text
+}
 
 // keepFrames returns the script with parentheses around the calls that it returns.
 func (p *program) keepFrames() []byte {
