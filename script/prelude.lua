@@ -15,6 +15,14 @@ do local n=#A p=A[n] A[n]=nil n=#p+1 A=KEYS for i=1,#A do A[i]=sub(A[i],n) end e
 local N=tonumber(ARGV[#ARGV]) ARGV[#ARGV]=nil
 --@no databases
 local N=16
+--@plain
+-- For scripts whose commands all have one key at argument 1: what is left is a key that is a number, or none at all.
+local B=function() return function(...)
+local c,k=...
+if type(k)~="number" or not M[c] then return rp(...) end
+if k==0 or k<=-1e14 or k>=1e14 or k%1~=0 then k=rp("ECHO",k) end
+return rp(c,p..k,select(3,...))
+end end
 --@slow
 -- What is not one key at argument 1. Only the kinds of commands that the script names are compiled with it; the others
 -- are in a text that is compiled when a name turns up that the script has put together.

@@ -109,21 +109,22 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	fence := slices.ContainsFunc(fenced, contains)
 	p.broken = p.broken || !p.balanced()
 	codes, selects := p.commands(trusted)
-	use := []string{"head"}
+	use := []string{"head", "no databases"}
 	if selects {
-		use = append(use, "databases")
-	} else {
-		use = append(use, "no databases")
+		use = []string{"head", "databases"}
 	}
-	use = append(use, "slow", "helpers", "databases of", "walk")
+	all := "walk static"
 	if trusted || fence || !p.static(codes) {
-		use = append(use, "walk full")
-	} else {
-		use = append(use, "walk static")
+		all = "walk full"
 	}
-	use = append(use, "walk on")
-	use = append(use, kinds(codes)...)
-	use = append(use, "walk end", "slow end", "call", "run")
+	if onlyPlain(codes) && all == "walk static" {
+		use = append(use, "plain")
+	} else {
+		use = append(use, "slow", "helpers", "databases of", "walk", all, "walk on")
+		use = append(use, kinds(codes)...)
+		use = append(use, "walk end", "slow end")
+	}
+	use = append(use, "call", "run")
 	result := "v"
 	if fence || has["setmetatable"] {
 		result = "clean(v)"
@@ -272,6 +273,15 @@ func memo(codes map[string]string) string {
 		}
 	}
 	return b.String()
+}
+
+func onlyPlain(codes map[string]string) bool {
+	for _, code := range codes {
+		if code != plainKey {
+			return false
+		}
+	}
+	return true
 }
 
 // kinds returns the prelude's parts for the kinds of these commands. That for ranges is in it anyway.
