@@ -92,12 +92,9 @@ func wrap(source []byte, trusted bool) (wrapped []byte, selects bool) {
 	list, ok := tokens(body)
 	p := &program{source: body, list: list, broken: !ok, shebang: len(shebang) > 0}
 	prelude, after, selects := p.prelude(trusted)
-	if ok {
-		body = p.keepFrames()
-	}
 	wrapped = slices.Concat(shebang, prelude)
 	if !p.broken {
-		wrapped = append(append(wrapped, body...), after...)
+		wrapped = append(append(wrapped, p.keepFrames()...), after...)
 	}
 	return wrapped, selects
 }
@@ -242,13 +239,13 @@ const mostNames = 50
 // commands returns the codes of the commands that the script names.
 func (p *program) commands(trusted bool) (codes map[string]string, selects bool) {
 	codes = make(map[string]string)
-	for i, t := range p.list {
+	for _, t := range p.list {
 		if t.kind != kindString || t.end-t.beg < 3 || p.source[t.beg] == '[' {
 			continue
 		}
-		name := p.text(i)[1 : t.end-t.beg-1]
-		c := command.Lookup([]byte(name))
-		if c == nil {
+		name := string(p.source[t.beg+1 : t.end-1])
+		c := command.Lookup(p.source[t.beg+1 : t.end-1])
+		if c == nil || codes[name] != "" {
 			continue
 		}
 		selects = selects || c.Handler == command.HandleSelect

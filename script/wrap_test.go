@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestWrapKeepsLines(t *testing.T) {
@@ -55,10 +56,13 @@ func TestKeepFrames(t *testing.T) {
 		"-- return redis.call('x')":                                "-- return redis.call('x')",
 		"return 'return redis.call(1)'":                            "return 'return redis.call(1)'",
 		"return redis.call(')') -- )":                              "return (redis.call(')')) -- )",
-		"return redis.call('x'":                                    "return redis.call('x'",
 	} {
 		list, _ := tokens([]byte(source))
 		p := &program{source: []byte(source), list: list}
+		if !p.balanced() {
+			t.Errorf("%s: not balanced", source)
+			continue
+		}
 		if got := string(p.keepFrames()); got != want {
 			t.Errorf("%s\n got %s\nwant %s", source, got, want)
 		}
@@ -148,6 +152,21 @@ func TestRestoreError(t *testing.T) {
 	} {
 		if got := string(RestoreError([]byte("x"), []byte(reply), s, []byte(acme))); got != "x"+want {
 			t.Errorf("%q: %q", reply, got)
+		}
+	}
+}
+
+// TestWrapTime shows that no text takes much longer than another.
+func TestWrapTime(t *testing.T) {
+	for _, piece := range []string{
+		"return redis.call(", "return redis.call('x') ", "[=", "[[", "--[=", "(", "local c = redis.call ", "x", "1e5", "'", "_r0 ", "[=[]=]",
+		"return redis.call(function() ",
+	} {
+		source := []byte(strings.Repeat(piece, 200<<10/len(piece)))
+		begin := time.Now()
+		Wrap(source, false)
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("%q: %v", piece, took)
 		}
 	}
 }
