@@ -49,6 +49,8 @@ func names(what command.ReplyKeys, path []int, top byte) bool {
 			return len(path) == 1 && path[0]%2 == 0
 		}
 		return len(path) == 2 && path[1] == 0
+	case command.ScanKeys:
+		return len(path) != 1 || path[0] != 0 // all but the cursor
 	case command.PairNames:
 		return len(path) == 1 && path[0]%2 == 0
 	}

@@ -20,6 +20,9 @@ var (
 // handle runs one request. It returns false when that has to wait until
 // everything before is answered.
 func (s *session) handle(r *namespace.Request) bool {
+	if s.mode != 0 && s.blocked > 0 {
+		return false // what is behind a command that waits, waits with it
+	}
 	cmd := command.Lookup(r.At(0))
 	if cmd != nil && cmd.Subs != nil && len(r.Args) > 1 {
 		container := cmd
@@ -76,7 +79,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode &^= modeScripts
 	}
-	if h.script && s.mode&modeTx != 0 && !s.scriptsReady() {
+	if h.script && (s.mode&modeTx != 0 || s.tracking) && !s.scriptsReady() {
 		return false
 	}
 	switch {

@@ -59,6 +59,10 @@ func (w *worker) noteLoaded(t *namespace.Tenant, sc *script.Script) {
 
 // evalSHA is EVALSHA and EVALSHA_RO sha1 numkeys [key ...] [arg ...].
 func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
+	if len(r.At(1)) != 40 {
+		s.answer([]byte(errNoScript))
+		return
+	}
 	if !s.mayRunScript(r) {
 		return
 	}
@@ -72,7 +76,7 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 		s.call(cmd, r, sc, known)
 		return
 	}
-	if s.tx != nil || s.head != s.tail || len(r.At(1)) != 40 {
+	if s.tx != nil || s.head != s.tail {
 		// There is no looking for it now; a client sends its source then.
 		s.answer([]byte(errNoScript))
 		return
@@ -98,9 +102,11 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 // fcall is FCALL and FCALL_RO function numkeys [key ...] [arg ...], for the
 // functions that the operator has installed.
 func fcall(s *session, cmd *command.Command, r *namespace.Request) {
-	if s.mayRunScript(r) {
-		s.call(cmd, r, nil, false)
+	if s.who.Tenant.Scripts == config.NoScripts {
+		s.answerError(errNoScripts.Error())
+		return
 	}
+	s.call(cmd, r, nil, false)
 }
 
 // mayRunScript answers why not. The number of keys must be right, since an
@@ -129,6 +135,10 @@ func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Sc
 	w := s.w
 	if s.tx != nil {
 		s.callInTx(cmd, r, sc, sha)
+		return
+	}
+	if s.tracking {
+		s.callPinned(cmd, r, sc)
 		return
 	}
 	w.script = s.appendCall(w.script[:0], cmd, r, sc, sha)
@@ -201,11 +211,12 @@ func inTx(run func(*session, *command.Command, *namespace.Request)) func(*sessio
 	}
 }
 
-// scriptsReady reports whether a script can be queued in a transaction. If not,
+// scriptsReady reports whether a script can be sent on the session's own
+// connection. If not,
 // the session waits until the tenant's user is there, or can not be had.
 func (s *session) scriptsReady() bool {
 	t := s.who.Tenant
-	if t.Scripts != config.IsolatedScripts || s.tx.lost {
+	if t.Scripts != config.IsolatedScripts || s.tx != nil && s.tx.lost {
 		return true
 	}
 	u := s.w.scriptUser(t)
@@ -217,6 +228,35 @@ func (s *session) scriptsReady() bool {
 		return func() { u.ready, u.err = err == nil, err }
 	})
 	return false
+}
+
+// callPinned runs a script on the session's own connection, where the upstream
+// keeps track of what it reads.
+func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *script.Script) {
+	w := s.w
+	t := s.who.Tenant
+	if t.Scripts == config.TrustedScripts {
+		s.called = append(s.called, sc)
+		s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, false), s.noted(cmd, noteScript))
+		return
+	}
+	u := w.scriptUser(t)
+	switch {
+	case sc == nil:
+		s.answerError("NOPERM '" + cmd.Name + "' is not available while CLIENT TRACKING is on")
+		return
+	case !u.ready:
+		s.answerError(u.err.Error())
+		u.err = nil
+		return
+	}
+	guarded := sc.Guarded()
+	login := s.unasked(cmd)
+	login.note = noteLogin
+	s.called = append(s.called, guarded)
+	s.pin.End(u.auth, login)
+	s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, guarded, false), s.noted(cmd, noteScript))
+	s.pin.End(w.srv.target.AppendLogin(nil), login)
 }
 
 // scriptLoad is SCRIPT LOAD script.

@@ -16,6 +16,8 @@ type handler struct {
 	// tx takes the command between MULTI and EXEC, where it is not simply
 	// queued.
 	tx func(s *session, cmd *command.Command, r *namespace.Request)
+	// alone: it can not be in a transaction.
+	alone bool
 	// script: it runs on the connection for scripts.
 	script bool
 	// run answers at once, or sends to the upstream.
@@ -28,8 +30,8 @@ type handler struct {
 }
 
 var handlers = [command.HandlerCount]handler{
-	command.HandleAuth:          {idle: true, run: auth},
-	command.HandleHello:         {idle: true, run: hello},
+	command.HandleAuth:          {idle: true, run: auth, alone: true},
+	command.HandleHello:         {idle: true, run: hello, alone: true},
 	command.HandleSelect:        {idle: true, run: selectDB, tx: selectInTx},
 	command.HandleReset:         {idle: true, run: reset},
 	command.HandlePing:          {run: ping},
@@ -41,12 +43,12 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleClientGetName: {run: clientGetName},
 	command.HandleClientSetInfo: {run: clientSetInfo},
 
-	command.HandleKeys:      {idle: true, slow: keys},
-	command.HandleScan:      {idle: true, slow: scan},
-	command.HandleRandomKey: {idle: true, slow: randomKey},
-	command.HandleDBSize:    {idle: true, slow: dbSize},
-	command.HandleFlushDB:   {idle: true, slow: flushDB},
-	command.HandleFlushAll:  {idle: true, slow: flushAll},
+	command.HandleKeys:      {idle: true, slow: keys, tx: keysInTx},
+	command.HandleScan:      {idle: true, slow: scan, tx: scanInTx},
+	command.HandleRandomKey: {idle: true, slow: randomKey, tx: randomKeyInTx},
+	command.HandleDBSize:    {idle: true, slow: dbSize, tx: dbSizeInTx},
+	command.HandleFlushDB:   {idle: true, slow: flushDB, tx: flushDBInTx},
+	command.HandleFlushAll:  {idle: true, slow: flushAll, tx: flushAllInTx},
 
 	command.HandleMulti:   {run: multi},
 	command.HandleExec:    {run: exec, unpinned: true},
@@ -68,7 +70,7 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleClientCaching:      {},
 	command.HandleClientTrackingInfo: {idle: true, run: clientTrackingInfo, reply: trackingInformed, unpinned: true},
 	command.HandleClientGetRedir:     {run: clientGetRedir},
-	command.HandleClientReply:        {idle: true, run: clientReply},
+	command.HandleClientReply:        {idle: true, run: clientReply, alone: true},
 	command.HandleClientUnblock:      {idle: true, run: clientUnblock},
 
 	command.HandleEval:         {script: true, run: eval, tx: inTx(eval)},

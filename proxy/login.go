@@ -198,7 +198,6 @@ func (s *session) appendHello(b []byte) []byte {
 
 // reset is RESET: back to a connection that was just opened.
 func reset(s *session, _ *command.Command, _ *namespace.Request) {
-	s.drop()
 	s.become(nil)
 	s.mute = muteNone
 	s.speak(2)

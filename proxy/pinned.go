@@ -8,6 +8,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
 	"riptide-proxy/upstream"
 )
 
@@ -31,6 +32,8 @@ const (
 	noteMulti         // begins a transaction
 	noteExec          // ends one, with a reply for each of its commands
 	noteAborted       // DISCARD in place of an EXEC that the proxy knows must fail
+	noteLogin         // an AUTH around a script
+	noteScript        // the reply is a script's
 	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
 )
 
@@ -72,13 +75,29 @@ func (s *session) unpin() {
 	}
 }
 
-// drop closes the connection, with all that is on it.
+// drop ends all that is on the connection, which is closed. One that another
+// client's messages go to is kept, as clean as it was in the beginning: that client is not to
+// notice.
 func (s *session) drop() {
-	if s.pin != nil {
-		s.pin.Close()
+	pin := s.pin
+	keep := s.redirected && pin != nil && !s.gone
+	if pin != nil && !keep {
+		pin.Close()
 	}
 	s.forget()
+	if keep {
+		b, replies := s.w.srv.target.AppendReset(pin.Begin(256))
+		for range replies {
+			pin.End(b, s.unasked(resetRow))
+			b = nil
+		}
+		pin.Speaks(2)
+		s.pin, s.redirected = pin, true
+		s.mode |= modePinned
+	}
 }
+
+var resetRow = command.Lookup([]byte("reset"))
 
 // forget is for a connection that is gone.
 func (s *session) forget() {
@@ -87,7 +106,7 @@ func (s *session) forget() {
 	if s.tx != nil {
 		s.use(s.tx.db)
 	}
-	s.tx, s.sent = nil, nil
+	s.tx, s.sent, s.called = nil, nil, nil
 	s.watching, s.watchLost = false, false
 	s.unsubscribed()
 	s.tracking, s.redirected, s.redirect = false, false, 0
@@ -173,7 +192,27 @@ func (s *session) Reply(t *slot, reply []byte) {
 		}
 	}()
 	w := s.w
+	if s.proto == 3 && (s.subs != nil || s.tracking) {
+		// Messages about what the command itself has done may be in the
+		// middle of its reply.
+		if clean, pushes, found, err := resp.Unnest(nil, reply); err != nil {
+			s.conn.Close(err)
+			return
+		} else if found {
+			reply = clean
+			defer func() {
+				for _, p := range pushes {
+					s.Message(p)
+				}
+			}()
+		}
+	}
 	switch t.note {
+	case noteLogin:
+		if string(reply) != okReply {
+			s.pin.Break(errScriptProtocol) // whose reply is whose is not known any more
+		}
+		return
 	case noteBlocks:
 		s.blocked--
 	case noteDrop:
@@ -195,6 +234,10 @@ func (s *session) Reply(t *slot, reply []byte) {
 		s.completeError(t.seq, errExecAbort)
 	case noteStale:
 		s.complete(t.seq, nullArray(s.proto), false)
+	case noteScript:
+		sc := s.called[0]
+		s.called = s.called[1:]
+		s.complete(t.seq, s.restoreScript(sc, reply), false)
 	default:
 		if string(reply) == queued || t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
 			s.complete(t.seq, reply, len(reply) >= largeReply)
@@ -214,12 +257,14 @@ func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
 // Failed implements upstream.PinOwner.
 func (s *session) Failed(t *slot, err error) {
 	switch t.note {
-	case noteDrop, noteConfirm:
+	case noteDrop, noteLogin, noteConfirm:
 		return
 	case noteBlocks:
 		s.blocked--
 	case noteExec:
 		s.sent = s.sent[1:]
+	case noteScript:
+		s.called = s.called[1:]
 	}
 	if t.note == noteLast {
 		s.confirm = confirmation{}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
 	"riptide-proxy/resp"
+	"riptide-proxy/script"
 	"riptide-proxy/upstream"
 )
 
@@ -34,6 +36,7 @@ type session struct {
 	blocked    int                 // commands in flight that may wait for long
 	tx         *transaction        // between MULTI and EXEC
 	sent       []*transaction      // whose EXEC is not answered
+	called     []*script.Script    // on the pin, and not answered
 	watching   bool                // keys are watched on the pin
 	watchLost  bool                // they were when it was lost
 	subs       *subscriptions      // nil: none
@@ -42,10 +45,12 @@ type session struct {
 	redirect   int64               // the client that its messages go to
 	redirected bool                // another's messages come here
 	prefixes   []string            // of CLIENT TRACKING
+	extra      int                 // prefixes for nothing that were given
 	asked      trackingAsked       // what it will be if the upstream agrees
 	mute       uint8               // CLIENT REPLY
 	capturing  bool                // answers go to captured
 	captured   []byte
+	deferred   func(ctx context.Context) func() // what an answer to be captured takes
 
 	partial *resp.Request // the state of an incomplete request
 

@@ -69,6 +69,10 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 // client's connection is reset, or closed by the proxy; a client that only
 // stops sending may still want the answer.
 func (s *session) async(work func(ctx context.Context) (done func())) {
+	if s.capturing { // in a transaction: once all of it has run
+		s.deferred = work
+		return
+	}
 	w := s.w
 	ctx, cancel := context.WithCancel(w.srv.ctx)
 	s.slow, s.cancel = true, cancel

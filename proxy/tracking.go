@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -97,13 +98,26 @@ func (s *session) track(cmd *command.Command, r *namespace.Request, q trackingRe
 		}
 	}
 	if q.on && q.bcast && prefixes == nil {
-		if len(s.prefixes) == 0 {
-			args = append(args, []byte("PREFIX"), s.who.Tenant.Root())
-		}
+		args = append(args, []byte("PREFIX"), s.everyKey(cmd))
 		prefixes = []string{""}
 	}
 	s.asked = trackingAsked{on: q.on, redirect: id, prefixes: prefixes}
 	s.compose(cmd, args...)
+}
+
+// everyKey is the prefix for BCAST without one, which means all keys, here all
+// of the tenant's. Redis has no objection to it beside other prefixes, but one prefix
+// that is given must not begin with another.
+func (s *session) everyKey(cmd *command.Command) []byte {
+	switch {
+	case len(s.prefixes) == 0:
+	case slices.Contains(s.prefixes, ""):
+		s.extra++
+		return fmt.Appendf(nil, "riptide:nothing:%d:", s.extra) // it has them all
+	default:
+		s.pin.End(resp.AppendRequest(s.pin.Begin(64), "CLIENT", "TRACKING", "OFF"), s.unasked(cmd))
+	}
+	return s.who.Tenant.Root()
 }
 
 // trackingAsked is what CLIENT TRACKING comes to if the upstream agrees.
@@ -130,7 +144,7 @@ func tracked(s *session, _ *command.Command, reply []byte) []byte {
 		return reply
 	}
 	// An error may quote prefixes.
-	s.w.reply = append(s.w.reply[:0], bytes.ReplaceAll(reply, s.who.Tenant.Prefix(0), nil)...)
+	s.w.reply = append(s.w.reply[:0], bytes.ReplaceAll(bytes.ReplaceAll(reply, s.who.Tenant.Prefix(0), nil), s.who.Tenant.Root(), nil)...)
 	return s.w.reply
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 
 	"riptide-proxy/command"
@@ -190,9 +191,9 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 		s.reject(cmd, "ERR the transaction is too long")
 	case h.tx != nil:
 		h.tx(s, cmd, r)
-	case h.slow != nil || h.idle || cmd.Run == command.Pinned && h.run != nil:
+	case h.alone || cmd.Run == command.Pinned && h.run != nil:
 		s.reject(cmd, "NOPERM '"+cmd.Name+"' is not available inside a transaction")
-	case cmd.Run == command.Local:
+	case cmd.Run == command.Local || cmd.Run == command.Slow:
 		s.stand(queuedCommand{cmd: cmd, raw: bytes.Clone(r.Raw), args: append([]resp.Arg(nil), r.Args...)})
 	case h.run != nil:
 		flight := s.pin.Flight()
@@ -252,77 +253,130 @@ func (s *session) executed(t *slot, reply []byte) {
 		s.complete(t.seq, s.restore(t.cmd, reply), false)
 		return
 	}
-	out, err := s.elements(tx, n, body)
+	x := execution{s: s, n: n, body: body, out: make([][]byte, 0, len(tx.queue))}
+	err := x.restore(tx)
 	if err != nil {
 		// What is on the connection now, nobody knows.
 		s.pin.Spoil()
-		out = s.garbled(t.cmd, err)
+		s.complete(t.seq, s.garbled(t.cmd, err), false)
+		return
 	}
-	s.complete(t.seq, out, false)
+	if len(x.later) == 0 {
+		s.complete(t.seq, x.join(), false)
+		return
+	}
+	s.async(func(ctx context.Context) func() {
+		dones := make([]func(), len(x.later))
+		for i, l := range x.later {
+			dones[i] = l.work(ctx)
+		}
+		return func() {
+			for i, l := range x.later {
+				x.out[l.at] = s.capture(dones[i])
+			}
+			s.complete(t.seq, x.join(), false)
+		}
+	})
 }
 
-// elements restores the replies of a transaction's commands.
-func (s *session) elements(tx *transaction, n int, body []byte) (out []byte, err error) {
-	out = resp.AppendArray(make([]byte, 0, len(body)+16), len(tx.queue))
-	next := func() (element []byte) {
-		for len(body) > 0 {
-			size, e := resp.ValueSize(body)
-			if e != nil {
-				err = e
-				return nil
-			}
-			element, body = body[:size], body[size:]
-			if element[0] != '>' {
-				n--
-				return element
-			}
-			// A message to oneself, which Redis 7.0 puts in the middle.
-			out = s.appendMessage(out, element)
-		}
-		err = errShortExec
+// execution makes the reply of EXEC from the upstream's.
+type execution struct {
+	s     *session
+	n     int    // elements to come
+	body  []byte // which they are in
+	out   [][]byte
+	later []laterReply
+}
+
+// laterReply is one that takes time, since the proxy has to ask other loops or the
+// upstream.
+type laterReply struct {
+	at   int // in out
+	work func(ctx context.Context) (done func())
+}
+
+func (x *execution) join() []byte {
+	size := 16
+	for _, b := range x.out {
+		size += len(b)
+	}
+	reply := resp.AppendArray(make([]byte, 0, size), len(x.out))
+	for _, b := range x.out {
+		reply = append(reply, b...)
+	}
+	return reply
+}
+
+// next returns the next element, nil if there is none.
+func (x *execution) next() []byte {
+	size, err := resp.ValueSize(x.body)
+	if err != nil || len(x.body) == 0 {
 		return nil
 	}
+	element := x.body[:size]
+	x.body = x.body[size:]
+	x.n--
+	return element
+}
+
+func (x *execution) restore(tx *transaction) error {
 	for i := range tx.queue {
 		q := &tx.queue[i]
-		for range q.before {
-			if element := next(); string(element) != "+OK\r\n" {
-				s.w.scriptUser(s.who.Tenant).ready = false
-				return nil, errShortExec
+		if !x.logins(q.before) {
+			return errShortExec
+		}
+		element := x.next()
+		if element == nil {
+			return errShortExec
+		}
+		x.one(q, element)
+		if !x.logins(q.after) {
+			return errShortExec
+		}
+	}
+	if rest := x.next(); rest != nil || x.n != 0 || len(x.body) > 0 {
+		return errShortExec
+	}
+	return nil
+}
+
+// logins takes the replies of the logins around a script.
+func (x *execution) logins(n int) bool {
+	for range n {
+		if string(x.next()) != okReply {
+			x.s.w.scriptUser(x.s.who.Tenant).ready = false
+			return false
+		}
+	}
+	return true
+}
+
+// one restores the reply of one command.
+func (x *execution) one(q *queuedCommand, element []byte) {
+	s := x.s
+	switch {
+	case q.reply != nil:
+		x.out = append(x.out, q.reply)
+	case q.args != nil:
+		r := &namespace.Request{Raw: q.raw, Args: q.args}
+		h := &handlers[q.cmd.Handler]
+		reply := s.capture(func() {
+			if h.slow != nil {
+				s.runSlow(q.cmd, r, h.slow)
+			} else {
+				h.run(s, q.cmd, r)
 			}
+		})
+		if s.deferred != nil {
+			x.later = append(x.later, laterReply{len(x.out), s.deferred})
+			s.deferred = nil
 		}
-		element := next()
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case q.reply != nil:
-			out = append(out, q.reply...)
-		case q.args != nil:
-			r := &namespace.Request{Raw: q.raw, Args: q.args}
-			out = append(out, s.capture(func() { handlers[q.cmd.Handler].run(s, q.cmd, r) })...)
-		case q.script != nil || handlers[q.cmd.Handler].script:
-			out = append(out, s.restoreScript(q.script, element)...)
-		default:
-			out = append(out, s.restore(q.cmd, element)...)
-		}
-		for range q.after {
-			if element := next(); string(element) != "+OK\r\n" {
-				return nil, errShortExec
-			}
-		}
+		x.out = append(x.out, reply)
+	case q.script != nil || handlers[q.cmd.Handler].script:
+		x.out = append(x.out, bytes.Clone(s.restoreScript(q.script, element)))
+	default:
+		x.out = append(x.out, bytes.Clone(s.restore(q.cmd, element)))
 	}
-	for len(body) > 0 && body[0] == '>' {
-		size, e := resp.ValueSize(body)
-		if e != nil {
-			return nil, e
-		}
-		out = s.appendMessage(out, body[:size])
-		body = body[size:]
-	}
-	if n != 0 || len(body) > 0 {
-		return nil, errShortExec
-	}
-	return out, nil
 }
 
 var errShortExec = errors.New("EXEC has not as many replies as commands were queued")

@@ -105,8 +105,15 @@ func ArrayElements(reply []byte) (n int, body []byte, ok bool) {
 	return int(h.n), reply[h.size:], true
 }
 
-// ValueSize returns the size of the value that b begins with.
-func ValueSize(b []byte) (int, error) { return skip(b, 1) }
+// ValueSize returns the size of the value that b begins with, or of the push.
+func ValueSize(b []byte) (int, error) {
+	var s ReplyScanner
+	n, done, err := s.Feed(b)
+	if err == nil && !done {
+		err = ErrReplyEnd
+	}
+	return n, err
+}
 
 // Fields appends to dst the elements, as they stand, of a complete reply that is an array or a push; ok is false for
 // any other.
@@ -117,7 +124,7 @@ func Fields(dst [][]byte, reply []byte) (_ [][]byte, ok bool) {
 	}
 	rest := reply[h.size:]
 	for range h.n {
-		size, err := skip(rest, 1)
+		size, err := ValueSize(rest)
 		if err != nil {
 			return dst, false
 		}

@@ -365,48 +365,6 @@ return redis.call('exists', 'k1'), 5
 if redis.call('exists','k1') == 1 then return redis.call('del','k1') else return 0 end
 `), "\n")
 
-// lines are scripts of several lines, whose errors must name the right one.
-var lines = []string{
-	"\n\nreturn redis.call('incr','b1')",
-	"redis.call('set','x','y')\nreturn redis.call('incr','x')\n",
-	"local x = redis.call('get','x')\nif x then\n  return redis.call('incr','x')\nend\nreturn 0",
-	"local function f(k)\n  return redis.call('incr',k)\nend\nlocal ok = f('x')\nreturn ok",
-	"local function f(k)\n  redis.call('incr',k)\nend\nf('x')\nreturn 1",
-	"local rcall = redis.call\nlocal function f(k)\n  return rcall('incr',k)\nend\n\nreturn f('x')",
-	"local rcall = redis.call\nif 1 == 1 then\n  return rcall('incr','x')\nend\nreturn rcall('get','x')",
-	"redis.call('set',\n'x',\n'y')\nredis.call(\n'incr',\n'x'\n)",
-	"return redis.call('incr',\n'x')",
-	"\n\n\nerror('here')",
-	"\n\n\nlocal x = nil\nreturn x.y",
-	"--[[\n\n]]\nreturn nope",
-	"return 1\nreturn 2",
-	"\n\nif then",
-	"local s = [[\n\n]]\nerror(#s..'end')",
-	"\r\nreturn redis.call('incr','x')",
-	"-- a\n-- b\nreturn redis.pcall('incr','x')",
-	"local a = 1 -- x\n--[==[ ]] ]==]\nreturn redis.call('nope')",
-	"#!lua\nreturn redis.call('incr','x')",
-	"#!lua flags=no-writes\nlocal x = redis.call('set','x','y')\nreturn x",
-	"#!lua flags=no-writes\n\n\nreturn redis.call('get','x')",
-	"#!lua flags=nonesuch\nreturn 1",
-	"#!lua name=x\nreturn 1",
-	"#!python\nreturn 1",
-	"#!lua",
-	"#!lua\n",
-	"#!",
-	"# comment\nreturn 1",
-	"",
-	"\n",
-	" ",
-	"return {redis.call('get','x')\n,redis.call('incr','x')}",
-	"local t = {}\nt[1] = redis.call('incr','x')",
-	"pcall(function() return 1 end)\nreturn redis.call('incr','x')",
-	"local e = redis.pcall('incr','x')\nif e.err then\n  return redis.error_reply(e.err)\nend",
-	"local function f()\n  error({err='OWN err'})\nend\nf()",
-	"\x1bLua", "\x00return 1", "return '\x00\xff'", "\xef\xbb\xbfreturn 1",
-	"return #KEYS == 2 and ARGV[3] == ''\n",
-}
-
 func TestEqual(t *testing.T) {
 	w := newWorld(t, false)
 	for _, resp := range []string{"2", "3"} {

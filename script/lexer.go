@@ -24,6 +24,7 @@ type token struct {
 // there are returned. To accept more than Lua does is no danger, to see a block end elsewhere would be one.
 func tokens(source []byte) (list []token, ok bool) {
 	line := 1
+	list = make([]token, 0, len(source)/4)
 	for i := 0; i < len(source); {
 		beg, first := i, source[i]
 		switch {
@@ -138,9 +139,11 @@ func lineEnd(source []byte, i int) int {
 }
 
 // balanced reports whether every block and bracket that a script closes is one that it has opened, and the other way
-// round. What is put around such a script stays around it.
+// round. What is put around such a script stays around it. It notes which token closes which.
 func (p *program) balanced() bool {
-	var open []byte
+	var open []int
+	p.match = make([]int, len(p.list))
+	kinds := make([]byte, len(p.list))
 	for i, t := range p.list {
 		var what byte
 		switch {
@@ -160,28 +163,31 @@ func (p *program) balanced() bool {
 				what = 'u'
 			}
 		}
+		kinds[i] = what
 		if opener := closes[what]; opener != 0 {
-			if len(open) == 0 || open[len(open)-1] != opener {
+			if len(open) == 0 || kinds[open[len(open)-1]] != opener {
 				return false
 			}
+			p.match[open[len(open)-1]] = i
 			open = open[:len(open)-1]
 		} else if opens[what] {
-			open = append(open, what)
+			open = append(open, i)
 		}
 	}
 	return len(open) == 0
 }
 
 var (
-	closes = map[byte]byte{'e': 'b', 'u': 'r', ')': '(', ']': '[', '}': '{'}
-	opens  = map[byte]bool{'b': true, 'r': true, '(': true, '[': true, '{': true}
+	closes = [256]byte{'e': 'b', 'u': 'r', ')': '(', ']': '[', '}': '{'}
+	opens  = [256]bool{'b': true, 'r': true, '(': true, '[': true, '{': true}
 )
 
 func letter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' || b == '_' }
 func digit(b byte) bool  { return b >= '0' && b <= '9' }
 
-// words returns every run of letters, digits and underscores in a text, in comments and strings too. An identifier of a
-// Lua program can not be written in any other way, so a program names no global variable that is not among them.
+// words returns those of the interesting words, and of those that begin with "_r", that a text contains as a run of
+// letters, digits and underscores, in comments and strings too. An identifier of a Lua program can not be written in any
+// other way, so a program names no global variable that its text does not contain like that.
 func words(source []byte) map[string]bool {
 	found := make(map[string]bool)
 	for i := 0; i < len(source); i++ {
@@ -189,9 +195,15 @@ func words(source []byte) map[string]bool {
 		for i < len(source) && (letter(source[i]) || digit(source[i])) {
 			i++
 		}
-		if i > beg {
-			found[string(source[beg:i])] = true
+		if word := source[beg:i]; interesting[string(word)] || bytes.HasPrefix(word, []byte("_r")) {
+			found[string(word)] = true
 		}
 	}
 	return found
+}
+
+// interesting are the words that decide what a script's prelude consists of.
+var interesting = map[string]bool{
+	"_G": true, "setfenv": true, "getfenv": true, "newproxy": true, "loadstring": true, "load": true,
+	"getmetatable": true, "setmetatable": true, "pcall": true, "acl_check_cmd": true, "cjson": true, "server": true,
 }

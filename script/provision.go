@@ -89,12 +89,12 @@ func provisionError(err error) error {
 	}
 	text := strings.ToLower(said.Error())
 	switch {
+	case strings.Contains(text, "error in acl setuser"):
+		return fmt.Errorf("%w: %w", ErrRules, err)
 	case strings.HasPrefix(text, "noperm"), strings.Contains(text, "unknown command"),
 		strings.Contains(text, "unknown subcommand"), strings.Contains(text, "not allowed"),
 		strings.Contains(text, "acl is disabled"), strings.Contains(text, "not supported"):
 		return fmt.Errorf("%w: %w", ErrForbidden, err)
-	case strings.Contains(text, "error in acl setuser"):
-		return fmt.Errorf("%w: %w", ErrRules, err)
 	}
 	return err
 }

@@ -8,8 +8,9 @@ package script
 type program struct {
 	source  []byte
 	list    []token
-	shebang bool // a line was in front of it
-	broken  bool // it has to be run inside a function, and can not be
+	match   []int // for each token that opens something, the one that closes it
+	shebang bool  // a line was in front of it
+	broken  bool  // it has to be run inside a function, and can not be
 }
 
 func (p *program) text(i int) string {
@@ -19,9 +20,11 @@ func (p *program) text(i int) string {
 	return string(p.source[p.list[i].beg:p.list[i].end])
 }
 
-func (p *program) is(i int, text string) bool { return p.text(i) == text }
+func (p *program) is(i int, text string) bool {
+	return i >= 0 && i < len(p.list) && string(p.source[p.list[i].beg:p.list[i].end]) == text
+}
 
-// keepFrames returns the script with parentheses around the calls that it returns.
+// keepFrames returns the script, which must be balanced, with parentheses around the calls that it returns.
 func (p *program) keepFrames() []byte {
 	aliases := p.aliases()
 	var out []byte
@@ -39,10 +42,10 @@ func (p *program) keepFrames() []byte {
 		} else if !aliases[p.text(i+1)] {
 			continue
 		}
-		end := p.closing(open)
-		if end < 0 {
+		if !p.is(open, "(") {
 			continue
 		}
+		end := p.match[open]
 		switch p.text(end + 1) {
 		case "", "end", "else", "elseif", "until", ";":
 		default:
@@ -54,28 +57,6 @@ func (p *program) keepFrames() []byte {
 		from = last
 	}
 	return append(out, p.source[from:]...)
-}
-
-// closing returns the token that closes the parenthesis at open, or -1 when there is none.
-func (p *program) closing(open int) int {
-	if !p.is(open, "(") {
-		return -1
-	}
-	depth := 0
-	for i := open; i < len(p.list); i++ {
-		if p.list[i].kind != kindOther {
-			continue
-		}
-		switch p.source[p.list[i].beg] {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i
-			}
-		}
-	}
-	return -1
 }
 
 // aliases returns the names that stand for redis.call throughout the script: given that value once, by "local call =

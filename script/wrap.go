@@ -18,6 +18,35 @@ var preludeSource string
 // parts are the prelude's parts by name, each on one line.
 var parts = splitParts(preludeSource)
 
+// partsFor are the parts for isolated and for trusted scripts, with what does not depend on the script filled in.
+var partsFor = map[bool]map[string]string{false: fillParts(false), true: fillParts(true)}
+
+func fillParts(trusted bool) map[string]string {
+	store, readonly, unknown := "do return refuse(c,\""+whyStore+"\"),p end", "c=lower(c)..\"_ro\"", "1"
+	if trusted {
+		store, readonly = "a[j+1]=name(a[j+1],p,rp)", ""
+		unknown = "(P(R.acl_check_cmd,c) and \"" + refused + "\" or 1)" // it fails for what the server does not know
+	}
+	fill := strings.NewReplacer("@DATA@", dataOf[trusted], "@DEFAULT@", unknown, "@WHY@", whyRefused, "@BADDB@", badDB,
+		"@STORE@", store, "@READONLY@", readonly)
+	filled := make(map[string]string)
+	for name, part := range parts {
+		filled[name] = fill.Replace(part)
+	}
+	var full strings.Builder
+	for _, name := range []string{
+		"full head", "helpers", "databases of", "data", "walk", "walk data", "walk on", "n", "!", "p", "x", "o", "g", "s",
+	} {
+		full.WriteString(filled[name])
+	}
+	if trusted {
+		full.WriteString(filled["trusted"])
+	}
+	full.WriteString(filled["walk end"] + filled["full end"])
+	filled["walk full"] = strings.Replace(filled["walk full"], "@FULL@", "[==["+full.String()+"]==]", 1)
+	return filled
+}
+
 func splitParts(source string) map[string]string {
 	parts := make(map[string]string)
 	name := ""
@@ -63,12 +92,9 @@ func wrap(source []byte, trusted bool) (wrapped []byte, selects bool) {
 	list, ok := tokens(body)
 	p := &program{source: body, list: list, broken: !ok, shebang: len(shebang) > 0}
 	prelude, after, selects := p.prelude(trusted)
-	if ok {
-		body = p.keepFrames()
-	}
 	wrapped = slices.Concat(shebang, prelude)
 	if !p.broken {
-		wrapped = append(append(wrapped, body...), after...)
+		wrapped = append(append(wrapped, p.keepFrames()...), after...)
 	}
 	return wrapped, selects
 }
@@ -79,18 +105,23 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	contains := func(word string) bool { return has[word] }
 	fence := slices.ContainsFunc(fenced, contains)
 	p.broken = p.broken || !p.balanced()
-	memo, selects := p.memo(trusted)
-	use := []string{"head"}
+	codes, selects := p.commands(trusted)
+	use := []string{"head", "no databases"}
 	if selects {
-		use = append(use, "databases")
+		use = []string{"head", "databases"}
+	}
+	all := "walk static"
+	if trusted || fence || !p.static(codes) {
+		all = "walk full"
+	}
+	if onlyPlain(codes) && all == "walk static" {
+		use = append(use, "plain")
 	} else {
-		use = append(use, "no databases")
+		use = append(use, "slow", "helpers", "databases of", "walk", all, "walk on")
+		use = append(use, kinds(codes)...)
+		use = append(use, "walk end", "slow end")
 	}
-	use = append(use, "slow")
-	if trusted {
-		use = append(use, "trusted")
-	}
-	use = append(use, "slow end", "call", "run")
+	use = append(use, "call", "run")
 	result := "v"
 	if fence || has["setmetatable"] {
 		result = "clean(v)"
@@ -128,34 +159,22 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	} else {
 		use = append(use, "tail")
 	}
-	var b strings.Builder
-	for _, name := range use {
-		b.WriteString(parts[name])
-	}
 	names := strings.Join(locals, ",")
 	declared := run + "," + names + "=nil," + names
 	if has["server"] {
 		declared = run + ",server," + names + "=nil,nil," + names
 	}
-	store, readonly, ro := "do return refuse(c,\""+whyStore+"\") end", "c=lower(c)..\"_ro\"", "1"
-	if trusted {
-		store, readonly, ro = "a[j+1]=name(a[j+1])", "", "\""+refused+"\""
+	var b strings.Builder
+	fill := strings.NewReplacer("@LOCALS@", declared, "@MEMO@", memo(codes), "@LINE@", p.returnLine(), "@RUN@", run,
+		"@RESULT@", result, "@SOURCE@", broken)
+	for _, name := range use {
+		if part := partsFor[trusted][name]; strings.Contains(part, "@") && name != "walk full" {
+			fill.WriteString(&b, part)
+		} else {
+			b.WriteString(part)
+		}
 	}
-	text := strings.NewReplacer(
-		"@LOCALS@", declared,
-		"@MEMO@", memo,
-		"@DATA@", dataOf[trusted],
-		"@DEFAULT@", ro,
-		"@WHY@", whyRefused,
-		"@BADDB@", badDB,
-		"@STORE@", store,
-		"@READONLY@", readonly,
-		"@LINE@", p.returnLine(),
-		"@RUN@", run,
-		"@RESULT@", result,
-		"@SOURCE@", broken,
-	).Replace(b.String())
-	return []byte(text), []byte("\nend)"), selects
+	return []byte(b.String()), []byte("\nend)"), selects
 }
 
 // unused returns an identifier that the script does not contain.
@@ -217,37 +236,97 @@ func splitShebang(source []byte) (shebang, body []byte, ok bool) {
 // mostNames bounds the constructor that every run of a script executes.
 const mostNames = 50
 
-// memo returns what the prelude is told at once about the commands that the script names.
-func (p *program) memo(trusted bool) (text string, selects bool) {
-	codes := make(map[string]string)
-	for i, t := range p.list {
+// commands returns the codes of the commands that the script names.
+func (p *program) commands(trusted bool) (codes map[string]string, selects bool) {
+	codes = make(map[string]string)
+	for _, t := range p.list {
 		if t.kind != kindString || t.end-t.beg < 3 || p.source[t.beg] == '[' {
 			continue
 		}
-		name := p.text(i)[1 : t.end-t.beg-1]
-		c := command.Lookup([]byte(name))
-		if c == nil {
+		name := string(p.source[t.beg+1 : t.end-1])
+		c := command.Lookup(p.source[t.beg+1 : t.end-1])
+		if c == nil || codes[name] != "" {
 			continue
 		}
-		code := codeOf(c, trusted)
 		selects = selects || c.Handler == command.HandleSelect
-		if code == plainKey {
-			code = "1"
-		} else {
-			code = "\"" + code + "\""
-		}
 		if len(codes) < mostNames && plain(name) {
-			codes[name] = code
+			codes[name] = codeOf(c, trusted)
 		}
 	}
+	return codes, selects
+}
+
+// memo returns what the prelude is told at once about these commands.
+func memo(codes map[string]string) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(codes)) {
 		if b.Len() > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString("[\"" + name + "\"]=" + codes[name])
+		if codes[name] == plainKey {
+			b.WriteString("[\"" + name + "\"]=1")
+		} else {
+			b.WriteString("[\"" + name + "\"]=\"" + codes[name] + "\"")
+		}
 	}
-	return b.String(), selects
+	return b.String()
+}
+
+func onlyPlain(codes map[string]string) bool {
+	for _, code := range codes {
+		if code != plainKey {
+			return false
+		}
+	}
+	return true
+}
+
+// kinds returns the prelude's parts for the kinds of these commands. That for ranges is in it anyway.
+func kinds(codes map[string]string) []string {
+	var need []string
+	for _, kind := range []string{"n", "!", "p", "x", "o", "g", "s"} {
+		for _, code := range codes {
+			if code[:1] == kind {
+				need = append(need, kind)
+				break
+			}
+		}
+	}
+	for _, code := range codes {
+		if strings.Contains("KCRDFYV", code[:1]) {
+			return append(need, "trusted")
+		}
+	}
+	return need
+}
+
+// static reports whether the script names every command that it calls, so that what the prelude does about computed
+// names can be left out. When it is wrong, names of keys are not the tenant's and the wall refuses them.
+func (p *program) static(codes map[string]string) bool {
+	aliases := p.aliases()
+	literal := func(i int) bool {
+		if i >= len(p.list) || p.list[i].kind != kindString || !p.is(i+1, ",") && !p.is(i+1, ")") {
+			return false
+		}
+		text := p.text(i)
+		code, ok := codes[text[1:len(text)-1]]
+		return ok && code != container
+	}
+	for i, t := range p.list {
+		switch {
+		case t.kind != kindName:
+		case p.is(i, "redis") || p.is(i, "server"):
+			if p.is(i-1, "=") && p.is(i-3, "local") && aliases[p.text(i-2)] {
+				continue
+			}
+			if !p.is(i+1, ".") || !p.is(i+2, "call") && !p.is(i+2, "pcall") || !p.is(i+3, "(") || !literal(i+4) {
+				return false
+			}
+		case aliases[p.text(i)] && p.is(i+1, "(") && !literal(i+2):
+			return false
+		}
+	}
+	return true
 }
 
 func plain(name string) bool {

@@ -70,6 +70,13 @@ func (t *Target) login(proto int) (b []byte, replies int) {
 	return b, replies
 }
 
+// AppendReset appends what brings a connection back to where it was after its
+// greeting, in RESP2, and tells the number of replies.
+func (t *Target) AppendReset(b []byte) (_ []byte, replies int) {
+	login, replies := t.login(2)
+	return append(resp.AppendRequest(b, "RESET"), login...), replies + 1
+}
+
 // AppendLogin appends an AUTH as the target's user. A user without a password is
 // logged in by any.
 func (t *Target) AppendLogin(b []byte) []byte {
