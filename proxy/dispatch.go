@@ -94,7 +94,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case s.mode&modeSubscriber != 0 && !cmd.Subscriber:
 		s.reject(cmd, errNotSubscriber(cmd))
 		return true
-	case (h.idle || h.script && s.mode&modeScripts == 0) && s.head != s.tail:
+	case s.head != s.tail && (h.idle || h.script && s.mode&modeScripts == 0 || h.wait != nil && h.wait(s, r)):
 		return false
 	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil):
 		if ok, answered := s.pinned(); !ok || answered {

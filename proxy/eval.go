@@ -43,10 +43,6 @@ func eval(s *session, cmd *command.Command, r *namespace.Request) {
 	}
 	t := s.who.Tenant
 	sc := s.w.srv.scripts.store.Add(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
-	if _, known := s.w.loaded[loadedScript{t, sc}]; !known {
-		s.w.noteLoaded(t, sc)
-		s.w.srv.scripts.remember(t.ID, sc)
-	}
 	s.call(cmd, r, sc, false)
 }
 
@@ -68,15 +64,12 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 	}
 	t := s.who.Tenant
 	sc := s.w.srv.scripts.store.Get(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
-	if sc != nil {
+	if sc != nil && (sc.Taken() || s.tx != nil && s.tx.calls(sc)) {
 		_, known := s.w.loaded[loadedScript{t, sc}]
-		if !known {
-			s.w.noteLoaded(t, sc)
-		}
 		s.call(cmd, r, sc, known)
 		return
 	}
-	if s.tx != nil || s.head != s.tail {
+	if s.tx != nil {
 		// There is no looking for it now; a client sends its source then.
 		s.answer([]byte(errNoScript))
 		return
@@ -91,12 +84,19 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 			case sc == nil:
 				s.answer([]byte(errNoScript))
 			default:
-				s.w.noteLoaded(t, sc)
 				s.mode |= modeScripts
 				s.call(cmd, own, sc, false)
 			}
 		}
 	})
+}
+
+// unknownScript reports whether an EVALSHA is for a script that is not known,
+// unless it is on its way right now.
+func unknownScript(s *session, r *namespace.Request) bool {
+	t := s.who.Tenant
+	sc := s.w.srv.scripts.store.Get(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	return sc == nil || !sc.Taken()
 }
 
 // fcall is FCALL and FCALL_RO function numkeys [key ...] [arg ...], for the
@@ -166,6 +166,17 @@ func (s *session) appendCall(b []byte, cmd *command.Command, r *namespace.Reques
 	}
 	b = r.AppendRestPrefixed(b, 2, w.indexes, s.prefix)
 	return sc.AppendArgs(b, s.prefix, s.who.Tenant.Databases)
+}
+
+// calls reports whether the transaction has a script queued already, which the
+// upstream will know by its hash then.
+func (tx *transaction) calls(sc *script.Script) bool {
+	for i := range tx.queue {
+		if q := tx.queue[i].script; q != nil && q.SHA == sc.SHA {
+			return true
+		}
+	}
+	return false
 }
 
 // callInTx queues a script in a transaction, on the session's own connection.
@@ -259,6 +270,19 @@ func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *scr
 	s.pin.End(w.srv.target.AppendLogin(nil), login)
 }
 
+// diagnosis finds out what is wrong with a script in the words that the
+// upstream has for it without its prelude.
+func (s *session) diagnosis(sc *script.Script) func(ctx context.Context) func() {
+	client := s.w.srv.client
+	return func(ctx context.Context) func() {
+		reply := bytes.Clone(ok)
+		if err := client.Do(ctx, "EVAL", sc.Diagnosis(), 0).Err(); err != nil {
+			reply = failure(err, false)
+		}
+		return func() { s.answer(reply) }
+	}
+}
+
 // scriptLoad is SCRIPT LOAD script.
 func scriptLoad(ctx context.Context, op *slowOp) []byte {
 	t := op.tenant
@@ -266,11 +290,12 @@ func scriptLoad(ctx context.Context, op *slowOp) []byte {
 		return resp.AppendError(nil, errNoScripts.Error())
 	}
 	sc := script.New(op.args[2], t.Scripts == config.TrustedScripts)
-	if err := op.client.Do(ctx, "SCRIPT", "LOAD", sc.Wrapped).Err(); err != nil {
+	if err := op.client.Do(ctx, "EVAL", sc.Diagnosis(), 0).Err(); err != nil {
 		return script.RestoreError(nil, failure(err, false), sc, op.prefix)
 	}
-	op.srv.scripts.store.Add(t.ID, sc.Trusted, sc.Source)
-	op.srv.scripts.save(ctx, t.ID, sc)
+	sc = op.srv.scripts.store.Add(t.ID, sc.Trusted, sc.Source)
+	sc.Take()
+	op.srv.scripts.save(ctx, t, sc)
 	return resp.AppendBulkString(nil, sc.SHA)
 }
 
@@ -297,7 +322,7 @@ func scriptFlush(ctx context.Context, op *slowOp) []byte {
 		return resp.AppendError(nil, "ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 	}
 	op.srv.scripts.store.Flush(op.tenant.ID)
-	if err := script.DeleteSaved(ctx, op.client, op.tenant.ID); err != nil {
+	if err := script.DeleteSaved(ctx, op.client, string(op.tenant.Root())); err != nil {
 		return failure(err, false)
 	}
 	return bytes.Clone(ok)

@@ -18,6 +18,9 @@ type handler struct {
 	tx func(s *session, cmd *command.Command, r *namespace.Request)
 	// alone: it can not be in a transaction.
 	alone bool
+	// wait reports whether the command has to wait until everything before is
+	// answered, for those of which not all have to.
+	wait func(s *session, r *namespace.Request) bool
 	// script: it runs on the connection for scripts.
 	script bool
 	// run answers at once, or sends to the upstream.
@@ -74,7 +77,7 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleClientUnblock:      {idle: true, run: clientUnblock},
 
 	command.HandleEval:         {script: true, run: eval, tx: inTx(eval)},
-	command.HandleEvalSHA:      {script: true, run: evalSHA, tx: inTx(evalSHA)},
+	command.HandleEvalSHA:      {script: true, run: evalSHA, tx: inTx(evalSHA), wait: unknownScript},
 	command.HandleFCall:        {script: true, run: fcall, tx: inTx(fcall)},
 	command.HandleScriptLoad:   {idle: true, slow: scriptLoad},
 	command.HandleScriptExists: {idle: true, slow: scriptExists},

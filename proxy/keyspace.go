@@ -254,17 +254,23 @@ func dbSize(ctx context.Context, op *slowOp) []byte {
 }
 
 // flushDB is FLUSHDB [ASYNC | SYNC].
-func flushDB(ctx context.Context, op *slowOp) []byte { return op.flush(ctx, op.prefix) }
+func flushDB(ctx context.Context, op *slowOp) []byte { return op.flush(ctx, op.prefix, "*") }
 
 // flushAll is FLUSHALL [ASYNC | SYNC].
-func flushAll(ctx context.Context, op *slowOp) []byte { return op.flush(ctx, op.tenant.Root()) }
+func flushAll(ctx context.Context, op *slowOp) []byte {
+	return op.flush(ctx, op.tenant.Root(), anyDatabase)
+}
 
-func (op *slowOp) flush(ctx context.Context, prefix []byte) []byte {
+// anyDatabase matches what follows a tenant's root in the names of its keys,
+// and not that of where its scripts are kept.
+const anyDatabase = "[0-9]*:*"
+
+func (op *slowOp) flush(ctx context.Context, prefix []byte, pattern string) []byte {
 	if len(op.args) > 2 || len(op.args) == 2 && !fold(op.args[1], "SYNC") && !fold(op.args[1], "ASYNC") {
 		return resp.AppendError(nil, "ERR syntax error")
 	}
 	wrote := false
-	err := op.each(ctx, prefix, "*", func(keys []string) error {
+	err := op.each(ctx, prefix, pattern, func(keys []string) error {
 		if len(keys) == 0 {
 			return nil
 		}

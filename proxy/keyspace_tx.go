@@ -55,7 +55,7 @@ func keyspaceInTx(name, body string, pattern func(*session, *namespace.Request) 
 		}
 		prefix := s.prefix
 		if cmd.Handler == command.HandleFlushAll {
-			prefix = s.who.Tenant.Root()
+			prefix, match = s.who.Tenant.Root(), anyDatabase
 		}
 		s.pin.End(resp.AppendRequest(s.pin.Begin(1024), "EVAL", text, "0", namespace.EscapeGlob(prefix)+match, strconv.Itoa(rand.IntN(1<<30))), s.slot(cmd))
 		s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -95,6 +96,8 @@ func (s *session) use(db int) {
 	s.prefix = s.who.Tenant.Prefix(db)
 }
 
+// errHelloAuth has the words of Redis from 7.2 on; before, the version was not
+// mentioned.
 const errHelloAuth = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
 
 // hello is HELLO [protover [AUTH username password] [SETNAME clientname]].
@@ -106,7 +109,12 @@ func hello(s *session, _ *command.Command, r *namespace.Request) {
 	}
 	welcome := func() {
 		if s.who == nil {
-			s.answerError(errHelloAuth)
+			_, version := s.w.srv.self()
+			text := errHelloAuth
+			if strings.HasPrefix(version, "7.0.") || version < "7." {
+				text = strings.Replace(text, "<proto> ", "", 1)
+			}
+			s.answerError(text)
 			return
 		}
 		if o.setName {
@@ -172,6 +180,7 @@ func (s *session) speak(proto int) {
 		}
 		s.proto = proto
 		s.link = s.w.link(proto)
+		s.subscriber()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
+	"riptide-proxy/script"
 	"riptide-proxy/upstream"
 )
 
@@ -109,10 +110,8 @@ func (s *session) forget() {
 	s.tx, s.sent, s.called = nil, nil, nil
 	s.watching, s.watchLost = false, false
 	s.unsubscribed()
-	s.tracking, s.redirected, s.redirect = false, false, 0
-	if s.blocked > 0 {
-		s.blocked = 0
-	}
+	s.tracking, s.redirected, s.redirect, s.prefixes = false, false, 0, nil
+	s.blocked = 0
 }
 
 // runPinned runs a command that needs a connection of the session's own.
@@ -237,6 +236,9 @@ func (s *session) Reply(t *slot, reply []byte) {
 	case noteScript:
 		sc := s.called[0]
 		s.called = s.called[1:]
+		if sc != nil && !script.Rejected(reply) {
+			sc.Take()
+		}
 		s.complete(t.seq, s.restoreScript(sc, reply), false)
 	default:
 		if string(reply) == queued || t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {

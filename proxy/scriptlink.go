@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/rand"
 	"log/slog"
 	"runtime/debug"
 
@@ -29,10 +30,11 @@ type scriptCall struct {
 	script *script.Script // nil: a function of the operator's
 	phase  phase
 	tries  uint8
-	plain  bool   // of a trusted tenant: no users are changed
-	sha    bool   // sent by its hash
-	last   bool   // whether the session had nothing behind it, when it was sent
-	req    []byte // the command, while it waits to be sent
+	plain  bool // of a trusted tenant: no users are changed
+	sha    bool // sent by its hash
+	// diagnosis: it is asked what is wrong with the script, which does not run
+	diagnosis bool
+	req       []byte // the command, while it waits to be sent
 }
 
 type phase uint8
@@ -48,9 +50,7 @@ const (
 )
 
 const (
-	okReply  = "+OK\r\n"
-	mark     = "rest"
-	markBulk = "$4\r\nrest\r\n"
+	okReply = "+OK\r\n"
 )
 
 // scriptOwner is told what becomes of a loop's scripts.
@@ -110,10 +110,12 @@ func (w *worker) sendScript(c *scriptCall) {
 	k.End(append(b, w.restGroup...), *c)
 }
 
-// restGroup is what follows each script.
-func restGroup(rest script.Login) []byte {
+// restGroup is what follows each script. The last reply to it can not be
+// guessed, so that no script can make it up.
+func restGroup(rest script.Login) (group, mark []byte) {
+	text := rand.Text()
 	b := resp.AppendRequest(nil, "AUTH", rest.Name, rest.Password)
-	return resp.AppendRequest(b, "ECHO", mark)
+	return resp.AppendRequest(b, "ECHO", text), resp.AppendBulkString(nil, text)
 }
 
 // Reply implements upstream.Owner.
@@ -147,11 +149,11 @@ func (o scriptOwner) Reply(c *scriptCall, reply []byte) (more bool) {
 			return true
 		}
 	case phaseMark:
-		if string(reply) == markBulk {
+		if bytes.Equal(reply, w.mark) {
 			return false
 		}
 	case phaseFailed2:
-		if string(reply) == markBulk {
+		if bytes.Equal(reply, w.mark) {
 			o.again(c)
 			return false
 		}
@@ -195,13 +197,49 @@ func (o scriptOwner) answer(c *scriptCall, reply []byte) {
 	if s.gone {
 		return
 	}
+	if c.script != nil && script.CompileError(reply) && !c.diagnosis {
+		o.diagnose(c)
+		return
+	}
 	if c.script != nil && c.sha && bytes.HasPrefix(reply, []byte("-NOSCRIPT")) && s.tail == c.seq+1 && c.tries < maxScriptTries {
 		// The upstream has forgotten it, and the session has sent nothing that
 		// would overtake it.
 		o.bySource(c)
 		return
 	}
+	if c.script != nil && !c.diagnosis && !script.Rejected(reply) && !bytes.HasPrefix(reply, []byte("-NOSCRIPT")) {
+		o.w.ran(c.tenant, c.script)
+	}
 	s.complete(c.seq, s.restoreScript(c.script, reply), false)
+}
+
+// diagnose has the upstream say what is wrong with a script in the words that it
+// has for the script without its prelude.
+func (o scriptOwner) diagnose(c *scriptCall) {
+	call := *c
+	call.diagnosis = true
+	call.req = resp.AppendRequest(nil, []byte("EVAL"), c.script.Diagnosis(), []byte("0"))
+	o.soon(&call)
+}
+
+// soon sends a script, but not from within the link's own replies.
+func (o scriptOwner) soon(c *scriptCall) {
+	o.w.loop.After(0, func() {
+		if !c.s.gone {
+			o.w.sendScript(c)
+		}
+	})
+}
+
+// ran notes that the upstream knows a script now.
+func (w *worker) ran(t *namespace.Tenant, sc *script.Script) {
+	key := loadedScript{t, sc}
+	if _, known := w.loaded[key]; !known {
+		w.noteLoaded(t, sc)
+	}
+	if sc.Take() {
+		w.srv.scripts.remember(t, sc)
+	}
 }
 
 // bySource sends a script again that the upstream did not know by its hash.
@@ -228,11 +266,7 @@ func (o scriptOwner) bySource(c *scriptCall) {
 	b = resp.AppendBulk(b, c.script.Wrapped)
 	call.sha = false
 	call.req = append(b, r.Raw[r.Args[2].Head:]...)
-	w.loop.After(0, func() { // not from within the link's own replies
-		if !call.s.gone {
-			w.sendScript(&call)
-		}
-	})
+	o.soon(&call)
 }
 
 // restoreScript makes a script's reply the tenant's own: errors name the

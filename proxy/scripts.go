@@ -33,7 +33,7 @@ type scripts struct {
 // save is a script to be kept in the upstream, so that other proxies, and this
 // one after a restart, know it.
 type save struct {
-	tenant string
+	tenant *namespace.Tenant
 	script *script.Script
 }
 
@@ -109,7 +109,7 @@ func (sc *scripts) failed(err error) error {
 }
 
 // remember has a script kept in the upstream, soon; not at any price.
-func (sc *scripts) remember(tenant string, s *script.Script) {
+func (sc *scripts) remember(tenant *namespace.Tenant, s *script.Script) {
 	select {
 	case sc.saves <- save{tenant, s}:
 	default:
@@ -128,11 +128,11 @@ func (sc *scripts) keep() {
 	}
 }
 
-func (sc *scripts) save(ctx context.Context, tenant string, s *script.Script) {
+func (sc *scripts) save(ctx context.Context, tenant *namespace.Tenant, s *script.Script) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTime)
 	defer cancel()
-	if err := script.Save(ctx, sc.srv.client, tenant, s, script.DefaultLimits); err != nil && !errors.Is(err, script.ErrTooLong) && ctx.Err() == nil {
-		slog.Warn("a script could not be kept", "tenant", tenant, "error", err)
+	if err := script.Save(ctx, sc.srv.client, string(tenant.Root()), s, script.DefaultLimits); err != nil && !errors.Is(err, script.ErrTooLong) && ctx.Err() == nil {
+		slog.Warn("a script could not be kept", "tenant", tenant.ID, "error", err)
 	}
 }
 
@@ -140,19 +140,21 @@ func (sc *scripts) save(ctx context.Context, tenant string, s *script.Script) {
 // process does not know it; nil if there is none.
 func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, sha []byte) (*script.Script, error) {
 	trusted := t.Scripts == config.TrustedScripts
-	if s := sc.store.Get(t.ID, trusted, sha); s != nil {
+	if s := sc.store.Get(t.ID, trusted, sha); s != nil && s.Taken() {
 		return s, nil
 	}
 	if len(sha) != 40 {
 		return nil, nil
 	}
 	name := strings.ToLower(string(sha))
-	found, err := script.Load(ctx, sc.srv.client, t.ID, name)
+	found, err := script.Load(ctx, sc.srv.client, string(t.Root()), name)
 	if err != nil {
 		return nil, err
 	}
 	if source, ok := found[name]; ok {
-		return sc.store.Add(t.ID, trusted, source), nil
+		s := sc.store.Add(t.ID, trusted, source)
+		s.Take()
+		return s, nil
 	}
 	return nil, nil
 }

@@ -58,9 +58,14 @@ func (s *session) reject(cmd *command.Command, text string) {
 	if cmd != nil && cmd.Handler == command.HandleExec {
 		// It is the end of the transaction all the same.
 		text = "EXECABORT Transaction discarded because of: " + string(bytes.TrimPrefix([]byte(text), []byte("ERR ")))
-		if s.tx != nil {
+		switch {
+		case s.tx != nil:
 			s.discardTx()
+		case s.watching && s.pin != nil:
+			s.pin.End(resp.AppendRequest(s.pin.Begin(32), "UNWATCH"), s.unasked(unwatchRow))
+			s.watching = false
 		}
+		s.watchLost = false
 	}
 	if s.tx != nil {
 		s.tx.aborted = true
@@ -110,7 +115,7 @@ func (s *session) discardTx() {
 
 var (
 	discardRow = command.Lookup([]byte("discard"))
-	pingRow    = command.Lookup([]byte("ping"))
+	unwatchRow = command.Lookup([]byte("unwatch"))
 )
 
 // discard is DISCARD.
@@ -373,6 +378,13 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		}
 		x.out = append(x.out, reply)
 	case q.script != nil || handlers[q.cmd.Handler].script:
+		switch {
+		case q.script == nil:
+		case script.CompileError(element):
+			x.later = append(x.later, laterReply{len(x.out), s.diagnosis(q.script)})
+		case !script.Rejected(element):
+			q.script.Take()
+		}
 		x.out = append(x.out, bytes.Clone(s.restoreScript(q.script, element)))
 	default:
 		x.out = append(x.out, bytes.Clone(s.restore(q.cmd, element)))

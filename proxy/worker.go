@@ -26,8 +26,9 @@ type worker struct {
 	scriptLinks [4]*upstream.Link[scriptCall] // isolated RESP2 and RESP3, then trusted
 	scriptUsers map[*namespace.Tenant]*scriptUser
 	loaded      map[loadedScript]struct{} // that the upstream knows
-	restGroup   []byte
-	resting     bool // the resting user is being made
+	restGroup   []byte                    // what follows a script
+	mark        []byte                    // and its last reply
+	resting     bool                      // the resting user is being made
 
 	sessions map[uint64]*session
 	patterns map[string]map[string]int // that clients have subscribed to, by tenant
@@ -71,8 +72,9 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), restGroup: restGroup(s.scripts.rest), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.nobody = w.tenantStats("")
+	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
 	loop.BeforeWrite(w.flush)
 	return w, nil

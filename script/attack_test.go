@@ -43,7 +43,7 @@ var reads = []string{
 	`return _G.redis.call('mset','t:acme:0:a','1','t:globex:0:planted','2')`,
 	`return _G.redis.call('set','t:globex:0:planted','x')`, `return _G.redis.call('set','T:ACME:0:x','x')`,
 	`return _G.redis.call('set','planted','x')`, `return _G.redis.call('set','','x')`,
-	`return _G.redis.call('set','riptide:scripts:acme','x')`, `return _G.redis.call('hgetall','riptide:scripts:globex')`,
+	`return _G.redis.call('set','riptide:x','x')`, `return _G.redis.call('hgetall','t:globex:scripts')`,
 	`return _G.redis.call('sort','t:acme:0:list','BY','nosort','GET','t:globex:0:*')`,
 	`return _G.redis.call('sort','t:acme:0:list','BY','t:globex:0:*','GET','#')`,
 	`return _G.redis.call('sort','t:acme:0:list','STORE','t:globex:0:planted')`,
@@ -98,7 +98,7 @@ func TestReads(t *testing.T) {
 		p.Do(ctx, "XADD", "t:globex:0:stream", "1-1", canary, canary)
 		p.Do(ctx, "XGROUP", "CREATE", "t:globex:0:stream", "STREAMS", "0")
 		p.PFAdd(ctx, "t:globex:0:hll", canary)
-		p.Do(ctx, "HSET", "riptide:scripts:globex", "sha", canary)
+		p.Do(ctx, "HSET", "t:globex:scripts", "sha", canary)
 		p.Do(ctx, "GEOADD", "t:acme:0:geo", 13, 38, "p")
 		p.RPush(ctx, "t:acme:0:list", "secret")
 		p.Do(ctx, "ZADD", "t:acme:0:zset", 1, "x")

@@ -11,9 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The upstream keeps what tenants have loaded with SCRIPT LOAD, as plain Redis does as long as it runs: in a hash for
-// each tenant, by the client's hash of the script. All keys of tenants begin with "t:", so none can name it.
-const persistedKey = "riptide:scripts:"
+// persistedKey follows the tenant's root in the name of the key under which the upstream keeps its scripts, as plain
+// Redis does as long as it runs: a hash, by the client's hash of the script. The keys that clients name have the number of
+// a database there, so none can be this one.
+const persistedKey = "scripts"
 
 // LongestSaved is the size of the largest script that is saved.
 const LongestSaved = 1 << 20
@@ -23,11 +24,11 @@ var ErrTooLong = errors.New("the script is too long to be kept")
 
 // Save keeps a script in the upstream, where all proxies of the fleet find it. When the tenant has more there than
 // limits allow, others are dropped, no matter which: the client loads again what it misses.
-func Save(ctx context.Context, client redis.Cmdable, tenant string, s *Script, limits Limits) error {
+func Save(ctx context.Context, client redis.Cmdable, root string, s *Script, limits Limits) error {
 	if len(s.Source) > LongestSaved {
 		return ErrTooLong
 	}
-	key := persistedKey + tenant
+	key := root + persistedKey
 	for range 100 { // each round drops some; others may be adding meanwhile
 		var count, size *redis.IntCmd
 		if _, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -69,7 +70,7 @@ func Save(ctx context.Context, client redis.Cmdable, tenant string, s *Script, l
 
 // Load returns the sources of those of the tenant's saved scripts that are asked for, by hash in lower-case hex. What
 // has not the hash that it is kept under is left out.
-func Load(ctx context.Context, client redis.Cmdable, tenant string, shas ...string) (map[string][]byte, error) {
+func Load(ctx context.Context, client redis.Cmdable, root string, shas ...string) (map[string][]byte, error) {
 	fields := make([]string, 0, len(shas))
 	for _, sha := range shas {
 		if len(sha) == hex.EncodedLen(sha1.Size) {
@@ -80,7 +81,7 @@ func Load(ctx context.Context, client redis.Cmdable, tenant string, shas ...stri
 	if len(fields) == 0 {
 		return found, nil
 	}
-	values, err := client.HMGet(ctx, persistedKey+tenant, fields...).Result()
+	values, err := client.HMGet(ctx, root+persistedKey, fields...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("loading scripts: %w", err)
 	}
@@ -93,6 +94,6 @@ func Load(ctx context.Context, client redis.Cmdable, tenant string, shas ...stri
 }
 
 // DeleteSaved removes all saved scripts of a tenant.
-func DeleteSaved(ctx context.Context, client redis.Cmdable, tenant string) error {
-	return client.Unlink(ctx, persistedKey+tenant).Err()
+func DeleteSaved(ctx context.Context, client redis.Cmdable, root string) error {
+	return client.Unlink(ctx, root+persistedKey).Err()
 }

@@ -12,9 +12,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 )
 
-// Script is a tenant's script. It never changes once made.
+// Script is a tenant's script. It never changes once made, but for whether it has run.
 type Script struct {
 	Source     []byte // as the client sent it
 	SHA        string // of Source, in lower-case hex: what the client calls it
@@ -23,11 +24,19 @@ type Script struct {
 	Trusted    bool
 
 	selects bool
+	taken   *atomic.Bool // shared with what Guarded makes of it
 }
+
+// Taken reports whether an upstream has run or loaded the script, so that the tenant's other clients may call it by its
+// hash.
+func (s *Script) Taken() bool { return s.taken.Load() }
+
+// Take notes that, and reports whether it is news.
+func (s *Script) Take() bool { return !s.taken.Swap(true) }
 
 // New wraps a script. It keeps a copy of source.
 func New(source []byte, trusted bool) *Script {
-	s := &Script{Source: bytes.Clone(source), SHA: Sum(source), Trusted: trusted}
+	s := &Script{Source: bytes.Clone(source), SHA: Sum(source), Trusted: trusted, taken: new(atomic.Bool)}
 	s.Wrapped, s.selects = wrap(s.Source, trusted)
 	s.WrappedSHA = Sum(s.Wrapped)
 	return s

@@ -87,6 +87,7 @@ func (sh *shelf) get(sum [sha1.Size]byte, trusted bool) *Script {
 	}
 	if found.Trusted != trusted {
 		again := New(found.Source, trusted)
+		again.taken = found.taken
 		sh.bytes += again.size() - found.size()
 		sh.lru.Add(sum, again)
 		return again

@@ -108,43 +108,43 @@ func TestPersist(t *testing.T) {
 	limits := Limits{Scripts: 5, Bytes: 1 << 20}
 	a, b := New([]byte("return 'a'"), false), New([]byte("return 'b\x00'"), true)
 	for _, s := range []*Script{a, b, a} {
-		if err := Save(ctx, client, "acme", s, limits); err != nil {
+		if err := Save(ctx, client, "t:acme:", s, limits); err != nil {
 			t.Fatal(err)
 		}
 	}
-	client.HSet(ctx, "riptide:scripts:acme", strings.Repeat("0", 40), "return 'forged'")
-	found, err := Load(ctx, client, "acme", a.SHA, strings.ToUpper(b.SHA), strings.Repeat("0", 40), "nonsense")
+	client.HSet(ctx, "t:acme:scripts", strings.Repeat("0", 40), "return 'forged'")
+	found, err := Load(ctx, client, "t:acme:", a.SHA, strings.ToUpper(b.SHA), strings.Repeat("0", 40), "nonsense")
 	if err != nil || len(found) != 2 || string(found[a.SHA]) != "return 'a'" || string(found[b.SHA]) != "return 'b\x00'" {
 		t.Errorf("%q, %v", found, err)
 	}
-	if found, err := Load(ctx, client, "globex", a.SHA); err != nil || len(found) != 0 {
+	if found, err := Load(ctx, client, "t:globex:", a.SHA); err != nil || len(found) != 0 {
 		t.Errorf("another tenant's: %q, %v", found, err)
 	}
 	for i := range 20 {
 		s := New(fmt.Appendf(nil, "return %d", i), false)
-		if err := Save(ctx, client, "acme", s, limits); err != nil {
+		if err := Save(ctx, client, "t:acme:", s, limits); err != nil {
 			t.Fatal(err)
 		}
-		if found, _ := Load(ctx, client, "acme", s.SHA); len(found) != 1 {
+		if found, _ := Load(ctx, client, "t:acme:", s.SHA); len(found) != 1 {
 			t.Error("the last one saved is missing")
 		}
 	}
-	if n := client.HLen(ctx, "riptide:scripts:acme").Val(); n != 5 {
+	if n := client.HLen(ctx, "t:acme:scripts").Val(); n != 5 {
 		t.Errorf("%d are kept", n)
 	}
 	for i := range 10 {
 		s := New(fmt.Appendf(nil, "--%s\nreturn %d", strings.Repeat("x", 400<<10), i), false)
-		if err := Save(ctx, client, "acme", s, limits); err != nil {
+		if err := Save(ctx, client, "t:acme:", s, limits); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := client.MemoryUsage(ctx, "riptide:scripts:acme").Val(); n > 1<<20 {
+	if n := client.MemoryUsage(ctx, "t:acme:scripts").Val(); n > 1<<20 {
 		t.Errorf("%d bytes are kept", n)
 	}
-	if err := Save(ctx, client, "acme", New(make([]byte, LongestSaved+1), false), limits); err != ErrTooLong {
+	if err := Save(ctx, client, "t:acme:", New(make([]byte, LongestSaved+1), false), limits); err != ErrTooLong {
 		t.Error(err)
 	}
-	if err := DeleteSaved(ctx, client, "acme"); err != nil || client.Exists(ctx, "riptide:scripts:acme").Val() != 0 {
+	if err := DeleteSaved(ctx, client, "t:acme:"); err != nil || client.Exists(ctx, "t:acme:scripts").Val() != 0 {
 		t.Error("it is still there", err)
 	}
 }

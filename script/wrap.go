@@ -215,6 +215,11 @@ func (s *Script) Diagnosis() []byte {
 	return slices.Concat(shebang, []byte(strings.Replace(parts["diagnosis"], "@SOURCE@", p.quoted(), 1)))
 }
 
+// Rejected reports whether a reply says that the upstream did not take a script, so that it does not know it now.
+func Rejected(reply []byte) bool {
+	return CompileError(reply) || bytes.HasPrefix(reply, []byte("-ERR ")) && bytes.Contains(reply, []byte(" shebang"))
+}
+
 // CompileError reports whether a reply says that the upstream could not compile a script.
 func CompileError(reply []byte) bool {
 	return bytes.HasPrefix(reply, []byte("-ERR Error compiling script"))

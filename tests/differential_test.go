@@ -172,9 +172,11 @@ func (rig *diffRig) checkUpstream(t *testing.T, up *harness.Conn, total int) {
 	found := 0
 	for db := range 16 {
 		diffMust(t, up, "SELECT", strconv.Itoa(db))
-		keys := diffParse(diffMust(t, up, "KEYS", "*")).kids
-		found += len(keys)
-		for _, k := range keys {
+		for _, k := range diffParse(diffMust(t, up, "KEYS", "*")).kids {
+			if strings.HasSuffix(k.text, ":scripts") && strings.Count(k.text, ":") == 2 {
+				continue // where a tenant's scripts are kept
+			}
+			found++
 			if !diffOwned(k.text) {
 				t.Errorf("the upstream's database %d holds %q, which is no tenant's", db, k.text)
 			}

@@ -264,7 +264,7 @@ func TestIsolationOthersMakeNoDifference(t *testing.T) {
 	alone := crowded
 	crowded.world = newWorld(t, true, harness.Options{})
 	alone.world = newWorld(t, false, harness.Options{Upstream: "  username: fenced\n  password: fenced-secret\n"},
-		"--user", "fenced", "on", ">fenced-secret", "~t:acme:*", "~riptide:scripts:acme", "&*", "+@all")
+		"--user", "fenced", "on", ">fenced-secret", "~t:acme:*", "&*", "+@all")
 	crowded.run(t)
 	alone.run(t)
 	differences := 0
