@@ -43,7 +43,7 @@ func TestHelloInAPipeline(t *testing.T) {
 		return b + "$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:" + proto +
 			"\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
 	}
-	c.read(hello("3") + "$-1\r\n" + "$2\r\nme\r\n" + hello("2") + "$2\r\nme\r\n" + "+OK\r\n" + "+RESET\r\n" + "-" + errHelloAuth + "\r\n")
+	c.read(hello("3") + "$-1\r\n" + "$2\r\nme\r\n" + hello("2") + "$2\r\nme\r\n" + "+OK\r\n" + "+RESET\r\n" + "-" + errHelloAuth("7.0.0") + "\r\n")
 	// RESET took the protocol back too.
 	c.expect("+OK\r\n", "AUTH", "acme-secret")
 	c.expect("$-1\r\n", "CLIENT", "GETNAME")

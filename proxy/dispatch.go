@@ -79,7 +79,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode &^= modeScripts
 	}
-	if h.script && (s.mode&modeTx != 0 || s.tracking) && !s.scriptsReady() {
+	if h.script && (s.mode&modeTx != 0 || s.pinsScripts()) && !s.scriptsReady() {
 		return false
 	}
 	switch {

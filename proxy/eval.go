@@ -137,7 +137,7 @@ func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Sc
 		s.callInTx(cmd, r, sc, sha)
 		return
 	}
-	if s.tracking {
+	if s.pinsScripts() {
 		s.callPinned(cmd, r, sc)
 		return
 	}
@@ -241,8 +241,11 @@ func (s *session) scriptsReady() bool {
 	return false
 }
 
-// callPinned runs a script on the session's own connection, where the upstream
-// keeps track of what it reads.
+// pinsScripts reports whether scripts run on the session's own connection: where
+// the upstream keeps track of what they read, or tells what they have caused.
+func (s *session) pinsScripts() bool { return s.pin != nil && (s.tracking || s.subs != nil) }
+
+// callPinned runs a script there.
 func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *script.Script) {
 	w := s.w
 	t := s.who.Tenant
@@ -254,7 +257,7 @@ func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *scr
 	u := w.scriptUser(t)
 	switch {
 	case sc == nil:
-		s.answerError("NOPERM '" + cmd.Name + "' is not available while CLIENT TRACKING is on")
+		s.answerError("NOPERM '" + cmd.Name + "' is not available to a client that tracks keys or has subscribed")
 		return
 	case !u.ready:
 		s.answerError(u.err.Error())
@@ -281,6 +284,15 @@ func (s *session) diagnosis(sc *script.Script) func(ctx context.Context) func() 
 		}
 		return func() { s.answer(reply) }
 	}
+}
+
+// diagnose answers a script that the upstream could not compile.
+func (s *session) diagnose(seq uint32, sc *script.Script) {
+	work := s.diagnosis(sc)
+	s.async(func(ctx context.Context) func() {
+		done := work(ctx)
+		return func() { s.complete(seq, s.capture(done), false) }
+	})
 }
 
 // scriptLoad is SCRIPT LOAD script.

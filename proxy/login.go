@@ -96,9 +96,15 @@ func (s *session) use(db int) {
 	s.prefix = s.who.Tenant.Prefix(db)
 }
 
-// errHelloAuth has the words of Redis from 7.2 on; before, the version was not
-// mentioned.
-const errHelloAuth = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+// errHelloAuth has the server's words: before Redis 7.2 they do not mention that
+// the version comes first.
+func errHelloAuth(version string) string {
+	option := "HELLO <proto> AUTH <user> <pass>"
+	if strings.HasPrefix(version, "7.0.") || version < "7." {
+		option = "HELLO AUTH <user> <pass>"
+	}
+	return "NOAUTH HELLO must be called with the client already authenticated, otherwise the " + option + " option can be used to authenticate the client and select the RESP protocol version at the same time"
+}
 
 // hello is HELLO [protover [AUTH username password] [SETNAME clientname]].
 func hello(s *session, _ *command.Command, r *namespace.Request) {
@@ -110,11 +116,7 @@ func hello(s *session, _ *command.Command, r *namespace.Request) {
 	welcome := func() {
 		if s.who == nil {
 			_, version := s.w.srv.self()
-			text := errHelloAuth
-			if strings.HasPrefix(version, "7.0.") || version < "7." {
-				text = strings.Replace(text, "<proto> ", "", 1)
-			}
-			s.answerError(text)
+			s.answerError(errHelloAuth(version))
 			return
 		}
 		if o.setName {

@@ -35,6 +35,7 @@ const (
 	noteAborted       // DISCARD in place of an EXEC that the proxy knows must fail
 	noteLogin         // an AUTH around a script
 	noteScript        // the reply is a script's
+	noteStand         // a PING that stands for an answer of the proxy's
 	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
 )
 
@@ -107,7 +108,7 @@ func (s *session) forget() {
 	if s.tx != nil {
 		s.use(s.tx.db)
 	}
-	s.tx, s.sent, s.called = nil, nil, nil
+	s.tx, s.sent, s.called, s.standing = nil, nil, nil, nil
 	s.watching, s.watchLost = false, false
 	s.unsubscribed()
 	s.tracking, s.redirected, s.redirect, s.prefixes = false, false, 0, nil
@@ -150,6 +151,15 @@ func (s *session) noted(cmd *command.Command, note uint8) slot {
 	t.note = note
 	return t
 }
+
+// standIn sends a PING in place of which the client gets an answer of the
+// proxy's: so it comes behind the messages that commands before it have caused.
+func (s *session) standIn(reply []byte) {
+	s.standing = append(s.standing, append([]byte(nil), reply...))
+	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.noted(pingRow, noteStand))
+}
+
+var pingRow = command.Lookup([]byte("ping"))
 
 // unasked is a slot for what the client did not ask for.
 func (s *session) unasked(cmd *command.Command) slot {
@@ -233,9 +243,17 @@ func (s *session) Reply(t *slot, reply []byte) {
 		s.completeError(t.seq, errExecAbort)
 	case noteStale:
 		s.complete(t.seq, nullArray(s.proto), false)
+	case noteStand:
+		own := s.standing[0]
+		s.standing = s.standing[1:]
+		s.complete(t.seq, own, false)
 	case noteScript:
 		sc := s.called[0]
 		s.called = s.called[1:]
+		if sc != nil && script.CompileError(reply) {
+			s.diagnose(t.seq, sc)
+			break
+		}
 		if sc != nil && !script.Rejected(reply) {
 			sc.Take()
 		}
@@ -267,6 +285,13 @@ func (s *session) Failed(t *slot, err error) {
 		s.sent = s.sent[1:]
 	case noteScript:
 		s.called = s.called[1:]
+	case noteStand:
+		own := s.standing[0]
+		s.standing = s.standing[1:]
+		if !s.gone {
+			s.complete(t.seq, own, false)
+		}
+		return
 	}
 	if t.note == noteLast {
 		s.confirm = confirmation{}

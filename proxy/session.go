@@ -36,6 +36,7 @@ type session struct {
 	blocked    int                 // commands in flight that may wait for long
 	tx         *transaction        // between MULTI and EXEC
 	sent       []*transaction      // whose EXEC is not answered
+	standing   [][]byte            // answers of the proxy's for which a PING stands on the pin
 	called     []*script.Script    // on the pin, and not answered
 	watching   bool                // keys are watched on the pin
 	watchLost  bool                // they were when it was lost
@@ -279,6 +280,10 @@ func (s *session) answer(reply []byte) {
 		s.captured = append(s.captured, reply...)
 		return
 	}
+	if s.mode&modePinned != 0 && s.subs != nil && s.pin.Flight() > 0 {
+		s.standIn(reply)
+		return
+	}
 	seq := s.tail
 	s.tail++
 	s.complete(seq, reply, false)
@@ -288,6 +293,12 @@ func (s *session) answerError(text string) {
 	if s.capturing {
 		s.captured = resp.AppendError(s.captured, text)
 		s.stats.countError(s.captured)
+		return
+	}
+	if s.mode&modePinned != 0 && s.subs != nil && s.pin.Flight() > 0 {
+		s.w.reply = resp.AppendError(s.w.reply[:0], text)
+		s.stats.countError(s.w.reply)
+		s.standIn(s.w.reply)
 		return
 	}
 	seq := s.tail

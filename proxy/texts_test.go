@@ -40,9 +40,9 @@ func TestStrangers(t *testing.T) {
 		{[]string{"AUTH", "", "acme-secret"}, wrongpass}, // an empty name is no way to log in with a secret alone
 		{[]string{"AUTH", "acme", "acme-secret", "x"}, "-ERR syntax error\r\n"},
 		{[]string{"AUTH", "closed", "closed-secret"}, "-NOPERM this tenant is suspended\r\n"},
-		{[]string{"HELLO"}, "-" + errHelloAuth + "\r\n"},
-		{[]string{"HELLO", "3"}, "-" + errHelloAuth + "\r\n"},
-		{[]string{"HELLO", "3", "SETNAME", "me"}, "-" + errHelloAuth + "\r\n"},
+		{[]string{"HELLO"}, "-" + errHelloAuth("7.0.0") + "\r\n"},
+		{[]string{"HELLO", "3"}, "-" + errHelloAuth("7.0.0") + "\r\n"},
+		{[]string{"HELLO", "3", "SETNAME", "me"}, "-" + errHelloAuth("7.0.0") + "\r\n"},
 		{[]string{"HELLO", "3", "AUTH", "acme", "wrong"}, wrongpass},
 		{[]string{"HELLO", "3", "AUTH", "acme"}, "-ERR Syntax error in HELLO option 'AUTH'\r\n"},
 		{[]string{"HELLO", "3", "SETNAME"}, "-ERR Syntax error in HELLO option 'SETNAME'\r\n"},
