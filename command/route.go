@@ -41,7 +41,50 @@ const (
 	HandleClientSetName
 	HandleClientGetName
 	HandleClientSetInfo
-	HandleNoCluster // an error: this server is not in cluster mode
+	HandleNoCluster // an error where the server is not in cluster mode, and OK where it is
+
+	// Local, about the tenant's server and its clients.
+	HandleACLCat
+	HandleACLGenPass
+	HandleACLWhoAmI
+	HandleClientCapa
+	HandleClientInfo
+	HandleClientKill
+	HandleClientList
+	HandleClientNoEvict
+	HandleClientNoTouch
+	HandleClientPause
+	HandleClientUnpause
+	HandleClusterInfo
+	HandleClusterKeySlot
+	HandleClusterKeysInSlot
+	HandleClusterLinks
+	HandleClusterMyID
+	HandleClusterMyShardID
+	HandleClusterNodes
+	HandleClusterReplicas
+	HandleClusterShards
+	HandleClusterSlots
+	HandleCommandLogGet
+	HandleCommandLogLen
+	HandleCommandLogReset
+	HandleConfigGet
+	HandleConfigSet
+	HandleInfo
+	HandleLastSave
+	HandleLatencyDoctor
+	HandleLatencyGraph
+	HandleLatencyHistogram
+	HandleLatencyHistory
+	HandleLatencyLatest
+	HandleLatencyReset
+	HandleMemoryDoctor
+	HandleMemoryStats
+	HandleMonitor
+	HandleRole
+	HandleSlowLogGet
+	HandleSlowLogLen
+	HandleSlowLogReset
 
 	// Slow.
 	HandleKeys
@@ -57,6 +100,7 @@ const (
 	HandleCommandDocs  // COMMAND DOCS
 	HandleCommandInfo  // COMMAND INFO
 	HandleCommandList  // COMMAND LIST
+	HandleFunctionList // FUNCTION LIST, without the code
 	HandleCopy         // COPY with DB: the destination is in another database of the tenant
 	HandleLolwut       // LOLWUT, without the arguments that size the picture
 	HandleRestore      // RESTORE: only where the upstream checks what it is given

@@ -44,14 +44,17 @@ func (s *session) handle(r *namespace.Request) bool {
 		}
 		return true
 	case !cmd.AcceptsArity(len(r.Args)):
+		s.stats.row(cmd).rejected++
 		s.answerError("ERR wrong number of arguments for '" + cmd.Name + "' command")
 		return true
 	case s.who == nil && !cmd.Has(command.NoAuth):
+		s.stats.row(cmd).rejected++
 		s.answerError("NOAUTH Authentication required.")
 		return true
 	}
-	if cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
+	if s.mode == 0 && cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
 		s.stats.commands[cmd.ID]++
+		s.last = uint16(cmd.ID)
 		s.forward(cmd, r)
 		return true
 	}
@@ -62,18 +65,35 @@ func (s *session) handle(r *namespace.Request) bool {
 func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	if cmd.Later || cmd.Run == command.Refused || cmd.Run == command.Pinned {
 		s.stats.commands[cmd.ID]++
+		s.stats.row(cmd).rejected++
 		s.answerError(refusal(cmd))
 		return true
 	}
+	if s.mode&modeWatching != 0 && touchesKeys(cmd) {
+		s.stats.row(cmd).rejected++
+		s.answerError(errMonitorKeys)
+		return true
+	}
 	h := &handlers[cmd.Handler]
-	if h.idle && s.head != s.tail {
+	if h.idle && s.head != s.tail || s.mode&modePaused != 0 && s.stats.pause.holds(cmd) {
 		return false
 	}
 	s.stats.commands[cmd.ID]++
-	if h.slow != nil {
+	s.last = uint16(cmd.ID)
+	stats, failures := s.stats, s.stats.failures
+	switch {
+	case h.slow != nil:
 		s.runSlow(cmd, r, h.slow)
-	} else {
+	case h.run != nil:
 		h.run(s, cmd, r)
+	default:
+		s.forward(cmd, r)
+	}
+	if stats.failures != failures {
+		stats.row(cmd).failed++
+	}
+	if s.mode&modeMonitored != 0 {
+		s.show(cmd, r)
 	}
 	return true
 }
@@ -199,6 +219,7 @@ func (s *session) restore(cmd *command.Command, reply []byte) []byte {
 		}
 		if reply[0] == '-' {
 			s.stats.countError(reply)
+			s.stats.row(cmd).failed++
 		}
 		return reply
 	}

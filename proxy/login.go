@@ -69,7 +69,7 @@ func (s *session) become(who *namespace.Identity) {
 	if who == s.who {
 		return
 	}
-	s.stats.connections--
+	s.stats.leave(s)
 	if s.who != nil {
 		s.name = ""
 	}
@@ -85,7 +85,7 @@ func (s *session) become(who *namespace.Identity) {
 		s.limits = &s.w.srv.limits
 		s.use(0)
 	}
-	s.stats.connections++
+	s.stats.enter(s)
 }
 
 func (s *session) use(db int) {
@@ -181,7 +181,7 @@ func (s *session) appendHello(b []byte) []byte {
 	b = resp.AppendBulkString(b, "id")
 	b = resp.AppendInt(b, int64(s.id))
 	b = resp.AppendBulkString(b, "mode")
-	b = resp.AppendBulkString(b, "standalone")
+	b = resp.AppendBulkString(b, s.w.srv.mode())
 	b = resp.AppendBulkString(b, "role")
 	b = resp.AppendBulkString(b, "master")
 	b = resp.AppendBulkString(b, "modules")

@@ -27,6 +27,11 @@ type session struct {
 	stats  *tenantStats
 	link   *upstream.Link[slot]
 
+	mode       uint8    // what takes it off the fast path, see mode*
+	last       uint16   // ID of the command that ran last
+	next, prev *session // of the same tenant, on the same loop
+	about      about
+
 	partial *resp.Request // the state of an incomplete request
 
 	head, tail  uint32 // the next slot to be answered, and to be given out
@@ -193,7 +198,7 @@ func (s *session) Closed(error) {
 		s.w.giveRequest(s.partial)
 		s.partial = nil
 	}
-	s.stats.connections--
+	s.stats.leave(s)
 	delete(s.w.sessions, s.id)
 	s.w.srv.clients.Add(-1)
 }

@@ -17,8 +17,9 @@ import (
 // worker is one event loop with what it owns: its sessions, its links to the
 // upstream and its counters. All of it belongs to the loop's goroutine.
 type worker struct {
-	srv  *Server
-	loop *netloop.Loop
+	srv   *Server
+	index int // in srv.workers
+	loop  *netloop.Loop
 
 	links    [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
 	sessions map[uint64]*session
@@ -30,7 +31,8 @@ type worker struct {
 	sanitizes bool
 
 	stats  map[string]*tenantStats
-	nobody *tenantStats // for connections that have not logged in
+	nobody *tenantStats   // for connections that have not logged in
+	fed    []*tenantStats // have lines for their monitors
 
 	// For use within one command.
 	request  resp.Request
@@ -87,6 +89,9 @@ func (w *worker) flush() {
 			k.Flush()
 		}
 	}
+	if len(w.fed) > 0 {
+		w.feedMonitors()
+	}
 }
 
 func (w *worker) adopt(fd int, peer netip.AddrPort) {
@@ -98,7 +103,7 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 	}
 	s.conn = conn
 	w.sessions[s.id] = s
-	w.nobody.connections++
+	s.stats.enter(s)
 	if w.draining {
 		s.drain()
 	}
@@ -171,12 +176,12 @@ func (w *worker) giveRequest(r *resp.Request) {
 func (w *worker) Reply(t *slot, reply []byte) {
 	s := t.s
 	took := time.Duration(w.loop.Now() - t.at)
-	s.stats.latency.Observe(took)
+	s.stats.row(t.cmd).latency.Observe(took)
+	if took >= slowCommand {
+		w.slowReply(t, took)
+	}
 	if s.gone {
 		return
-	}
-	if took > slowReply && s.window > slowWindow {
-		s.window -= s.window / 4
 	}
 	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
 		s.complete(t.seq, reply, len(reply) >= largeReply)

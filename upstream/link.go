@@ -67,17 +67,18 @@ type Link[T any] struct {
 	scanned int  // bytes of the reply at the beginning of the input that scan has seen
 	drop    bool // the reply is too long, and dropped as it comes
 
-	log      log
-	flight   ring[T]
-	current  T            // being answered
-	waiting  []waiting[T] // to be sent once connected
-	queued   int          // bytes in waiting
-	full     bool
-	busy     int64 // loop's clock when flight was empty last
-	backoff  time.Duration
-	since    int64  // loop's clock when it came up
-	lastSent uint64 // bytes the upstream had taken when watch looked last
-	lastErr  string // of connecting, so that it is logged once and not forever
+	log       log
+	flight    ring[T]
+	current   T            // being answered
+	answering uint64       // where that began in the output
+	waiting   []waiting[T] // to be sent once connected
+	queued    int          // bytes in waiting
+	full      bool
+	busy      int64 // loop's clock when flight was empty last
+	backoff   time.Duration
+	since     int64  // loop's clock when it came up
+	lastSent  uint64 // bytes the upstream had taken when watch looked last
+	lastErr   string // of connecting, so that it is logged once and not forever
 }
 
 // waiting is a command without a connection.
@@ -253,7 +254,8 @@ func (k *Link[T]) reply(reply []byte) error {
 	if k.flight.n == 0 {
 		return errors.New("a reply that nobody asked for")
 	}
-	k.current = k.flight.front().t
+	head := k.flight.front()
+	k.current, k.answering = head.t, head.start
 	k.flight.pop()
 	if k.drop {
 		k.drop = false
