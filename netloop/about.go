@@ -8,9 +8,6 @@ import (
 
 // What is told about a connection, and not needed to serve it.
 
-// FD is the number of its descriptor.
-func (c *Conn) FD() int { return c.fd }
-
 // Local is this end's address, the one that the peer connected to. It asks the
 // kernel; zero for a unix socket and for a connection that is gone.
 func (c *Conn) Local() netip.AddrPort {

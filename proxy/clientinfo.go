@@ -35,7 +35,6 @@ func (s *session) localAddr() netip.AddrPort {
 type clientLine struct {
 	id                   uint64
 	addr, local          netip.AddrPort
-	fd                   int
 	name, user, flags    string
 	age, idle            time.Duration
 	db, sub, psub, ssub  int
@@ -78,7 +77,7 @@ func errKind(name []byte) string {
 func (s *session) line() clientLine {
 	now := s.w.loop.Now()
 	return clientLine{
-		id: s.id, addr: s.conn.Peer(), local: s.localAddr(), fd: s.conn.FD(),
+		id: s.id, addr: s.conn.Peer(), local: s.localAddr(),
 		name: s.name, user: s.user(), flags: s.flags(), kind: s.kind(),
 		age: time.Duration(now - s.born), idle: time.Duration(now - s.conn.LastInput()),
 		db: s.db, multi: -1, buffered: s.conn.Buffered(), unsent: s.conn.Unsent(),
@@ -122,10 +121,11 @@ func (s *session) flags() string {
 func lastCommand(s *session) *command.Command { return command.All()[s.last] }
 
 // append writes the line as the upstream's version of Redis does. What only a
-// server knows is 0.
+// server knows is 0, and the descriptor, which would tell how many connections
+// others have, is -1.
 func (c *clientLine) append(b []byte, v command.Server) []byte {
-	b = fmt.Appendf(b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d",
-		c.id, c.addr, c.local, c.fd, c.name, int64(c.age.Seconds()), int64(c.idle.Seconds()), c.flags, c.db, c.sub, c.psub, c.ssub, c.multi)
+	b = fmt.Appendf(b, "id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d",
+		c.id, c.addr, c.local, c.name, int64(c.age.Seconds()), int64(c.idle.Seconds()), c.flags, c.db, c.sub, c.psub, c.ssub, c.multi)
 	if v.AtLeast("redis", 7, 4) || v.AtLeast("valkey", 8, 0) {
 		b = fmt.Appendf(b, " watch=%d", c.watch)
 	}
