@@ -176,7 +176,7 @@ const (
 // operator has set may be set once more, since clients do so to be sure of it.
 func configSet(s *session, cmd *command.Command, r *namespace.Request) {
 	if len(r.Args)%2 != 0 {
-		s.answerError("ERR wrong number of arguments for '" + cmd.Name + "' command")
+		s.answerError(errSyntax.Error())
 		return
 	}
 	for i := 2; i < len(r.Args); i += 2 {

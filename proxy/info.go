@@ -24,29 +24,28 @@ type infoSection struct {
 type infoGroup uint8
 
 const (
-	inDefault infoGroup = 1 << iota
-	inAll
-	inEverything
+	inDefault infoGroup = 1 << iota // INFO alone, too
+	inAll                           // and so in everything, of which modules would have more
 )
 
 // infoSections are the sections in the order of the reply.
 var infoSections = []infoSection{
-	{"server", "Server", inDefault | inAll | inEverything, false, infoServer},
-	{"clients", "Clients", inDefault | inAll | inEverything, false, infoClients},
-	{"memory", "Memory", inDefault | inAll | inEverything, true, infoMemory},
-	{"persistence", "Persistence", inDefault | inAll | inEverything, false, infoPersistence},
-	{"stats", "Stats", inDefault | inAll | inEverything, false, infoStats},
-	{"replication", "Replication", inDefault | inAll | inEverything, false, infoReplication},
-	{"cpu", "CPU", inDefault | inAll | inEverything, false, infoCPU},
-	{"modules", "Modules", inDefault | inEverything, false, func(*strings.Builder, *infoData) {}},
-	{"commandstats", "Commandstats", inAll | inEverything, false, infoCommandStats},
-	{"errorstats", "Errorstats", inDefault | inAll | inEverything, false, infoErrorStats},
-	{"latencystats", "Latencystats", inAll | inEverything, false, infoLatencyStats},
-	{"cluster", "Cluster", inDefault | inAll | inEverything, false, infoCluster},
-	{"keyspace", "Keyspace", inDefault | inAll | inEverything, true, infoKeyspace},
+	{"server", "Server", inDefault | inAll, false, infoServer},
+	{"clients", "Clients", inDefault | inAll, false, infoClients},
+	{"memory", "Memory", inDefault | inAll, true, infoMemory},
+	{"persistence", "Persistence", inDefault | inAll, false, infoPersistence},
+	{"stats", "Stats", inDefault | inAll, false, infoStats},
+	{"replication", "Replication", inDefault | inAll, false, infoReplication},
+	{"cpu", "CPU", inDefault | inAll, false, infoCPU},
+	{"modules", "Modules", inDefault | inAll, false, func(*strings.Builder, *infoData) {}},
+	{"commandstats", "Commandstats", inAll, false, infoCommandStats},
+	{"errorstats", "Errorstats", inDefault | inAll, false, infoErrorStats},
+	{"latencystats", "Latencystats", inAll, false, infoLatencyStats},
+	{"cluster", "Cluster", inDefault | inAll, false, infoCluster},
+	{"keyspace", "Keyspace", inDefault | inAll, true, infoKeyspace},
 }
 
-var infoGroups = map[string]infoGroup{"default": inDefault, "all": inAll, "everything": inEverything}
+var infoGroups = map[string]infoGroup{"default": inDefault, "all": inAll, "everything": inAll}
 
 // infoData is what the sections are written from.
 type infoData struct {
