@@ -27,7 +27,7 @@ func aclCat(s *session, cmd *command.Command, r *namespace.Request) {
 		}
 		s.answer(appendNames(nil, used.Names()))
 	case 3:
-		cat, known := command.ParseCategory(strings.ToLower(string(r.At(2))))
+		cat, known := command.ParseCategory(strings.ToLower(string(r.At(2)[:min(len(r.At(2)), 32)])))
 		if !known {
 			s.answerError("ERR Unknown category '" + string(quoted(r.At(2), 128)) + "'")
 			return

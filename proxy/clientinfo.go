@@ -152,6 +152,9 @@ func (s *Server) version() command.Server {
 	return v
 }
 
+// maxClientArgs bounds how often a client can be asked for.
+const maxClientArgs = 16 << 10
+
 // clientInfo is CLIENT INFO.
 func clientInfo(s *session, _ *command.Command, _ *namespace.Request) {
 	line := s.line()
@@ -169,6 +172,9 @@ func clientList(s *session, _ *command.Command, r *namespace.Request) {
 			s.answerError(errKind(r.At(3)))
 			return
 		}
+	case n > maxClientArgs:
+		s.answerError("ERR there are not that many clients")
+		return
 	case n > 3 && fold(r.At(2), "ID"):
 		for i := 3; i < n; i++ {
 			id, isInt := resp.ParseInt(r.At(i))
@@ -192,9 +198,10 @@ func clientList(s *session, _ *command.Command, r *namespace.Request) {
 			lines = chosen(lines, ids)
 		}
 		var b []byte
+		version := srv.version()
 		for i := range lines {
 			if !byKind || lines[i].kind == kind {
-				b = append(lines[i].append(b, srv.version()), '\n')
+				b = append(lines[i].append(b, version), '\n')
 			}
 		}
 		reply := resp.AppendVerbatim(nil, proto, "txt", string(b))

@@ -129,9 +129,12 @@ func parseKill(s *session, r *namespace.Request) (f killFilter, err string) {
 	if len(r.Args) == 3 {
 		return killFilter{old: true, addr: text(r.At(2))}, ""
 	}
+	if len(r.Args) > maxClientArgs {
+		return f, errSyntax.Error()
+	}
 	f.skipMe = true
 	for i := 2; i < len(r.Args); i += 2 {
-		option := killOptions[strings.ToUpper(string(r.At(i)))]
+		option := killOptions[strings.ToUpper(string(quoted(r.At(i), 16)))]
 		if option == nil || i+1 == len(r.Args) {
 			return f, errSyntax.Error()
 		}

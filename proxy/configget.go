@@ -195,6 +195,9 @@ func covers(set string, asked []byte) bool {
 	if strings.Contains(set, "A") {
 		set += "g$lshzxetd"
 	}
+	if len(asked) > maxPattern {
+		return false
+	}
 	for _, c := range asked {
 		if c == 'A' {
 			if !covers(set, []byte("g$lshzxetd")) {

@@ -78,10 +78,14 @@ func chooseSections(names []string) (chosen []bool) {
 	return chosen
 }
 
+// maxSections is how many arguments INFO looks at, which is more than there are
+// sections.
+const maxSections = 256
+
 // info is INFO [section ...].
 func info(s *session, _ *command.Command, r *namespace.Request) {
 	var names []string
-	for i := 1; i < len(r.Args); i++ {
+	for i := 1; i < min(len(r.Args), maxSections); i++ {
 		names = append(names, string(quoted(r.At(i), 32)))
 	}
 	chosen := chooseSections(names)

@@ -118,10 +118,11 @@ func latencyReset(s *session, _ *command.Command, r *namespace.Request) {
 
 // latencyGraph is LATENCY GRAPH event.
 func latencyGraph(s *session, _ *command.Command, r *namespace.Request) {
-	event, proto := bytes.Clone(r.At(2)), s.proto
+	known, proto := string(r.At(2)) == spikeEvent, s.proto
+	event := string(quoted(r.At(2), 128))
 	s.surveySpikes(func(l spikes) []byte {
-		if len(l.list) == 0 || string(event) != spikeEvent {
-			return resp.AppendError(nil, "ERR No samples available for event '"+string(quoted(event, 128))+"'")
+		if len(l.list) == 0 || !known {
+			return resp.AppendError(nil, "ERR No samples available for event '"+event+"'")
 		}
 		return resp.AppendVerbatim(nil, proto, "txt", l.graph(time.Now().Unix()))
 	})
@@ -213,9 +214,11 @@ func latencyDoctor(s *session, _ *command.Command, _ *namespace.Request) {
 // latencyHistogram is LATENCY HISTOGRAM [command ...].
 func latencyHistogram(s *session, _ *command.Command, r *namespace.Request) {
 	var asked []*command.Command
+	seen := make([]bool, command.Count())
 	for i := 2; i < len(r.Args); i++ {
 		for _, c := range withSubs(lookupFull(r.At(i))) {
-			if !slices.Contains(asked, c) {
+			if !seen[c.ID] {
+				seen[c.ID] = true
 				asked = append(asked, c)
 			}
 		}

@@ -72,6 +72,7 @@ func (s *session) become(who *namespace.Identity) {
 	s.stats.leave(s)
 	if s.who != nil {
 		s.name = ""
+		s.about = about{local: s.about.local}
 	}
 	s.who = who
 	if who == nil {

@@ -28,6 +28,7 @@ type watch struct {
 const (
 	shownArgs    = 1024
 	shownArgSize = 16 << 10
+	shownSize    = 64 << 10 // about, of the line
 )
 
 const errMonitorKeys = "ERR Replica can't interact with the keyspace"
@@ -96,10 +97,11 @@ func (s *session) show(cmd *command.Command, r *namespace.Request) {
 	if len(k.lines) == 0 {
 		w.fed = append(w.fed, s.stats)
 	}
-	now := time.Now()
+	now, from := time.Now(), len(k.lines)
 	k.lines = fmt.Appendf(k.lines, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, s.db, s.conn.Peer())
 	secrets := handlers[cmd.Handler].secrets
-	for i := range min(len(r.Args), shownArgs) {
+	i := 0
+	for ; i < min(len(r.Args), shownArgs) && len(k.lines)-from < shownSize; i++ {
 		k.lines = append(k.lines, ' ')
 		if secrets != nil && secrets(r, i) {
 			k.lines = append(k.lines, `"(redacted)"`...)
@@ -111,7 +113,7 @@ func (s *session) show(cmd *command.Command, r *namespace.Request) {
 			k.lines = fmt.Appendf(k.lines, "... (%d more bytes)", rest)
 		}
 	}
-	if rest := len(r.Args) - shownArgs; rest > 0 {
+	if rest := len(r.Args) - i; rest > 0 {
 		k.lines = fmt.Appendf(k.lines, " ... (%d more arguments)", rest)
 	}
 	k.lines = append(k.lines, "\r\n"...)

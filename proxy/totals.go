@@ -133,6 +133,9 @@ func quantile(h *netloop.Histogram, share float64) time.Duration {
 	}
 	sum := uint64(0)
 	for i, n := range h.Buckets {
+		if total == 0 {
+			break
+		}
 		sum += n
 		if float64(sum) >= share*float64(total) {
 			return time.Microsecond << i

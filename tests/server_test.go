@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/tests/harness"
 )
@@ -167,7 +164,7 @@ func TestServerSameAsRedis(t *testing.T) {
 			FUNCTION LIST LIBRARYNAME
 			FUNCTION LIST LIBRARYNAME x*`) {
 			words := strings.Fields(call)
-			if words[0] == "CONFIG" && (len(words) > 4 || strings.HasSuffix(call, "*\n")) {
+			if words[0] == "CONFIG" && words[1] == "GET" && len(words) > 2 {
 				// In the order of a hash table.
 				got, _ := proxy.Do(words...)
 				want, _ := direct.Do(words...)
@@ -336,50 +333,6 @@ func TestServerConfig(t *testing.T) {
 	for _, secret := range []string{"requirepass", "masterauth", "dir", "logfile", "aclfile", "tls-key-file"} {
 		if strings.Contains(all, "\n"+secret+"\r") {
 			t.Errorf("CONFIG GET shows %s", secret)
-		}
-	}
-}
-
-// go-redis's cluster client works with the facade.
-func TestServerClusterFacade(t *testing.T) {
-	p, _, _ := startPair(t, harness.Options{Top: "loops: 2\ncluster_facade: true\n"})
-	ctx := harness.Context(t)
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{p.Addr}, Username: harness.Acme.ID, Password: harness.Acme.Secret, ReadOnly: true})
-	defer c.Close()
-	for i := range 100 {
-		key := fmt.Sprint("key", i)
-		if err := c.Set(ctx, key, i, 0).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if v, err := c.Get(ctx, key).Int(); v != i || err != nil {
-			t.Fatal(v, err)
-		}
-	}
-	nodes := 0
-	if err := c.ForEachMaster(ctx, func(_ context.Context, n *redis.Client) error { nodes++; return n.Ping(ctx).Err() }); err != nil || nodes != 1 {
-		t.Errorf("%d masters, %v", nodes, err)
-	}
-	slots, err := c.ClusterSlots(ctx).Result()
-	if err != nil || len(slots) != 1 || slots[0].Start != 0 || slots[0].End != 16383 || slots[0].Nodes[0].Addr != p.Addr {
-		t.Errorf("%+v, %v", slots, err)
-	}
-	shards, err := c.ClusterShards(ctx).Result()
-	if err != nil || len(shards) != 1 || len(shards[0].Nodes) != 1 || shards[0].Nodes[0].Role != "master" {
-		t.Errorf("%+v, %v", shards, err)
-	}
-	raw := p.Connect(t, harness.Acme)
-	id := verbatimText(diffMust(t, raw, "CLUSTER", "MYID"))
-	for _, x := range [][2]string{
-		{"CLUSTER NODES", id + " " + p.Addr + "@"}, {"CLUSTER INFO", "cluster_state:ok\r\ncluster_slots_assigned:16384\r\n"},
-		{"CLUSTER KEYSLOT foo", ":12182\r\n"}, {"CLUSTER KEYSLOT {foo}bar", ":12182\r\n"}, {"CLUSTER KEYSLOT 123456789", ":12739\r\n"},
-		{"CLUSTER KEYSLOT {}x", ":10595\r\n"}, {"CLUSTER KEYSLOT a{foo}{bar}", ":12182\r\n"},
-		{"CLUSTER LINKS", "*0\r\n"}, {"CLUSTER REPLICAS " + id, "*0\r\n"}, {"CLUSTER REPLICAS x", "-ERR Unknown node x\r\n"},
-		{"CLUSTER COUNTKEYSINSLOT 1", "-NOPERM "}, {"READONLY", "+OK\r\n"}, {"READWRITE", "+OK\r\n"}, {"ASKING", "+OK\r\n"},
-		{"INFO cluster", "cluster_enabled:1"}, {"INFO server", "redis_mode:cluster"}, {"HELLO", "$4\r\nmode\r\n$7\r\ncluster\r\n"},
-		{"CONFIG GET cluster-enabled", "$3\r\nyes\r\n"}, {"CLUSTER FAILOVER", "-NOPERM "}, {"SELECT 3", "+OK\r\n"},
-	} {
-		if got, _ := raw.Do(strings.Fields(x[0])...); !strings.Contains(got, x[1]) {
-			t.Errorf("%s: %q, want %q", x[0], got, x[1])
 		}
 	}
 }
