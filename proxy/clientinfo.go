@@ -33,19 +33,18 @@ func (s *session) localAddr() netip.AddrPort {
 // clientLine is a client as CLIENT LIST shows it, copied so that it can be
 // formatted off the loop.
 type clientLine struct {
-	id                   uint64
-	addr, local          netip.AddrPort
-	name, user, flags    string
-	age, idle            time.Duration
-	db, sub, psub, ssub  int
-	multi, watch         int
-	buffered, unsent     int
-	cmd                  string
-	redir                int64
-	proto                int
-	libName, libVer      string
-	kind                 clientKind
-	blocked, hasTracking bool
+	id                  uint64
+	addr, local         netip.AddrPort
+	name, user, flags   string
+	age, idle           time.Duration
+	db, sub, psub, ssub int
+	multi, watch        int
+	buffered, unsent    int
+	cmd                 string
+	redir               int64
+	proto               int
+	libName, libVer     string
+	kind                clientKind
 }
 
 // clientKind is the type that CLIENT LIST and KILL can choose by.

@@ -63,6 +63,8 @@ func TestServerSameAsRedis(t *testing.T) {
 		defer direct.Close()
 		for _, c := range []*harness.Conn{proxy, direct} {
 			diffMust(t, c, "HELLO", proto)
+			diffMust(t, c, "SLOWLOG", "RESET")
+			diffMust(t, c, "LATENCY", "RESET")
 		}
 		for call := range strings.Lines(`INFO nope
 			INFO modules
