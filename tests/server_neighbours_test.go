@@ -49,7 +49,9 @@ func TestServerNeighboursDoNotShow(t *testing.T) {
 
 	after := tell()
 	// This tenant's own commands may be slow, too.
-	timed := func(call string) bool { return strings.HasPrefix(call, "SLOWLOG") || strings.HasPrefix(call, "LATENCY") }
+	timed := func(call string) bool {
+		return strings.HasPrefix(call, "SLOWLOG") || strings.HasPrefix(call, "LATENCY")
+	}
 	own := func(field string) bool {
 		for _, prefix := range []string{
 			"server_time_usec", "uptime_in_seconds", "lru_clock", "total_commands_processed", "instantaneous_", "total_net_", "cmdstat_", "latency_percentiles",
