@@ -178,7 +178,7 @@ func TestCovers(t *testing.T) {
 func TestMonitorMode(t *testing.T) {
 	s, _ := startFake(t, options{loops: 2})
 	a, b, other := login(t, s, "acme"), login(t, s, "acme"), login(t, s, "globex")
-	modes := func() (list []uint8) {
+	modes := func() (list []uint16) {
 		for _, w := range s.workers {
 			onLoop(t, w, func() {
 				for _, c := range w.sessions {
@@ -190,7 +190,7 @@ func TestMonitorMode(t *testing.T) {
 		return list
 	}
 	a.expect("+OK\r\n", "MONITOR")
-	if got := modes(); !slices.Equal(got, []uint8{0, modeMonitored, modeMonitored | modeWatching}) {
+	if got := modes(); !slices.Equal(got, []uint16{0, modeMonitored, modeMonitored | modeWatching}) {
 		t.Errorf("monitored: %v", got)
 	}
 	b.expect("+OK\r\n", "SET", "k", "v")
@@ -200,7 +200,7 @@ func TestMonitorMode(t *testing.T) {
 	}
 	a.expect("+RESET\r\n", "RESET")
 	b.expect("+OK\r\n", "SET", "k", "v")
-	if got := modes(); !slices.Equal(got, []uint8{0, 0, 0}) {
+	if got := modes(); !slices.Equal(got, []uint16{0, 0, 0}) {
 		t.Errorf("after RESET: %v", got)
 	}
 	a.silent()

@@ -27,7 +27,7 @@ type session struct {
 	stats  *tenantStats
 	link   *upstream.Link[slot]
 
-	mode       uint8    // what takes it off the fast path, see mode*
+	mode       uint16   // what takes it off the fast path, see mode*
 	last       uint16   // ID of the command that ran last
 	next, prev *session // of the same tenant, on the same loop
 	about      about

@@ -19,7 +19,7 @@ import (
 // tenantView is what a loop knows of a tenant beside its counters.
 type tenantView struct {
 	first  *session // the tenant's sessions on this loop
-	mode   uint8    // bits that the mode of all of them has
+	mode   uint16   // bits that the mode of all of them has
 	pause  pause
 	watch  watch
 	slow   slowLog
@@ -28,15 +28,15 @@ type tenantView struct {
 
 // Bits of session.mode. A session that has any is not on the fast path.
 const (
-	modeMonitored uint8 = 1 << 7 // somebody watches the tenant's commands
-	modePaused    uint8 = 1 << 6 // the tenant has paused its clients
-	modeWatching  uint8 = 1 << 5 // this session is one that watches
+	modeMonitored uint16 = 1 << 15 // somebody watches the tenant's commands
+	modePaused    uint16 = 1 << 14 // the tenant has paused its clients
+	modeWatching  uint16 = 1 << 13 // this session is one that watches
 
 	tenantModes = modeMonitored | modePaused // those that a session has from its tenant
 )
 
 // setMode sets or clears bits for all sessions of the tenant.
-func (t *tenantStats) setMode(bits uint8, on bool) {
+func (t *tenantStats) setMode(bits uint16, on bool) {
 	if on {
 		t.mode |= bits
 	} else {
