@@ -17,13 +17,16 @@ func TestNamesAreUnique(t *testing.T) {
 	for _, r := range rows {
 		seen[r.name()] = true
 	}
+	for _, r := range statefulRows {
+		seen[r.name()] = true
+	}
 	for _, r := range tenantRows {
 		seen[r.name()] = true
 	}
 	for _, x := range targets {
 		seen[x.name] = true
 	}
-	if want := len(rows) + len(tenantRows) + len(targets); len(seen) != want {
+	if want := len(rows) + len(statefulRows) + len(tenantRows) + len(targets); len(seen) != want {
 		t.Errorf("%d names for %d rows and targets", len(seen), want)
 	}
 }
@@ -34,7 +37,10 @@ func TestChooseRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain, tenants := chooseRows(o)
+		plain, stateful, tenants := chooseRows(o)
+		if want := len(args) == 0; (len(stateful) == len(statefulRows)) != want {
+			t.Errorf("%q: %d rows with state", args, len(stateful))
+		}
 		return len(plain), len(tenants), plain
 	}
 	extra := 0

@@ -20,7 +20,8 @@ import (
 // that comes in then is the starting shot, and a verdict goes out. Logging in
 // is not part of the measurement.
 
-// job is what to do. There is one connection for each login.
+// job is what to do. There is one connection for each login, for BLPOP two,
+// and for PUBLISH the first login publishes what all others listen to.
 type job struct {
 	Addr     string
 	Logins   []login
@@ -28,6 +29,15 @@ type job struct {
 	Op       string
 	Keys     int // of each connection
 	Duration time.Duration
+}
+
+// load is something that runs on connections of its own until a moment and
+// finishes what it has begun. An error or a reply that is not the expected one
+// fails it.
+type load interface {
+	run(until time.Time) error
+	// done is how many operations were carried out, and how long they took.
+	done() (operations int64, took []time.Duration)
 }
 
 const (
@@ -52,7 +62,7 @@ func loadgen(in io.Reader, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), j.Duration+jobMargin)
 	defer cancel()
-	workers, err := connectAll(ctx, j)
+	loads, err := connectAll(ctx, j)
 	if err != nil {
 		return err
 	}
@@ -63,7 +73,7 @@ func loadgen(in io.Reader, out io.Writer) error {
 	if err := from.Decode(&start); err != nil {
 		return fmt.Errorf("wait for the start: %w", err)
 	}
-	v, err := runAll(workers, j.Duration)
+	v, err := runAll(loads, j.Duration)
 	if err != nil {
 		return err
 	}
@@ -76,18 +86,23 @@ type worker struct {
 	rnd    *rand.Rand
 	keys   int
 	first  int    // number of its first key
-	batch  []byte // the commands; only the digits of the keys change
+	batch  []byte // the operations; only the digits of the keys change
+	size   int    // how many there are
 	digits []int  // where in batch they are
 	want   []byte // the replies to a batch
-	each   int    // length of one of them
+	each   int    // length of the reply to one operation
 	got    []byte
 	took   []time.Duration
 }
 
 // connectAll opens the connections, a few at a time so that no listen queue
 // overflows, and closes none: the process ends soon.
-func connectAll(ctx context.Context, j job) ([]*worker, error) {
-	workers := make([]*worker, len(j.Logins))
+func connectAll(ctx context.Context, j job) ([]load, error) {
+	if j.Op == "PUBLISH" {
+		f, err := newFanout(ctx, j)
+		return []load{f}, err
+	}
+	loads := make([]load, len(j.Logins))
 	errs := make([]error, len(j.Logins))
 	var wg sync.WaitGroup
 	turn := make(chan struct{}, 32)
@@ -95,11 +110,15 @@ func connectAll(ctx context.Context, j job) ([]*worker, error) {
 		turn <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-turn }()
-			workers[i], errs[i] = connect(ctx, j, i, who)
+			if j.Op == "BLPOP" {
+				loads[i], errs[i] = newPingpong(ctx, j, i, who)
+			} else {
+				loads[i], errs[i] = connect(ctx, j, i, who)
+			}
 		})
 	}
 	wg.Wait()
-	return workers, errors.Join(errs...)
+	return loads, errors.Join(errs...)
 }
 
 // connect logs in and stores the connection's keys. Keys are the same with one
@@ -124,6 +143,11 @@ func connect(ctx context.Context, j job, i int, who login) (*worker, error) {
 			return nil, fmt.Errorf("SET as %s: %w", who.User, err)
 		}
 	}
+	if j.Op == "EVALSHA" {
+		if sha, err := c.do("SCRIPT", "LOAD", script); err != nil || sha != scriptSHA() {
+			return nil, fmt.Errorf("SCRIPT LOAD: %q, %w", sha, err)
+		}
+	}
 	return w, nil
 }
 
@@ -131,19 +155,20 @@ const keyDigits = 12
 
 func newWorker(j job, i int) *worker {
 	w := &worker{rnd: rand.New(rand.NewPCG(2, uint64(i))), keys: j.Keys, first: i * j.Keys}
-	content := small.content()
-	command := []string{j.Op, small.keyName(0)}
-	reply := fmt.Appendf(nil, "$%d\r\n%s\r\n", len(content), content)
-	if j.Op == "SET" {
-		command = append(command, content)
-		reply = []byte("+OK\r\n")
+	one, reply := operation(j.Op)
+	key := []byte(small.keyName(0))
+	for at := 0; ; {
+		next := bytes.Index(one[at:], key)
+		if next < 0 {
+			break
+		}
+		at += next + len(key)
+		for n := range j.Pipeline {
+			w.digits = append(w.digits, n*len(one)+at-keyDigits)
+		}
 	}
-	one := appendCommand(nil, command...)
-	at := bytes.Index(one, []byte(command[1])) + len(command[1]) - keyDigits
-	for n := range j.Pipeline {
-		w.digits = append(w.digits, n*len(one)+at)
-		w.batch = append(w.batch, one...)
-	}
+	w.batch = bytes.Repeat(one, j.Pipeline)
+	w.size = j.Pipeline
 	w.want = bytes.Repeat(reply, j.Pipeline)
 	w.each = len(reply)
 	w.got = make([]byte, len(w.want))
@@ -169,7 +194,7 @@ func (w *worker) run(until time.Time) error {
 		if _, err := w.conn.Write(w.batch); err != nil {
 			return err
 		}
-		if err := w.read(); err != nil {
+		if err := w.conn.expect(w.want, w.got, w.each); err != nil {
 			return err
 		}
 		end := time.Now()
@@ -179,30 +204,33 @@ func (w *worker) run(until time.Time) error {
 	return nil
 }
 
-// read takes the replies to one batch. It compares what has come so far, and
-// does not wait for the rest of a reply that is already wrong and may be short.
-func (w *worker) read() error {
-	for filled := 0; filled < len(w.want); {
-		n, err := w.conn.r.Read(w.got[filled:])
+func (w *worker) done() (int64, []time.Duration) { return int64(len(w.took) * w.size), w.took }
+
+// expect takes replies that are known beforehand, each of a certain length. It
+// compares what has come so far, and does not wait for the rest of a reply that
+// is already wrong and may be short.
+func (c *conn) expect(want, got []byte, each int) error {
+	for filled := 0; filled < len(want); {
+		n, err := c.r.Read(got[filled:len(want)])
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(w.got[filled:filled+n], w.want[filled:filled+n]) {
-			from := filled - filled%w.each
-			return fmt.Errorf("unexpected reply %q", w.got[from:min(filled+n, from+100)])
+		if !bytes.Equal(got[filled:filled+n], want[filled:filled+n]) {
+			from := filled - filled%each
+			return fmt.Errorf("unexpected reply %q", got[from:min(filled+n, from+100)])
 		}
 		filled += n
 	}
 	return nil
 }
 
-func runAll(workers []*worker, d time.Duration) (verdict, error) {
+func runAll(loads []load, d time.Duration) (verdict, error) {
 	began := time.Now()
 	until := began.Add(d)
-	errs := make([]error, len(workers))
+	errs := make([]error, len(loads))
 	var wg sync.WaitGroup
-	for i, w := range workers {
-		wg.Go(func() { errs[i] = w.run(until) })
+	for i, l := range loads {
+		wg.Go(func() { errs[i] = l.run(until) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -210,9 +238,10 @@ func runAll(workers []*worker, d time.Duration) (verdict, error) {
 	}
 	v := verdict{Seconds: time.Since(began).Seconds()}
 	var took []time.Duration
-	for _, w := range workers {
-		took = append(took, w.took...)
-		v.Commands += int64(len(w.took) * len(w.digits))
+	for _, l := range loads {
+		n, each := l.done()
+		took = append(took, each...)
+		v.Commands += n
 	}
 	slices.Sort(took)
 	v.P50, v.P99 = percentile(took, 50), percentile(took, 99)

@@ -14,9 +14,10 @@
 // so whatever else slows the machine down meets all of them alike. Figures are
 // medians over the rounds, ratios are taken inside a round.
 //
-// The load comes from redis-benchmark, which can only log in as one tenant.
-// The comparison of one tenant with a thousand therefore has its own small
-// load generator: this program runs itself as `bench loadgen`.
+// The load comes from redis-benchmark, which can only log in as one tenant and
+// sends one command again and again. Transactions, scripts, blocking, pub/sub
+// and the comparison of one tenant with a thousand therefore have a small load
+// generator of their own: this program runs itself as `bench loadgen`.
 package main
 
 import (
@@ -110,12 +111,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	plain, tenants := chooseRows(o)
+	plain, stateful, tenants := chooseRows(o)
 	if o.list {
 		list(os.Stdout)
 		return nil
 	}
-	if len(plain)+len(tenants) == 0 {
+	if len(plain)+len(stateful)+len(tenants) == 0 {
 		return errors.New("no row matches -only (see -list)")
 	}
 	if runtime.GOOS != "linux" {
@@ -137,7 +138,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer e.close()
-	b := &bench{env: e, options: o, rows: plain, tenantRows: tenants, log: os.Stderr}
+	b := &bench{env: e, options: o, rows: plain, statefulRows: stateful, tenantRows: tenants, log: os.Stderr}
 	if err := b.startTargets(ctx, chosen); err != nil {
 		return err
 	}
@@ -158,6 +159,7 @@ func run(ctx context.Context, args []string) error {
 		absent:   b.absent,
 		failures: b.failures,
 		results:  b.results,
+		stateful: b.stateful,
 		tenants:  b.tenants,
 	}
 	fmt.Print(r.markdown())
@@ -183,6 +185,9 @@ func list(w io.Writer) {
 	fmt.Fprintln(w, "rows:")
 	for _, r := range rows {
 		fmt.Fprintf(w, "  %-20s %s%s\n", r.name(), r.title(), note(r.extra))
+	}
+	for _, r := range statefulRows {
+		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())
 	}
 	for _, r := range tenantRows {
 		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())

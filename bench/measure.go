@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,16 +16,18 @@ const settle = 50 * time.Millisecond
 
 // bench carries out the measurement and collects the results.
 type bench struct {
-	env        *env
-	options    options
-	rows       []row
-	tenantRows []tenantRow
-	log        io.Writer
+	env          *env
+	options      options
+	rows         []row
+	statefulRows []statefulRow
+	tenantRows   []tenantRow
+	log          io.Writer
 
 	servers  []*server
 	absent   []string  // targets left out, and why
 	failures []string  // runs without a result, and why
 	results  []*result // of rows
+	stateful []*result // of statefulRows
 	tenants  []*result // of tenantRows
 }
 
@@ -35,7 +38,7 @@ func (b *bench) startTargets(ctx context.Context, chosen []target) error {
 	for _, t := range chosen {
 		s, err := t.start(ctx, b.env)
 		if err == nil {
-			s.name = t.name
+			s.name, s.whole = t.name, t.whole
 			err = b.preload(ctx, s)
 		}
 		switch {
@@ -91,6 +94,16 @@ func (b *bench) measure(ctx context.Context) error {
 			}
 			b.progress(round, b.results[i])
 		}
+		for i := range b.stateful {
+			for _, s := range rotate(b.wholeServers(), round+i) {
+				got, err := b.runStateful(ctx, s, b.statefulRows[i])
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				b.keep(b.stateful[i], s, s.name, round, got, err)
+			}
+			b.progress(round, b.stateful[i])
+		}
 		for i := range b.tenants {
 			if err := b.compareTenants(ctx, round, i); err != nil {
 				return err
@@ -132,12 +145,28 @@ func (b *bench) prepare() {
 	for _, r := range b.rows {
 		b.results = append(b.results, newResult(r.name(), r.title(), names...))
 	}
+	names = nil
+	for _, s := range b.wholeServers() {
+		names = append(names, s.name)
+	}
+	if len(names) > 0 {
+		for _, r := range b.statefulRows {
+			res := newResult(r.name(), r.title(), names...)
+			res.unit = "operation"
+			b.stateful = append(b.stateful, res)
+		}
+	}
 	if b.withTenants() == nil {
 		return
 	}
 	for _, r := range b.tenantRows {
 		b.tenants = append(b.tenants, newResult(r.name(), r.title(), oneTenant.name, manyTenants.name))
 	}
+}
+
+// wholeServers are those on which rows of statefulRows can run.
+func (b *bench) wholeServers() []*server {
+	return slices.DeleteFunc(slices.Clone(b.servers), func(s *server) bool { return !s.whole })
 }
 
 // withTenants is the server on which one tenant is compared with many.

@@ -26,6 +26,7 @@ type report struct {
 	absent   []string
 	failures []string
 	results  []*result
+	stateful []*result
 	tenants  []*result
 }
 
@@ -33,8 +34,9 @@ func (r report) markdown() string {
 	var b strings.Builder
 	r.writeHead(&b)
 	r.writeGoals(&b)
-	r.writeOverview(&b)
-	for _, res := range slices.Concat(r.results, r.tenants) {
+	writeOverview(&b, r.results)
+	writeOverview(&b, r.stateful)
+	for _, res := range slices.Concat(r.results, r.stateful, r.tenants) {
 		writeResult(&b, res)
 	}
 	return b.String()
@@ -71,7 +73,7 @@ func (r report) writeGoals(b *strings.Builder) {
 }
 
 func (r report) find(row string) *result {
-	for _, res := range slices.Concat(r.results, r.tenants) {
+	for _, res := range slices.Concat(r.results, r.stateful, r.tenants) {
 		if res.name == row {
 			return res
 		}
@@ -79,16 +81,16 @@ func (r report) find(row string) *result {
 	return nil
 }
 
-// writeOverview compares the processor time of all targets at one glance.
-func (r report) writeOverview(b *strings.Builder) {
-	if len(r.results) == 0 {
+// writeOverview compares the processor time of all targets at one glance, in
+// rows that all have the same targets.
+func writeOverview(b *strings.Builder, results []*result) {
+	if len(results) == 0 {
 		return
 	}
-	// Every row has the same targets.
-	names := slices.DeleteFunc(slices.Clone(r.results[0].order), func(name string) bool { return name == "direct" })
-	b.WriteString("\n### CPU of the proxy, microseconds per command\n\n")
+	names := slices.DeleteFunc(slices.Clone(results[0].order), func(name string) bool { return name == "direct" })
+	fmt.Fprintf(b, "\n### CPU of the proxy, microseconds per %s\n\n", results[0].unit)
 	writeTable(b, append([]string{"load"}, names...), func(add func(...string)) {
-		for _, res := range r.results {
+		for _, res := range results {
 			cells := []string{res.title}
 			for _, name := range names {
 				cells = append(cells, median(res.figures(name, cpu), twoDigits))
@@ -107,7 +109,7 @@ func writeResult(b *strings.Builder, res *result) {
 		ours = res.order[len(res.order)-1]
 	}
 	fmt.Fprintf(b, "\n### %s\n\n", res.title)
-	head := []string{"", "requests/s", "p50 ms", "p99 ms", "proxy CPU us/command", "Redis CPU us/command",
+	head := []string{"", res.unit + "s/s", "p50 ms", "p99 ms", "proxy CPU us/" + res.unit, "Redis CPU us/" + res.unit,
 		"CPU of " + ours + " / this"}
 	writeTable(b, head, func(add func(...string)) {
 		for _, name := range res.order {

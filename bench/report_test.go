@@ -16,10 +16,13 @@ func exampleReport() report {
 	tenants := newResult("tenants-p1-get", "1000 connections", oneTenant.name, manyTenants.name)
 	tenants.samples[oneTenant.name] = cpuSeries(10, 10)
 	tenants.samples[manyTenants.name] = cpuSeries(12, 12)
+	publish := newResult("subs100-publish", "PUBLISH", "direct", "riptide")
+	publish.unit = "operation"
+	publish.samples["riptide"] = []sample{{ok: true, rps: 1100, cpu: 600}}
 	return report{
 		when: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), took: 90 * time.Second, rounds: 2,
 		machine: []string{"CPU: abacus"}, absent: []string{"predixy left out"}, failures: []string{"round 2 failed"},
-		results: []*result{get}, tenants: []*result{tenants},
+		results: []*result{get}, stateful: []*result{publish}, tenants: []*result{tenants},
 	}
 }
 
@@ -36,6 +39,8 @@ func TestReport(t *testing.T) {
 		"| 50 clients, GET | 11.00 | 7.00 |",
 		"| direct | 65.0k (60.0k-70.0k) | 0.50 (0.50-0.50) | 1.00 (1.00-1.00) | - | 9.00 (9.00-9.00) | - |",
 		"| riptide | 90.0k |",
+		"microseconds per operation | load | riptide | | ------- | ------- | | PUBLISH | 600.00 |",
+		"| operations/s |", "| riptide | 1.1k |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("missing %q in\n%s", want, text)

@@ -73,6 +73,26 @@ var tenantRows = []tenantRow{
 	{pipeline: 16, op: "SET"},
 }
 
+// statefulRow is an operation that a connection has a state for, or that takes
+// several commands. redis-benchmark can not send them, the load generator can.
+type statefulRow struct {
+	op      string // as Redis counts it
+	label   string // names the row
+	what    string // names it in tables
+	clients int    // for PUBLISH: the publisher and its subscribers
+	keys    int    // of each client
+}
+
+var statefulRows = []statefulRow{
+	{op: "EXEC", label: "c50-multi", what: "50 clients, MULTI/EXEC of 5 commands in one write", clients: 50, keys: 100},
+	{op: "EVALSHA", label: "c50-evalsha", what: "50 clients, EVALSHA of a script with 2 keys", clients: 50, keys: 100},
+	{op: "BLPOP", label: "pairs50-blpop", what: "50 pairs of clients, BLPOP ping-pong, there and back", clients: 50},
+	{op: "PUBLISH", label: "subs100-publish", what: "1 client, PUBLISH until all of 100 subscribers have it", clients: 101},
+}
+
+func (r statefulRow) name() string  { return r.label }
+func (r statefulRow) title() string { return r.what }
+
 func (r row) name() string {
 	return fmt.Sprintf("c%d-p%d-%s-%s", r.clients, r.pipeline, r.value.name, strings.ToLower(r.op))
 }
@@ -104,7 +124,7 @@ func pipelining(n int) string {
 }
 
 // chooseRows applies -quick and -only. Quick rows get a third of the requests.
-func chooseRows(o options) (plain []row, tenants []tenantRow) {
+func chooseRows(o options) (plain []row, stateful []statefulRow, tenants []tenantRow) {
 	wanted := func(name string, main, extra bool) bool {
 		if o.only != nil {
 			return o.only.MatchString(name)
@@ -119,12 +139,17 @@ func chooseRows(o options) (plain []row, tenants []tenantRow) {
 			plain = append(plain, r)
 		}
 	}
+	for _, r := range statefulRows {
+		if wanted(r.name(), false, false) {
+			stateful = append(stateful, r)
+		}
+	}
 	for _, r := range tenantRows {
 		if wanted(r.name(), r.main, false) {
 			tenants = append(tenants, r)
 		}
 	}
-	return plain, tenants
+	return plain, stateful, tenants
 }
 
 // values lists what has to be stored before rows can be measured.

@@ -19,12 +19,13 @@ type sample struct {
 // of a row grow together: samples with the same index were taken side by side.
 type result struct {
 	name, title string
+	unit        string   // what is counted
 	order       []string // names of the series as tables show them
 	samples     map[string][]sample
 }
 
 func newResult(name, title string, series ...string) *result {
-	return &result{name: name, title: title, order: series, samples: map[string][]sample{}}
+	return &result{name: name, title: title, unit: "command", order: series, samples: map[string][]sample{}}
 }
 
 // metric picks a figure from a sample.

@@ -18,22 +18,23 @@ import (
 type target struct {
 	name  string
 	extra bool // runs only when -targets names it
+	whole bool // takes every command; twemproxy has neither MULTI nor BLPOP nor PUBLISH
 	start func(context.Context, *env) (*server, error)
 }
 
 // targets in the order of the tables. A further variant of riptide is one more
 // entry; its tenants need a name of their own, see variant.
 var targets = []target{
-	{name: "direct", start: startDirect},
-	{name: "haproxy", start: startHAProxy},
+	{name: "direct", whole: true, start: startDirect},
+	{name: "haproxy", whole: true, start: startHAProxy},
 	{name: "twemproxy", start: startTwemproxy},
 	{name: "predixy", start: startPredixy},
-	{name: "riptide", start: variant{tenant: "acme"}.start},
-	{name: "riptide-quotas", extra: true, start: variant{
+	{name: "riptide", whole: true, start: variant{tenant: "acme"}.start},
+	{name: "riptide-quotas", whole: true, extra: true, start: variant{
 		tenant:   "quip",
 		settings: "quotas: {ops_per_second: 10000000, memory: 100GiB}",
 	}.start},
-	{name: "riptide-zstd", extra: true, start: variant{
+	{name: "riptide-zstd", whole: true, extra: true, start: variant{
 		tenant:   "zeta",
 		settings: "compression: {algorithm: zstd, min_size: 1KiB}",
 	}.start},
@@ -47,6 +48,7 @@ type server struct {
 	login   login
 	proc    *process // nil for direct: its work is that of Redis
 	tenants []login  // those of riptide, to compare one with many
+	whole   bool     // as its target
 	down    bool     // found dead; not measured any more
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -39,20 +40,33 @@ func (t tenantSet) logins(all []login) []login {
 // runTenants measures one set. Both sets load the same proxy, which knows all
 // the tenants; they differ only in who is logged in.
 func (b *bench) runTenants(ctx context.Context, s *server, r tenantRow, set tenantSet) (sample, error) {
+	return b.generate(ctx, s, job{
+		Addr: s.addr(), Logins: set.logins(s.tenants), Pipeline: r.pipeline,
+		Op: r.op, Keys: tenantKeys, Duration: tenantRun,
+	})
+}
+
+// runStateful measures a row of statefulRows, all of it as one tenant.
+func (b *bench) runStateful(ctx context.Context, s *server, r statefulRow) (sample, error) {
+	return b.generate(ctx, s, job{
+		Addr: s.addr(), Logins: slices.Repeat([]login{s.login}, r.clients), Pipeline: 1,
+		Op: r.op, Keys: r.keys, Duration: tenantRun,
+	})
+}
+
+// generate has a load generator carry out a job, and measures it.
+func (b *bench) generate(ctx context.Context, s *server, j job) (sample, error) {
 	if s.down {
 		return sample{}, errEnded
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, toolTimeout, fmt.Errorf("not finished within %s", toolTimeout))
 	defer cancel()
-	g, err := startGenerator(ctx, b.env.self, job{
-		Addr: s.addr(), Logins: set.logins(s.tenants), Pipeline: r.pipeline,
-		Op: r.op, Keys: tenantKeys, Duration: tenantRun,
-	})
+	g, err := startGenerator(ctx, b.env.self, j)
 	if err != nil {
 		return sample{}, fmt.Errorf("load generator: %w", err)
 	}
 	defer g.close()
-	return b.observe(ctx, s, r.op, g.run)
+	return b.observe(ctx, s, j.Op, g.run)
 }
 
 // generator is the load generator as its parent sees it.

@@ -24,6 +24,10 @@ type Command struct {
 	Why      string   // for a refused row: what tells the reader why, when the route's own reason is not enough
 	Handler  Handler  // who answers or rewrites it in the proxy; none for what is forwarded as it is
 	Channels bool     // what is prefixed are channels or channel patterns, not keys
+	Unwalled bool     // reaches further than the patterns of an upstream user can confine, so scripts can not have it
+
+	AtOnce     bool // runs at once between MULTI and EXEC, and is not queued
+	Subscriber bool // may be run by a client of RESP2 that has subscribed to something
 
 	// Find walks the requests whose names cannot be told from their position alone. It is nil for everything that
 	// Shape describes.

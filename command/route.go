@@ -85,6 +85,27 @@ const (
 	HandleSlowLogGet
 	HandleSlowLogLen
 	HandleSlowLogReset
+	HandleClientReply
+	HandleClientUnblock
+	HandleClientGetRedir
+	HandlePubSubNumPat
+
+	// Pinned.
+	HandleMulti
+	HandleExec
+	HandleDiscard
+	HandleWatch
+	HandleUnwatch
+	HandleWait // WAIT and WAITAOF, for what the session wrote on other connections
+	HandleSubscribe
+	HandleUnsubscribe
+	HandlePSubscribe
+	HandlePUnsubscribe
+	HandleSSubscribe
+	HandleSUnsubscribe
+	HandleClientTracking
+	HandleClientCaching
+	HandleClientTrackingInfo
 
 	// Slow.
 	HandleKeys
@@ -94,17 +115,29 @@ const (
 	HandleFlushDB
 	HandleFlushAll
 
+	HandleScriptExists
+	HandleScriptFlush
+	HandleScriptKill
+	HandleScriptLoad
+	HandleScriptShow
+
+	// Shared, on the connection for scripts.
+	HandleEval
+	HandleEvalSHA
+	HandleFCall
+
 	// Shared, with the request or the reply changed.
-	HandleCommand      // COMMAND: hides the refused commands
-	HandleCommandCount // COMMAND COUNT
-	HandleCommandDocs  // COMMAND DOCS
-	HandleCommandInfo  // COMMAND INFO
-	HandleCommandList  // COMMAND LIST
-	HandleFunctionList // FUNCTION LIST, without the code
-	HandleCopy         // COPY with DB: the destination is in another database of the tenant
-	HandleLolwut       // LOLWUT, without the arguments that size the picture
-	HandleRestore      // RESTORE: only where the upstream checks what it is given
-	HandleMove         // MOVE: a rename into another database of the tenant
+	HandleCommand        // COMMAND: hides the refused commands
+	HandleCommandCount   // COMMAND COUNT
+	HandleCommandDocs    // COMMAND DOCS
+	HandleCommandInfo    // COMMAND INFO
+	HandleCommandList    // COMMAND LIST
+	HandleCopy           // COPY with DB: the destination is in another database of the tenant
+	HandleLolwut         // LOLWUT, without the arguments that size the picture
+	HandleRestore        // RESTORE: only where the upstream checks what it is given
+	HandlePubSubChannels // PUBSUB CHANNELS and SHARDCHANNELS: without a pattern, those of the tenant
+	HandleMove           // MOVE: a rename into another database of the tenant
+	HandleFunctionList   // FUNCTION LIST, without the code
 
 	HandlerCount // not a handler: the size of an array that has one entry per handler
 )

@@ -1,19 +1,19 @@
 package command
 
-// listRows are the commands on lists. The blocking ones wait until blocking is built.
+// listRows are the commands on lists.
 var listRows = rows{
 	"blmove": {Arity: 6, Flags: Write | DenyOOM | Blocking, Cats: CatList,
-		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Run: Pinned, Later: true},
+		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Run: Pinned},
 	"blmovem": {Arity: -6, Flags: Write | DenyOOM | Blocking, Cats: CatList,
-		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Since: "redis 8.10", Run: Pinned, Later: true},
+		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Since: "redis 8.10", Run: Pinned},
 	"blmpop": {Arity: -5, Flags: Write | Blocking | MovableKeys, Cats: CatList,
-		Keys: counted(2, RW|Access|Delete), Run: Pinned, Later: true, ReplyKeys: FirstKey},
+		Keys: counted(2, RW|Access|Delete), Run: Pinned, ReplyKeys: FirstKey},
 	"blpop": {Arity: -3, Flags: Write | Blocking, Cats: CatList, Keys: span(1, -2, 1, RW|Access|Delete),
-		Run: Pinned, Later: true, ReplyKeys: FirstKey},
+		Run: Pinned, ReplyKeys: FirstKey},
 	"brpop": {Arity: -3, Flags: Write | Blocking, Cats: CatList, Keys: span(1, -2, 1, RW|Access|Delete),
-		Run: Pinned, Later: true, ReplyKeys: FirstKey},
+		Run: Pinned, ReplyKeys: FirstKey},
 	"brpoplpush": {Arity: 4, Flags: Write | DenyOOM | Blocking, Cats: CatList,
-		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Run: Pinned, Later: true},
+		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Run: Pinned},
 	"lindex":  {Arity: 3, Flags: ReadOnly, Cats: CatList, Keys: key(RO | Access), Run: Shared},
 	"linsert": {Arity: 5, Flags: Write | DenyOOM, Cats: CatList, Keys: key(RW | Insert), Run: Shared},
 	"llen":    {Arity: 2, Flags: ReadOnly | Fast, Cats: CatList, Keys: key(RO), Run: Shared},

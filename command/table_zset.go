@@ -3,11 +3,11 @@ package command
 // sortedSetRows are the commands on sorted sets.
 var sortedSetRows = rows{
 	"bzmpop": {Arity: -5, Flags: Write | Blocking | MovableKeys, Cats: CatSortedSet,
-		Keys: counted(2, RW|Access|Delete), Run: Pinned, Later: true, ReplyKeys: FirstKey},
+		Keys: counted(2, RW|Access|Delete), Run: Pinned, ReplyKeys: FirstKey},
 	"bzpopmax": {Arity: -3, Flags: Write | Blocking | Fast, Cats: CatSortedSet,
-		Keys: span(1, -2, 1, RW|Access|Delete), Run: Pinned, Later: true, ReplyKeys: FirstKey},
+		Keys: span(1, -2, 1, RW|Access|Delete), Run: Pinned, ReplyKeys: FirstKey},
 	"bzpopmin": {Arity: -3, Flags: Write | Blocking | Fast, Cats: CatSortedSet,
-		Keys: span(1, -2, 1, RW|Access|Delete), Run: Pinned, Later: true, ReplyKeys: FirstKey},
+		Keys: span(1, -2, 1, RW|Access|Delete), Run: Pinned, ReplyKeys: FirstKey},
 	"zadd": {Arity: -4, Flags: Write | DenyOOM | Fast, Cats: CatSortedSet, Keys: key(RW | Update),
 		Run: Shared},
 	"zcard":  {Arity: 2, Flags: ReadOnly | Fast, Cats: CatSortedSet, Keys: key(RO), Run: Shared},

@@ -46,6 +46,11 @@ type Config struct {
 	// default it is the address that the client has connected to.
 	Announce string `yaml:"announce"`
 
+	// FleetSecret is what the passwords follow from under which the upstream runs
+	// tenants' scripts. All proxies of one upstream must have the same. Empty, the default: it
+	// follows from the upstream's username and password.
+	FleetSecret Password `yaml:"fleet_secret"`
+
 	// Plans are named sets of quotas which tenants refer to.
 	Plans map[string]*Quotas `yaml:"plans"`
 

@@ -80,3 +80,18 @@ func appendLength(dst []byte, n int) []byte {
 	}
 	return append(dst, '\r', '\n')
 }
+
+// AppendRestPrefixed appends argument from and what follows it, with prefix in
+// front of the arguments whose ascending indexes are given. The caller has written what
+// comes before.
+func (r *Request) AppendRestPrefixed(dst []byte, from int, indexes []int32, prefix []byte) []byte {
+	at := r.Args[from].Head
+	for _, i := range indexes {
+		a := r.Args[i]
+		dst = append(dst, r.Raw[at:a.Head]...)
+		dst = appendLength(dst, len(prefix)+int(a.End-a.Beg))
+		dst = append(dst, prefix...)
+		at = a.Beg
+	}
+	return append(dst, r.Raw[at:]...)
+}

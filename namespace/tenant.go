@@ -5,6 +5,7 @@
 package namespace
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -17,13 +18,14 @@ type Tenant struct {
 	ID        string
 	Databases int
 	Suspended bool
+	Scripts   config.Scripts
 
 	root     []byte   // what all its keys begin with
 	prefixes [][]byte // by database
 }
 
 func newTenant(id string, c *config.Tenant) *Tenant {
-	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended}
+	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended, Scripts: c.Scripts}
 	tag := id
 	if c.HashTag {
 		tag = "{" + id + "}"
@@ -42,3 +44,27 @@ func (t *Tenant) Root() []byte { return t.root }
 
 // Prefix is what its keys in one database begin with: "t:<id>:<db>:".
 func (t *Tenant) Prefix(db int) []byte { return t.prefixes[db] }
+
+// Split takes a name apart that the upstream gives: the tenant's database, and
+// the name in it. ok is false for a name that is not the tenant's.
+func (t *Tenant) Split(name []byte) (db int, rest []byte, ok bool) {
+	rest, ok = bytes.CutPrefix(name, t.root)
+	if !ok {
+		return 0, nil, false
+	}
+	digits, rest, ok := bytes.Cut(rest, []byte(":"))
+	if !ok {
+		return 0, nil, false
+	}
+	return t.Database(digits, rest)
+}
+
+// Database reads the number of a database as it is written in names: without
+// zeros in front. rest is returned as it is.
+func (t *Tenant) Database(digits, rest []byte) (db int, _ []byte, ok bool) {
+	db, err := strconv.Atoi(string(digits))
+	if err != nil || db < 0 || db >= t.Databases || strconv.Itoa(db) != string(digits) {
+		return 0, nil, false
+	}
+	return db, rest, true
+}

@@ -31,6 +31,11 @@ type Handler interface {
 	// Written tells that all output is sent, if some of it had to wait for the
 	// peer or if the connection is on Hold.
 	Written()
+	// HungUp tells that the peer will send no more while the connection is on
+	// Hold, so that what it has sent before may not be read yet. It can come
+	// once for each Hold. Ended comes all the same, once all is read. Only Linux
+	// tells.
+	HungUp()
 	// Closed tells that the connection is gone, exactly once.
 	Closed(err error)
 }

@@ -21,6 +21,11 @@ func (c *Conn) ready(ev event) {
 		c.read()
 	case ev.failed:
 		c.Close(c.socketError())
+	case ev.ended && !c.r: // or it has been resumed in this turn
+		c.loop.poll.hush(c.fd, c.w)
+		if c.held {
+			c.h.HungUp()
+		}
 	}
 	// After the reading, since what has arrived counts even if nothing can be
 	// sent any more.

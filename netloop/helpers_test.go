@@ -18,6 +18,7 @@ const patience = 30 * time.Second
 type funcs struct {
 	received func(b []byte) (int, Next)
 	ended    func()
+	hungUp   func()
 	written  func()
 	closed   func(error)
 }
@@ -32,6 +33,12 @@ func (f *funcs) Received(b []byte) (int, Next) {
 func (f *funcs) Ended() {
 	if f.ended != nil {
 		f.ended()
+	}
+}
+
+func (f *funcs) HungUp() {
+	if f.hungUp != nil {
+		f.hungUp()
 	}
 }
 

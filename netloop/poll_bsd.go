@@ -9,10 +9,11 @@ import (
 )
 
 // event says what a descriptor is ready for. failed is an error in both
-// directions; kqueue reports an end of input as readable.
+// directions; kqueue reports an end of input as readable, so ended is never set:
+// the end of a descriptor that is not being read goes unnoticed until it is.
 type event struct {
-	fd                         int
-	readable, writable, failed bool
+	fd                                int
+	readable, writable, failed, ended bool
 }
 
 // poller is one kqueue, level-triggered.
@@ -58,6 +59,8 @@ func (p *poller) set(fd int, hadR, hadW, r, w bool) error {
 	_, err := unix.Kevent(p.fd, changes[:n], nil, nil)
 	return err
 }
+
+func (p *poller) hush(int, bool) {}
 
 // wait returns the ready descriptors, valid until the next call. millis below
 // zero waits without limit.

@@ -8,10 +8,11 @@ import (
 )
 
 // event says what a descriptor is ready for. failed is a hang-up or an error
-// in both directions, which the kernel reports whether asked for or not.
+// in both directions, which the kernel reports whether asked for or not. ended
+// tells that the peer sends no more, of a descriptor that is not being read.
 type event struct {
-	fd                         int
-	readable, writable, failed bool
+	fd                                int
+	readable, writable, failed, ended bool
 }
 
 // poller is one epoll set, level-triggered. It reports a bounded number of
@@ -41,14 +42,24 @@ func (p *poller) set(fd int, hadR, hadW, r, w bool) error {
 }
 
 func (p *poller) ctl(op, fd int, r, w bool) error {
-	ev := unix.EpollEvent{Fd: int32(fd)}
+	ev := unix.EpollEvent{Fd: int32(fd), Events: unix.EPOLLRDHUP}
 	if r {
-		ev.Events |= unix.EPOLLIN
+		ev.Events = unix.EPOLLIN
 	}
 	if w {
 		ev.Events |= unix.EPOLLOUT
 	}
 	return unix.EpollCtl(p.fd, op, fd, &ev)
+}
+
+// hush ends the reports that the peer of a descriptor which is not being read
+// has ended, until its interest is set again.
+func (p *poller) hush(fd int, w bool) {
+	ev := unix.EpollEvent{Fd: int32(fd)}
+	if w {
+		ev.Events = unix.EPOLLOUT
+	}
+	unix.EpollCtl(p.fd, unix.EPOLL_CTL_MOD, fd, &ev)
 }
 
 // wait returns the ready descriptors, valid until the next call. millis below
@@ -75,6 +86,7 @@ func (p *poller) wait(millis int) ([]event, error) {
 			readable: e.Events&unix.EPOLLIN != 0,
 			writable: e.Events&unix.EPOLLOUT != 0,
 			failed:   e.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0,
+			ended:    e.Events&unix.EPOLLRDHUP != 0,
 		}
 	}
 	return p.ready[:n], nil

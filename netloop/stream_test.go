@@ -93,6 +93,7 @@ func put(c *Conn, b []byte, how int, rnd *rand.Rand) {
 
 func (e *echo) Ended()       { e.conn.CloseAfterWrite() }
 func (e *echo) Written()     { e.conn.Resume() }
+func (e *echo) HungUp()      {}
 func (e *echo) Closed(error) {}
 
 func TestEchoIsByteExact(t *testing.T) {
@@ -152,6 +153,7 @@ func (f *framed) Received(b []byte) (off int, next Next) {
 
 func (f *framed) Ended()       { f.conn.CloseAfterWrite() }
 func (f *framed) Written()     {}
+func (f *framed) HungUp()      {}
 func (f *framed) Closed(error) {}
 
 func TestLargeMessages(t *testing.T) {
@@ -291,6 +293,7 @@ func (r *relay) Ended() {
 }
 
 func (r *relay) Written()     {}
+func (r *relay) HungUp()      {}
 func (r *relay) Closed(error) {}
 
 // TestRelay has one loop proxy to another one, which echoes, with chunks,

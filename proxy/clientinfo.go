@@ -75,13 +75,26 @@ func errKind(name []byte) string {
 // line describes the session.
 func (s *session) line() clientLine {
 	now := s.w.loop.Now()
-	return clientLine{
+	line := clientLine{
 		id: s.id, addr: s.conn.Peer(), local: s.localAddr(),
 		name: s.name, user: s.user(), flags: s.flags(), kind: s.kind(),
 		age: time.Duration(now - s.born), idle: time.Duration(now - s.conn.LastInput()),
 		db: s.db, multi: -1, buffered: s.conn.Buffered(), unsent: s.conn.Unsent(),
 		cmd: lastCommand(s).Name, redir: -1, proto: s.proto, libName: s.about.libName, libVer: s.about.libVer,
 	}
+	if s.subs != nil {
+		line.sub, line.psub, line.ssub = len(s.subs.names[channels]), len(s.subs.names[patterns]), len(s.subs.names[shards])
+	}
+	if s.tx != nil {
+		line.multi = len(s.tx.queue)
+	}
+	if s.watching {
+		line.watch = 1
+	}
+	if s.tracking {
+		line.redir = s.redirect // 0: to itself
+	}
+	return line
 }
 
 // user is the name that the session could log in by.
@@ -92,7 +105,18 @@ func (s *session) user() string {
 	return s.who.Tenant.ID + "." + s.who.User
 }
 
-func (s *session) kind() clientKind { return kindNormal }
+func (s *session) kind() clientKind {
+	if s.subs != nil {
+		return kindPubSub
+	}
+	return kindNormal
+}
+
+// waits reports whether the session waits for something that may take long:
+// an element, or the end of a pause.
+func (s *session) waits() bool {
+	return s.blocked > 0 || s.mode&modePaused != 0 && s.held && s.wantIdle
+}
 
 // flags are the letters of CLIENT LIST, in Redis's order.
 func (s *session) flags() string {
@@ -101,8 +125,11 @@ func (s *session) flags() string {
 		letter byte
 		on     bool
 	}{
-		{'O', s.mode&modeWatching != 0},
-		{'b', s.mode&modePaused != 0 && s.held && s.wantIdle},
+		{'O', s.mode&modeMonitor != 0},
+		{'P', s.subs != nil},
+		{'x', s.tx != nil},
+		{'b', s.waits()},
+		{'t', s.tracking},
 		{'c', s.leaving},
 		{'e', s.about.noEvict},
 		{'T', s.about.noTouch},

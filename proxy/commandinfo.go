@@ -24,7 +24,7 @@ func usable(cmd *command.Command) bool {
 		}
 		return false
 	}
-	return !cmd.Later && (cmd.Run == command.Shared || cmd.Run == command.Local || cmd.Run == command.Slow)
+	return !cmd.Later && cmd.Run != command.Refused
 }
 
 // visible is usable for a name in COMMAND's spelling.

@@ -65,7 +65,7 @@ func TestCommandInfo(t *testing.T) {
 	s, asked := startCommand(t)
 	c := login(t, s, "acme")
 	// What the upstream has and tenants may use; of CONFIG that is GET, among others.
-	mine := []string{"auth", "command", "config", "get", "keys", "ping", "set"}
+	mine := []string{"auth", "command", "config", "get", "keys", "ping", "set", "subscribe"}
 	c.expect(fmt.Sprintf(":%d\r\n", len(mine)), "COMMAND", "COUNT")
 	for _, x := range []struct{ ask, subcommand, reply string }{
 		{"COMMAND", "INFO", "*1\r\n*-1\r\n"},
@@ -81,7 +81,7 @@ func TestCommandInfo(t *testing.T) {
 		}
 	}
 	c.send("COMMAND LIST FILTERBY ACLCAT read")
-	c.read("*7\r\n$3\r\nget\r\n$3\r\nset\r\n$6\r\nconfig\r\n$7\r\ncommand\r\n$4\r\nkeys\r\n$4\r\nping\r\n$9\r\nclient|id\r\n")
+	c.read("*8\r\n$3\r\nget\r\n$3\r\nset\r\n$6\r\nconfig\r\n$7\r\ncommand\r\n$9\r\nsubscribe\r\n$4\r\nkeys\r\n$4\r\nping\r\n$9\r\nclient|id\r\n")
 	if got := strings.Join(await(t, asked, "a question"), " "); got != "COMMAND LIST FILTERBY ACLCAT read" {
 		t.Errorf("asked %q", got)
 	}

@@ -25,83 +25,127 @@ func (s *session) handle(r *namespace.Request) bool {
 		container := cmd
 		if cmd = container.Sub(r.At(1)); cmd == nil {
 			if !s.w.knows(container) {
-				s.answerError(unknown(r))
+				s.reject(nil, unknown(r))
 			} else {
-				s.answerError(unknownSub(container, r.At(1)))
+				s.reject(nil, unknownSub(container, r.At(1)))
 			}
 			return true
 		}
 	}
 	switch {
 	case cmd == nil:
-		s.answerError(unknown(r))
+		s.reject(nil, unknown(r))
 		return true
 	case !s.w.knows(cmd):
 		if cmd.Parent != nil && s.w.knows(cmd.Parent) {
-			s.answerError(unknownSub(cmd.Parent, r.At(1)))
+			s.reject(nil, unknownSub(cmd.Parent, r.At(1)))
 		} else {
-			s.answerError(unknown(r))
+			s.reject(nil, unknown(r))
 		}
 		return true
 	case !cmd.AcceptsArity(len(r.Args)):
-		s.stats.row(cmd).rejected++
-		s.answerError("ERR wrong number of arguments for '" + cmd.Name + "' command")
+		s.reject(cmd, "ERR wrong number of arguments for '"+cmd.Name+"' command")
 		return true
 	case s.who == nil && !cmd.Has(command.NoAuth):
-		s.stats.row(cmd).rejected++
-		s.answerError("NOAUTH Authentication required.")
+		s.reject(cmd, "NOAUTH Authentication required.")
 		return true
 	}
 	if s.mode == 0 && cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
-		s.stats.commands[cmd.ID]++
-		s.last = uint16(cmd.ID)
-		s.forward(cmd, r)
-		return true
+		if s.forward(cmd, r) || s.runPinned(cmd, r) {
+			s.stats.commands[cmd.ID]++
+			s.last = uint16(cmd.ID)
+			return true
+		}
+		return false
 	}
 	return s.special(cmd, r)
 }
 
-// special runs what is not simply passed on.
+// special runs what is not simply passed on, and everything while the session
+// is in the middle of something.
 func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
-	if cmd.Later || cmd.Run == command.Refused || cmd.Run == command.Pinned {
-		s.stats.commands[cmd.ID]++
-		s.stats.row(cmd).rejected++
-		s.answerError(refusal(cmd))
-		return true
+	if s.mode&modeAwait != 0 {
+		if s.head != s.tail {
+			return false
+		}
+		s.mode &^= modeAwait
 	}
-	if s.mode&modeWatching != 0 && touchesKeys(cmd) {
-		s.stats.row(cmd).rejected++
-		s.answerError(errMonitorKeys)
+	if s.mode&modePaused != 0 && s.stats.pause.holds(cmd) {
+		return false
+	}
+	if s.mode&modeMonitor != 0 && touchesKeys(cmd) {
+		s.reject(cmd, errMonitorKeys)
 		return true
 	}
 	h := &handlers[cmd.Handler]
-	if h.idle && s.head != s.tail || s.mode&modePaused != 0 && s.stats.pause.holds(cmd) {
+	if !h.script && s.mode&modeScripts != 0 {
+		if s.head != s.tail {
+			return false
+		}
+		s.mode &^= modeScripts
+	}
+	if h.script && s.mode&modeTx != 0 && !s.scriptsReady() {
 		return false
 	}
-	s.stats.commands[cmd.ID]++
+	switch {
+	case s.mode&modeTx != 0 && !cmd.AtOnce:
+		s.stats.commands[cmd.ID]++
+		s.last = uint16(cmd.ID)
+		s.enqueue(cmd, r)
+		if s.mode&modeMonitored != 0 {
+			s.show(cmd, r)
+		}
+		return true
+	case !usable(cmd):
+		s.stats.commands[cmd.ID]++
+		s.reject(cmd, refusal(cmd))
+		return true
+	case s.mode&modeSubscriber != 0 && !cmd.Subscriber:
+		s.reject(cmd, errNotSubscriber(cmd))
+		return true
+	case (h.idle || h.script && s.mode&modeScripts == 0) && s.head != s.tail:
+		return false
+	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil):
+		if ok, answered := s.pinned(); !ok || answered {
+			return ok
+		}
+	}
+	stats, failures := s.stats, s.stats.failures // as they are now: AUTH changes them
 	s.last = uint16(cmd.ID)
-	stats, failures := s.stats, s.stats.failures
 	switch {
 	case h.slow != nil:
 		s.runSlow(cmd, r, h.slow)
 	case h.run != nil:
 		h.run(s, cmd, r)
-	default:
-		s.forward(cmd, r)
+	case s.pin != nil:
+		s.toPin(cmd, r, noteNone)
+	case !s.forward(cmd, r) && !s.runPinned(cmd, r):
+		return false
 	}
+	stats.commands[cmd.ID]++
 	if stats.failures != failures {
 		stats.row(cmd).failed++
 	}
 	if s.mode&modeMonitored != 0 {
 		s.show(cmd, r)
 	}
+	s.unpin()
 	return true
+}
+
+// send sends a command on the connection that the session uses.
+func (s *session) send(cmd *command.Command, r *namespace.Request) {
+	if s.pin != nil {
+		s.toPin(cmd, r, noteNone)
+		return
+	}
+	s.forward(cmd, r)
 }
 
 // refusal says that a command is not to be had, and why.
 func refusal(cmd *command.Command) string {
 	switch {
-	case cmd.Later || cmd.Run == command.Pinned:
+	case cmd.Later:
 		return "NOPERM '" + cmd.Name + "' is not supported by this proxy yet"
 	case cmd.Why != "":
 		return "NOPERM '" + cmd.Name + "' is not available to tenants: " + cmd.Why
@@ -139,41 +183,44 @@ var unknownReply = []byte("-ERR unknown command ")
 // without a copy.
 const largeRequest = 8 << 10
 
-// forward sends a command with the tenant's prefix on whatever names a key.
-func (s *session) forward(cmd *command.Command, r *namespace.Request) {
+// forward sends a command on the shared connection, with the tenant's prefix on
+// whatever names a key. It returns false for one that would wait: that needs a
+// connection of the session's own.
+func (s *session) forward(cmd *command.Command, r *namespace.Request) bool {
 	w := s.w
 	k := s.link
 	if k.Down() {
 		s.answerError(errUnavailable)
-		return
+		return true
 	}
 	if len(r.Raw) > w.maxBulk-maxPrefix && s.tooLong(cmd, r) {
 		s.answerError(errTooLong)
-		return
+		return true
 	}
+	prefix := s.prefixOf(cmd)
 	large := len(r.Raw) >= largeRequest && cmd.Has(command.Write) && w.direct
 	if cmd.Shape.Kind == command.ShapeOne && !large && len(r.Args) > int(cmd.Shape.First) {
-		b := k.Begin(len(r.Raw) + len(s.prefix) + 24)
-		k.End(r.AppendPrefixed(b, int(cmd.Shape.First), s.prefix), s.slot(cmd))
-		return
+		b := k.Begin(len(r.Raw) + len(prefix) + 24)
+		k.End(r.AppendPrefixed(b, int(cmd.Shape.First), prefix), s.slot(cmd))
+		return true
 	}
 	var verdict command.Verdict
 	w.indexes, verdict = cmd.Prefixed(w.indexes[:0], r)
 	if verdict&command.Blocks != 0 {
-		s.answerError("NOPERM '" + cmd.Name + "' with BLOCK is not supported by this proxy yet")
-		return
+		return false
 	}
 	if large {
-		w.parts, w.scratch = r.Parts(w.parts[:0], w.scratch, w.indexes, s.prefix)
+		w.parts, w.scratch = r.Parts(w.parts[:0], w.scratch, w.indexes, prefix)
 		k.EndLarge(s.slot(cmd), w.parts...)
 		clear(w.parts)
 		if cap(w.scratch) > maxScratch {
 			w.parts, w.scratch, w.indexes = nil, nil, nil
 		}
-		return
+		return true
 	}
-	b := k.Begin(len(r.Raw) + len(w.indexes)*(len(s.prefix)+24))
-	k.End(r.AppendAllPrefixed(b, w.indexes, s.prefix), s.slot(cmd))
+	b := k.Begin(len(r.Raw) + len(w.indexes)*(len(prefix)+24))
+	k.End(r.AppendAllPrefixed(b, w.indexes, prefix), s.slot(cmd))
+	return true
 }
 
 const errTooLong = "ERR an argument is longer than the upstream takes"
@@ -193,7 +240,7 @@ func (s *session) tooLong(cmd *command.Command, r *namespace.Request) bool {
 	}
 	prefixed, _ := cmd.Prefixed(nil, r)
 	for _, i := range prefixed {
-		if len(r.At(int(i))) > s.w.maxBulk-len(s.prefix) {
+		if len(r.At(int(i))) > s.w.maxBulk-maxPrefix {
 			return true
 		}
 	}
@@ -230,7 +277,7 @@ func (s *session) restore(cmd *command.Command, reply []byte) []byte {
 		return reply
 	}
 	var err error
-	w.reply, err = namespace.Restore(w.reply[:0], reply, cmd.ReplyKeys, s.prefix)
+	w.reply, err = namespace.Restore(w.reply[:0], reply, cmd.ReplyKeys, s.prefixOf(cmd))
 	if err != nil {
 		return s.garbled(cmd, err)
 	}

@@ -10,6 +10,14 @@ import (
 type handler struct {
 	// idle: everything before must be answered first.
 	idle bool
+	// unpinned: of a Pinned row, one that needs no connection of the session's own as long as
+	// there is none.
+	unpinned bool
+	// tx takes the command between MULTI and EXEC, where it is not simply
+	// queued.
+	tx func(s *session, cmd *command.Command, r *namespace.Request)
+	// script: it runs on the connection for scripts.
+	script bool
 	// run answers at once, or sends to the upstream.
 	run func(s *session, cmd *command.Command, r *namespace.Request)
 	// slow answers from a goroutine of its own; idle goes with it.
@@ -25,7 +33,7 @@ type handler struct {
 var handlers = [command.HandlerCount]handler{
 	command.HandleAuth:          {idle: true, run: auth, secrets: authSecrets},
 	command.HandleHello:         {idle: true, run: hello, secrets: helloSecrets},
-	command.HandleSelect:        {idle: true, run: selectDB},
+	command.HandleSelect:        {idle: true, run: selectDB, tx: selectInTx},
 	command.HandleReset:         {idle: true, run: reset},
 	command.HandlePing:          {run: ping},
 	command.HandleEcho:          {run: echo},
@@ -42,6 +50,38 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleDBSize:    {idle: true, slow: dbSize},
 	command.HandleFlushDB:   {idle: true, slow: flushDB},
 	command.HandleFlushAll:  {idle: true, slow: flushAll},
+
+	command.HandleMulti:   {run: multi},
+	command.HandleExec:    {run: exec, unpinned: true},
+	command.HandleDiscard: {run: discard, unpinned: true},
+	command.HandleWatch:   {run: watch},
+	command.HandleUnwatch: {run: unwatch, unpinned: true, tx: (*session).queue},
+	command.HandleWait:    {run: wait, tx: (*session).queue},
+
+	command.HandleSubscribe:      {idle: true, run: subscribe(channels)},
+	command.HandleUnsubscribe:    {idle: true, run: unsubscribe(channels), unpinned: true},
+	command.HandlePSubscribe:     {idle: true, run: subscribe(patterns)},
+	command.HandlePUnsubscribe:   {idle: true, run: unsubscribe(patterns), unpinned: true},
+	command.HandleSSubscribe:     {idle: true, run: subscribe(shards)},
+	command.HandleSUnsubscribe:   {idle: true, run: unsubscribe(shards), unpinned: true},
+	command.HandlePubSubNumPat:   {idle: true, run: pubSubNumPat},
+	command.HandlePubSubChannels: {run: pubSubChannels},
+
+	command.HandleClientTracking:     {idle: true, run: clientTracking, reply: tracked},
+	command.HandleClientCaching:      {},
+	command.HandleClientTrackingInfo: {idle: true, run: clientTrackingInfo, reply: trackingInformed, unpinned: true},
+	command.HandleClientGetRedir:     {run: clientGetRedir},
+	command.HandleClientReply:        {idle: true, run: clientReply},
+	command.HandleClientUnblock:      {idle: true, run: clientUnblock},
+
+	command.HandleEval:         {script: true, run: eval, tx: inTx(eval)},
+	command.HandleEvalSHA:      {script: true, run: evalSHA, tx: inTx(evalSHA)},
+	command.HandleFCall:        {script: true, run: fcall, tx: inTx(fcall)},
+	command.HandleScriptLoad:   {idle: true, slow: scriptLoad},
+	command.HandleScriptExists: {idle: true, slow: scriptExists},
+	command.HandleScriptFlush:  {idle: true, slow: scriptFlush},
+	command.HandleScriptKill:   {idle: true, slow: scriptKill},
+	command.HandleScriptShow:   {idle: true, slow: scriptShow},
 
 	command.HandleCopy:    {run: copyKey},
 	command.HandleLolwut:  {run: lolwut},
@@ -101,4 +141,4 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleClusterKeysInSlot: {run: facade(clusterKeysInSlot)},
 }
 
-func forward(s *session, cmd *command.Command, r *namespace.Request) { s.forward(cmd, r) }
+func forward(s *session, cmd *command.Command, r *namespace.Request) { s.send(cmd, r) }

@@ -11,6 +11,15 @@ import (
 
 // ping is PING [message].
 func ping(s *session, cmd *command.Command, r *namespace.Request) {
+	if s.mode&modeSubscriber != 0 && len(r.Args) <= 2 {
+		b := resp.AppendBulkString(resp.AppendArray(nil, 2), "pong")
+		if len(r.Args) == 2 {
+			s.answer(resp.AppendBulk(b, r.At(1)))
+		} else {
+			s.answer(resp.AppendBulkString(b, ""))
+		}
+		return
+	}
 	switch len(r.Args) {
 	case 1:
 		s.answer([]byte("+PONG\r\n"))
@@ -155,12 +164,12 @@ func restoreKey(s *session, cmd *command.Command, r *namespace.Request) {
 		s.answerError("NOPERM 'restore' is not available: the upstream does not check what it restores (sanitize-dump-payload)")
 		return
 	}
-	s.forward(cmd, r)
+	s.send(cmd, r)
 }
 
 // compose sends a request that a handler made.
 func (s *session) compose(cmd *command.Command, args ...[]byte) {
-	if s.link.Down() {
+	if s.pin == nil && s.link.Down() {
 		s.answerError(errUnavailable)
 		return
 	}
@@ -171,6 +180,10 @@ func (s *session) compose(cmd *command.Command, args ...[]byte) {
 			return
 		}
 		size += len(a) + 24
+	}
+	if s.pin != nil {
+		s.pin.End(resp.AppendRequest(s.pin.Begin(size), args...), s.slot(cmd))
+		return
 	}
 	s.link.End(resp.AppendRequest(s.link.Begin(size), args...), s.slot(cmd))
 }

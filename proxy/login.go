@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -69,6 +70,7 @@ func (s *session) become(who *namespace.Identity) {
 	if who == s.who {
 		return
 	}
+	s.drop()
 	s.stats.leave(s)
 	if s.who != nil {
 		s.name = ""
@@ -165,10 +167,16 @@ func parseHello(r *namespace.Request) (o helloOptions, err error) {
 // speak switches the protocol, and with it the link that commands ride.
 func (s *session) speak(proto int) {
 	if s.proto != proto {
+		if s.pin != nil {
+			s.pin.End(resp.AppendRequest(s.pin.Begin(64), "HELLO", strconv.Itoa(proto)), s.unasked(helloRow))
+			s.pin.Speaks(proto)
+		}
 		s.proto = proto
 		s.link = s.w.link(proto)
 	}
 }
+
+var helloRow = command.Lookup([]byte("hello"))
 
 func (s *session) appendHello(b []byte) []byte {
 	name, version := s.w.srv.self()
@@ -191,7 +199,9 @@ func (s *session) appendHello(b []byte) []byte {
 
 // reset is RESET: back to a connection that was just opened.
 func reset(s *session, _ *command.Command, _ *namespace.Request) {
+	s.drop()
 	s.become(nil)
+	s.mute = muteNone
 	s.speak(2)
 	s.answer([]byte("+RESET\r\n"))
 }

@@ -16,8 +16,8 @@ import (
 // written down and at the end of the turn handed to the loops that have
 // monitors. Tenants that nobody watches pay nothing.
 
-// watch is who watches a tenant, as one loop knows it.
-type watch struct {
+// watchers are who watch a tenant, as one loop knows it.
+type watchers struct {
 	loops []int      // monitors, by loop
 	here  []*session // those on this loop that have been told OK
 	lines []byte     // written in this turn
@@ -35,10 +35,10 @@ const errMonitorKeys = "ERR Replica can't interact with the keyspace"
 
 // monitor is MONITOR.
 func monitor(s *session, _ *command.Command, _ *namespace.Request) {
-	if s.mode&modeWatching != 0 {
+	if s.mode&modeMonitor != 0 {
 		return // Redis says nothing either
 	}
-	s.mode |= modeWatching
+	s.mode |= modeMonitor
 	ready := s.tellWatchers(1)
 	s.async(func(ctx context.Context) func() {
 		for range s.w.srv.workers {
@@ -57,10 +57,10 @@ func monitor(s *session, _ *command.Command, _ *namespace.Request) {
 
 // stopMonitor ends MONITOR, if the session is in it.
 func (s *session) stopMonitor() {
-	if s.mode&modeWatching == 0 {
+	if s.mode&modeMonitor == 0 {
 		return
 	}
-	s.mode &^= modeWatching
+	s.mode &^= modeMonitor
 	here := s.stats.watch.here
 	if i := slices.Index(here, s); i >= 0 {
 		s.stats.watch.here = slices.Delete(here, i, i+1)

@@ -29,7 +29,9 @@ type Server struct {
 	target    *upstream.Target
 	client    *redis.Client // for slow operations
 	health    *redis.Client
+	scripts   *scripts
 	limits    resp.Limits
+	internal  resp.Limits // for what the proxy itself has written
 	strangers resp.Limits // limits before AUTH
 	output    int         // bytes a client may leave unread
 
@@ -51,10 +53,12 @@ type Server struct {
 	cancel context.CancelFunc
 	slow   sync.WaitGroup
 	born   time.Time
-	own    map[string]*tenantOwn    // by tenant; the map never changes
-	turns  map[string]chan struct{} // bounds a tenant's slow operations
-	logins chan struct{}            // bounds logins whose check takes long
-	queue  atomic.Int64             // such logins, waiting or running
+	own    map[string]*tenantOwn // by tenant; the map never changes
+	// background are goroutines that run as long as the server does.
+	background sync.WaitGroup
+	turns      map[string]chan struct{} // bounds a tenant's slow operations
+	logins     chan struct{}            // bounds logins whose check takes long
+	queue      atomic.Int64             // such logins, waiting or running
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
@@ -109,6 +113,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
+	s.scripts = newScripts(s)
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
 		if err != nil {
@@ -192,9 +198,22 @@ func (s *Server) learn(f *upstream.Facts) {
 		slog.Warn("the upstream is not set up for tenants", "setting", risk)
 	}
 	for _, w := range s.workers {
-		w.loop.Post(func() { w.known, w.maxBulk, w.sanitizes = f.Known, f.MaxBulk, f.Sanitizes })
+		w.loop.Post(func() {
+			w.known, w.maxBulk, w.sanitizes = f.Known, f.MaxBulk, f.Sanitizes
+			w.pins.Limit = s.pinLimit(f.MaxClients)
+		})
 	}
 }
+
+// pinLimit is how many connections a loop may have that belong to one session
+// each: no more than there may be clients, and than the upstream takes.
+func (s *Server) pinLimit(maxClients int) int {
+	return max(1, min(s.cfg.Limits.Clients, maxClients-reservedClients)/loops(s.cfg.Loops))
+}
+
+// reservedClients is how many of the connections that the upstream takes are
+// left to everything else: shared links, slow operations, other clients.
+const reservedClients = 100
 
 // self is what the upstream calls itself in HELLO, and its version.
 func (s *Server) self() (name, version string) {
@@ -243,6 +262,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
 	s.slow.Wait()
+	s.background.Wait()
 	for _, w := range s.workers {
 		w.loop.Post(func() {
 			w.close()

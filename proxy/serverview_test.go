@@ -190,7 +190,7 @@ func TestMonitorMode(t *testing.T) {
 		return list
 	}
 	a.expect("+OK\r\n", "MONITOR")
-	if got := modes(); !slices.Equal(got, []uint16{0, modeMonitored, modeMonitored | modeWatching}) {
+	if got := modes(); !slices.Equal(got, []uint16{0, modeMonitored, modeMonitored | modeMonitor}) {
 		t.Errorf("monitored: %v", got)
 	}
 	b.expect("+OK\r\n", "SET", "k", "v")

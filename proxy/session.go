@@ -27,10 +27,29 @@ type session struct {
 	stats  *tenantStats
 	link   *upstream.Link[slot]
 
-	mode       uint16   // what takes it off the fast path, see mode*
 	last       uint16   // ID of the command that ran last
 	next, prev *session // of the same tenant, on the same loop
 	about      about
+
+	// What follows is zero for a session that shares its connection, and so is
+	// mode then.
+	mode       uint16
+	pin        *upstream.Pin[slot] // its own connection
+	blocked    int                 // commands in flight that may wait for long
+	tx         *transaction        // between MULTI and EXEC
+	sent       []*transaction      // whose EXEC is not answered
+	watching   bool                // keys are watched on the pin
+	watchLost  bool                // they were when it was lost
+	subs       *subscriptions      // nil: none
+	confirm    confirmation        // that the upstream is to confirm
+	tracking   bool                // CLIENT TRACKING is on
+	redirect   int64               // the client that its messages go to
+	redirected bool                // another's messages come here
+	prefixes   []string            // of CLIENT TRACKING
+	asked      trackingAsked       // what it will be if the upstream agrees
+	mute       uint8               // CLIENT REPLY
+	capturing  bool                // answers go to captured
+	captured   []byte
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -157,7 +176,10 @@ func (s *session) mayTake() bool {
 	if s.tail-s.head >= s.window || s.conn.Unsent() > softOutput || s.parkedBytes > softOutput {
 		return false
 	}
-	if s.link.Full() {
+	if s.mode&modePinned != 0 && s.pin.Full() {
+		return false // until Relieved
+	}
+	if s.link.Full() || s.mode&modeScripts != 0 && s.w.scriptsFull(s) {
 		if !s.stalled {
 			s.stalled = true
 			s.w.stalled = append(s.w.stalled, s)
@@ -181,8 +203,25 @@ func (s *session) tryResume() {
 }
 
 // Ended implements netloop.Handler. What has been asked is still answered: the
-// peer may have closed only its sending end.
-func (s *session) Ended() { s.finish() }
+// peer may have closed only its sending end. One that waits has left, as Redis sees
+// it, and must not be given what it waits for.
+func (s *session) Ended() {
+	if s.blocked > 0 {
+		s.conn.Close(nil)
+		return
+	}
+	s.finish()
+}
+
+// HungUp implements netloop.Handler.
+func (s *session) HungUp() {
+	if s.blocked > 0 {
+		s.conn.Close(nil)
+	}
+}
+
+// Relieved implements upstream.PinOwner.
+func (s *session) Relieved() { s.tryResume() }
 
 // Written implements netloop.Handler.
 func (s *session) Written() { s.tryResume() }
@@ -191,6 +230,7 @@ func (s *session) Written() { s.tryResume() }
 func (s *session) Closed(error) {
 	s.gone = true
 	s.parked = nil
+	s.drop()
 	if s.cancel != nil {
 		s.cancel()
 	}
@@ -206,6 +246,10 @@ func (s *session) Closed(error) {
 // drain is finish for a shutdown: a connection with nothing under way need not
 // part politely.
 func (s *session) drain() {
+	if s.blocked > 0 {
+		s.conn.Close(nil)
+		return
+	}
 	if s.head == s.tail && s.conn.Unsent() == 0 {
 		s.conn.Close(nil)
 		return
@@ -230,12 +274,21 @@ func (s *session) slot(cmd *command.Command) slot {
 
 // answer fills the next slot at once.
 func (s *session) answer(reply []byte) {
+	if s.capturing {
+		s.captured = append(s.captured, reply...)
+		return
+	}
 	seq := s.tail
 	s.tail++
 	s.complete(seq, reply, false)
 }
 
 func (s *session) answerError(text string) {
+	if s.capturing {
+		s.captured = resp.AppendError(s.captured, text)
+		s.stats.countError(s.captured)
+		return
+	}
 	seq := s.tail
 	s.tail++
 	s.completeError(seq, text)
@@ -272,6 +325,12 @@ func (s *session) complete(seq uint32, reply []byte, input bool) {
 func (s *session) emit(reply []byte, input bool) {
 	if unread := s.conn.Unsent(); unread > s.w.srv.output && (unread > hardOutput*s.w.srv.output || s.stuck()) {
 		s.giveUp()
+		return
+	}
+	if s.mute != muteNone {
+		if s.mute == muteNext {
+			s.mute = muteNone
+		}
 		return
 	}
 	s.stats.out += uint64(len(reply))

@@ -23,6 +23,7 @@ type slowFunc func(ctx context.Context, op *slowOp) []byte
 // slowOp is what a slow operation knows of its session, as it was when the
 // command came.
 type slowOp struct {
+	srv    *Server
 	client *redis.Client
 	tenant *namespace.Tenant
 	prefix []byte // of the session's database
@@ -37,7 +38,7 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 		s.answerError(errUnavailable)
 		return
 	}
-	op := &slowOp{client: s.w.srv.client, tenant: s.who.Tenant, prefix: s.prefix, proto: s.proto}
+	op := &slowOp{srv: s.w.srv, client: s.w.srv.client, tenant: s.who.Tenant, prefix: s.prefix, proto: s.proto}
 	for i := range r.Args {
 		op.args = append(op.args, bytes.Clone(r.At(i)))
 	}

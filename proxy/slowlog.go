@@ -51,17 +51,18 @@ func (l *slowLog) add(e slowEntry) {
 	l.next = (l.next + 1) % slowEntries
 }
 
-// slowReply notes a command whose reply took long to come.
-func (w *worker) slowReply(t *slot, took time.Duration) {
+// slowReply notes a command whose reply took long to come. sent is what it was
+// sent as, if that is still there.
+func (w *worker) slowReply(t *slot, took time.Duration, sent []byte) {
 	s := t.s
-	if took > slowReply && s.window > slowWindow {
+	if took > slowReply && s.pin == nil && s.window > slowWindow {
 		s.window -= s.window / 4
 	}
 	if s.gone || s.who == nil {
 		return
 	}
 	args := []string{t.cmd.Name}
-	if sent := s.link.Request(); sent != nil {
+	if sent != nil {
 		args = s.unprefixed(t.cmd, sent)
 	}
 	s.noteSlow(t.cmd, args, took)

@@ -116,9 +116,15 @@ type Stats struct {
 
 // Alive reports whether every loop answers before ctx ends.
 func (s *Server) Alive(ctx context.Context) error {
+	return s.each(ctx, func(*worker) {})
+}
+
+// each runs f on every loop, one after the other, and waits for it. f may use
+// what belongs to the caller, which gives that up on an error.
+func (s *Server) each(ctx context.Context, f func(w *worker)) error {
 	for _, w := range s.workers {
 		done := make(chan struct{})
-		if !w.loop.Post(func() { close(done) }) {
+		if !w.loop.Post(func() { f(w); close(done) }) {
 			return netloop.ErrStopped
 		}
 		select {
@@ -139,18 +145,8 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Rejected:   s.rejected.Load(),
 		UpstreamUp: s.ready.Load(),
 	}
-	for _, w := range s.workers {
-		done := make(chan struct{})
-		// The loop adds to sum while this goroutine waits for it; if that is
-		// given up, sum is given up as well.
-		if !w.loop.Post(func() { w.addTo(sum); close(done) }) {
-			return nil, netloop.ErrStopped
-		}
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := s.each(ctx, func(w *worker) { w.addTo(sum) }); err != nil {
+		return nil, err
 	}
 	return sum, nil
 }

@@ -21,7 +21,7 @@ type tenantView struct {
 	first  *session // the tenant's sessions on this loop
 	mode   uint16   // bits that the mode of all of them has
 	pause  pause
-	watch  watch
+	watch  watchers
 	slow   slowLog
 	spikes spikes
 }
@@ -30,7 +30,7 @@ type tenantView struct {
 const (
 	modeMonitored uint16 = 1 << 15 // somebody watches the tenant's commands
 	modePaused    uint16 = 1 << 14 // the tenant has paused its clients
-	modeWatching  uint16 = 1 << 13 // this session is one that watches
+	modeMonitor   uint16 = 1 << 13 // this session is one that watches
 
 	tenantModes = modeMonitored | modePaused // those that a session has from its tenant
 )

@@ -88,10 +88,13 @@ func (t *tenantStats) totals() *totals {
 
 // countClients counts the sessions that are in a state of their own.
 func (t *tenantStats) countClients(c *totals) {
-	if t.mode&modePaused != 0 {
-		for s := t.first; s != nil; s = s.next {
-			if s.held && s.wantIdle {
-				c.blocked++
+	for s := t.first; s != nil; s = s.next {
+		for _, state := range []struct {
+			on bool
+			n  *int64
+		}{{s.waits(), &c.blocked}, {s.tracking, &c.tracking}, {s.subs != nil, &c.pubsub}, {s.watching, &c.watching}} {
+			if state.on {
+				*state.n++
 			}
 		}
 	}

@@ -21,9 +21,18 @@ type worker struct {
 	index int // in srv.workers
 	loop  *netloop.Loop
 
-	links    [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
+	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
+	pins  *upstream.Pins[slot]
+
+	scriptLinks [4]*upstream.Link[scriptCall] // isolated RESP2 and RESP3, then trusted
+	scriptUsers map[*namespace.Tenant]*scriptUser
+	loaded      map[loadedScript]struct{} // that the upstream knows
+	restGroup   []byte
+	resting     bool // the resting user is being made
+
 	sessions map[uint64]*session
-	stalled  []*session // wait for a full link
+	patterns map[string]map[string]int // that clients have subscribed to, by tenant
+	stalled  []*session                // wait for a full link
 	draining bool
 	known    []bool // commands the upstream has; nil: any
 	maxBulk  int    // the longest argument the upstream takes
@@ -44,6 +53,9 @@ type worker struct {
 	parts    [][]byte
 	scratch  []byte
 	reply    []byte
+	message  []byte
+	fields   [][]byte
+	script   []byte
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -53,6 +65,7 @@ type slot struct {
 	at      int64  // loop's clock when it was sent
 	seq     uint32 // its place in the session
 	retried bool
+	note    uint8 // what the reply is besides
 }
 
 func newWorker(s *Server) (*worker, error) {
@@ -60,8 +73,9 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), restGroup: restGroup(s.scripts.rest), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.nobody = w.tenantStats("")
+	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
 	loop.BeforeWrite(w.flush)
 	return w, nil
 }
@@ -85,6 +99,11 @@ func (w *worker) link(proto int) *upstream.Link[slot] {
 
 func (w *worker) flush() {
 	for _, k := range w.links {
+		if k != nil {
+			k.Flush()
+		}
+	}
+	for _, k := range w.scriptLinks {
 		if k != nil {
 			k.Flush()
 		}
@@ -120,6 +139,9 @@ func (w *worker) tick() {
 		if s.conn.Unsent() > w.srv.output && s.stuck() {
 			s.giveUp()
 		}
+		if s.silent(w.srv.target.Timeout) {
+			s.pin.Break(errPinSilent)
+		}
 	}
 }
 
@@ -137,6 +159,12 @@ func (w *worker) close() {
 			k.Close()
 		}
 	}
+	for _, k := range w.scriptLinks {
+		if k != nil {
+			k.Close()
+		}
+	}
+	w.pins.Close()
 }
 
 // freshRequest returns the worker's own. A panic may have left it in the
@@ -172,25 +200,31 @@ func (w *worker) giveRequest(r *resp.Request) {
 	}
 }
 
+// answered accounts for a reply.
+func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
+	took = time.Duration(w.loop.Now() - t.at)
+	t.s.stats.row(t.cmd).latency.Observe(took)
+	return took
+}
+
 // Reply implements upstream.Owner.
-func (w *worker) Reply(t *slot, reply []byte) {
+func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 	s := t.s
-	took := time.Duration(w.loop.Now() - t.at)
-	s.stats.row(t.cmd).latency.Observe(took)
-	if took >= slowCommand {
-		w.slowReply(t, took)
+	if took := w.answered(t, reply); took >= slowCommand {
+		w.slowReply(t, took, s.link.Request())
 	}
 	if s.gone {
-		return
+		return false
 	}
 	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
 		s.complete(t.seq, reply, len(reply) >= largeReply)
-		return
+		return false
 	}
 	w.restored(t, reply)
 	if cap(w.reply) > maxScratch {
 		w.reply = nil
 	}
+	return false
 }
 
 // restored completes a slot with a reply that has to be changed first. A panic
@@ -220,11 +254,15 @@ func (w *worker) Failed(t *slot, err error) {
 }
 
 // Oversized implements upstream.Owner.
-func (w *worker) Oversized(t *slot) {
+func (w *worker) Oversized(t *slot) (more bool) {
 	if !t.s.gone {
 		t.s.completeError(t.seq, errOversized.Error())
 	}
+	return false
 }
+
+// Refused implements upstream.Owner.
+func (w *worker) Refused() {}
 
 // Again implements upstream.Owner: what only reads may be sent twice, once.
 func (w *worker) Again(t *slot) bool {
@@ -238,6 +276,9 @@ func (w *worker) Again(t *slot) bool {
 // Lost implements upstream.Owner. What was set at the server may be so no more.
 func (w *worker) Lost() {
 	w.sanitizes = false
+	for _, u := range w.scriptUsers {
+		u.ready = false
+	}
 	select {
 	case w.srv.suspect <- struct{}{}:
 	default: // it is going to be looked at

@@ -91,3 +91,38 @@ func First(reply []byte) []byte {
 		}
 	}
 }
+
+// ArrayElements returns how many elements a complete reply has that is an array, and where they begin; ok is false for
+// any other reply, and for the null that RESP2 has as an array.
+func ArrayElements(reply []byte) (n int, body []byte, ok bool) {
+	if len(reply) == 0 || reply[0] != '*' {
+		return 0, nil, false
+	}
+	h, err := parseHeader(reply)
+	if err != nil || h.size == 0 || h.n < 0 {
+		return 0, nil, false
+	}
+	return int(h.n), reply[h.size:], true
+}
+
+// ValueSize returns the size of the value that b begins with.
+func ValueSize(b []byte) (int, error) { return skip(b, 1) }
+
+// Fields appends to dst the elements, as they stand, of a complete reply that is an array or a push; ok is false for
+// any other.
+func Fields(dst [][]byte, reply []byte) (_ [][]byte, ok bool) {
+	h, err := parseHeader(reply)
+	if err != nil || h.size == 0 || h.n < 0 || h.kind != '*' && h.kind != '>' {
+		return dst, false
+	}
+	rest := reply[h.size:]
+	for range h.n {
+		size, err := skip(rest, 1)
+		if err != nil {
+			return dst, false
+		}
+		dst = append(dst, rest[:size])
+		rest = rest[size:]
+	}
+	return dst, true
+}

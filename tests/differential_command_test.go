@@ -95,7 +95,7 @@ func TestDifferentialRefused(t *testing.T) {
 	known := diffNamesIn(diffMust(t, plain, "COMMAND", "LIST"))
 	refused, unknown := 0, 0
 	for _, c := range command.All() {
-		if c.Container() || diffUsable(c) || c.Run == command.Pinned && !c.Later {
+		if c.Container() || diffUsable(c) {
 			continue
 		}
 		words := diffShortest(c)
@@ -118,7 +118,7 @@ func TestDifferentialRefused(t *testing.T) {
 		if len(words) > len(strings.Split(c.Name, "|")) {
 			diffEqual(t, proxy, plain, words[:len(words)-1]...)
 		}
-		if c.Arity > 0 && c.Name != "exec" { // EXECABORT, see below
+		if c.Arity > 0 {
 			diffEqual(t, proxy, plain, append(words, "x")...)
 		}
 	}
@@ -172,8 +172,6 @@ func diffStrangeToStrangers(c *command.Command) bool {
 		return true // that its own configuration does not allow them
 	case "command|getkeys", "command|getkeysandflags":
 		return true // Redis 7.0 asks for more arguments than the table, which is as lenient as any server
-	case "exec":
-		return c.Later // EXECABORT, which the proxy has no use for without transactions
 	}
 	return false
 }

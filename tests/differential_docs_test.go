@@ -41,7 +41,7 @@ func diffRows(t *testing.T, server *harness.Process) []*diffRow {
 	diffCollect(docs, all)
 	var rows []*diffRow
 	for _, c := range command.All() {
-		if !diffUsable(c) || diffOwnTest(c.Name) {
+		if !diffStateless(c) || diffOwnTest(c.Name) {
 			continue
 		}
 		info, err := client.Do(ctx, "COMMAND", "INFO", c.Name).Slice()

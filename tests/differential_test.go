@@ -84,8 +84,12 @@ func startDiff(t *testing.T) *diffRig {
 
 // diffUsable says what is a command that a tenant may use.
 func diffUsable(c *command.Command) bool {
-	return !c.Later && !c.Container() && (c.Run == command.Shared || c.Run == command.Local || c.Run == command.Slow)
+	return !c.Later && !c.Container() && c.Run != command.Refused
 }
+
+// diffStateless says which of them leave nothing on the connection; the others are for
+// the stateful test.
+func diffStateless(c *command.Command) bool { return diffUsable(c) && c.Run != command.Pinned }
 
 func diffSetting(t *testing.T, name string, otherwise uint64) uint64 {
 	t.Helper()

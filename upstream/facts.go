@@ -31,6 +31,8 @@ type Facts struct {
 	// MaxBulk is the longest argument, in bytes, that it takes. It closes a
 	// connection that sends a longer one.
 	MaxBulk int
+	// MaxClients is how many connections it takes.
+	MaxClients int
 	// Sanitizes tells that the server checks what RESTORE gives it.
 	Sanitizes bool
 	// Risks are settings of the server that let one tenant harm the others.
@@ -40,13 +42,16 @@ type Facts struct {
 // DefaultMaxBulk is Redis's default for proto-max-bulk-len.
 const DefaultMaxBulk = 512 << 20
 
+// DefaultMaxClients is Redis's default for maxclients.
+const DefaultMaxClients = 10000
+
 // Probe asks the server what it is.
 func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 	info, err := c.Info(ctx, "server").Result()
 	if err != nil && !isCommandError(err) {
 		return nil, err
 	}
-	f := &Facts{Server: "redis", Version: infoField(info, "redis_version"), MaxBulk: DefaultMaxBulk}
+	f := &Facts{Server: "redis", Version: infoField(info, "redis_version"), MaxBulk: DefaultMaxBulk, MaxClients: DefaultMaxClients}
 	f.RedisVersion = f.Version
 	if name := infoField(info, "server_name"); name != "" && infoField(info, name+"_version") != "" {
 		f.Server, f.Version = name, infoField(info, name+"_version")
@@ -75,7 +80,7 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 // settings learns what the server does to a connection that asks for too much.
 // All of it may be secret to the proxy's user; then the defaults are assumed.
 func (f *Facts) settings(ctx context.Context, c *redis.Client) error {
-	for _, name := range []string{"proto-max-bulk-len", "client-query-buffer-limit", "client-output-buffer-limit", "maxmemory-clients", "notify-keyspace-events", "sanitize-dump-payload"} {
+	for _, name := range []string{"proto-max-bulk-len", "client-query-buffer-limit", "client-output-buffer-limit", "maxmemory-clients", "maxclients", "notify-keyspace-events", "sanitize-dump-payload"} {
 		v, err := c.ConfigGet(ctx, name).Result()
 		if err != nil {
 			if isCommandError(err) {
@@ -87,6 +92,8 @@ func (f *Facts) settings(ctx context.Context, c *redis.Client) error {
 		switch n, err := strconv.Atoi(value); {
 		case name == "proto-max-bulk-len" && err == nil && n > 0:
 			f.MaxBulk = min(f.MaxBulk, n)
+		case name == "maxclients" && err == nil && n > 0:
+			f.MaxClients = n
 		case name == "client-query-buffer-limit" && err == nil && n > 0:
 			// It holds an argument, and what was read behind it.
 			f.MaxBulk = min(f.MaxBulk, n-n/8)

@@ -184,11 +184,18 @@ type owner struct {
 	relieved chan bool
 }
 
-func (o *owner) Reply(c *cmd, b []byte)   { o.fates <- fate{id: c.id, reply: string(b)} }
+func (o *owner) Reply(c *cmd, b []byte) bool {
+	o.fates <- fate{id: c.id, reply: string(b)}
+	return false
+}
 func (o *owner) Failed(c *cmd, err error) { o.fates <- fate{id: c.id, err: err} }
-func (o *owner) Oversized(c *cmd)         { o.fates <- fate{id: c.id, err: errOversized} }
-func (o *owner) Relieved()                { o.relieved <- true }
-func (o *owner) Lost()                    {}
+func (o *owner) Oversized(c *cmd) bool {
+	o.fates <- fate{id: c.id, err: errOversized}
+	return false
+}
+func (o *owner) Relieved() { o.relieved <- true }
+func (o *owner) Lost()     {}
+func (o *owner) Refused()  {}
 func (o *owner) Again(c *cmd) (again bool) {
 	o.asked[c.id]++
 	again, c.again = c.again, false

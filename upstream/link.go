@@ -2,27 +2,28 @@ package upstream
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"riptide-proxy/netloop"
-	"riptide-proxy/resp"
 )
 
 // Owner is told what becomes of the commands given to a link, in the order in
 // which they were given, on the loop.
 type Owner[T any] interface {
 	// Reply brings a complete reply. It lies in the input that the loop is
-	// handling, so netloop.Conn.WriteInput may refer to it.
-	Reply(t *T, reply []byte)
+	// handling, so netloop.Conn.WriteInput may refer to it. For what was sent
+	// as one command but gets several replies, more asks for the next one.
+	Reply(t *T, reply []byte) (more bool)
 	// Failed brings ErrUnavailable or ErrUnknown in place of a reply.
 	Failed(t *T, err error)
-	// Oversized tells that the reply was longer than Target.MaxReply.
-	Oversized(t *T)
+	// Oversized is Reply for one that was longer than Target.MaxReply.
+	Oversized(t *T) (more bool)
 	// Again asks whether a command that was sent may be sent once more.
 	Again(t *T) bool
 	// Relieved tells that a full link takes commands again.
 	Relieved()
+	// Refused tells that the server did not let the connection log in.
+	Refused()
 	// Lost tells that the connection broke: the next one may lead to a server
 	// that was started anew.
 	Lost()
@@ -60,25 +61,25 @@ type Link[T any] struct {
 	proto  int
 	owner  Owner[T]
 
-	state   state
-	conn    *netloop.Conn
-	greet   int // replies to the greeting that are still to come
-	scan    resp.ReplyScanner
-	scanned int  // bytes of the reply at the beginning of the input that scan has seen
-	drop    bool // the reply is too long, and dropped as it comes
+	state state
+	conn  *netloop.Conn
+	greet int // replies to the greeting that are still to come
+	in    replies
 
-	log       log
-	flight    ring[T]
-	current   T            // being answered
-	answering uint64       // where that began in the output
-	waiting   []waiting[T] // to be sent once connected
-	queued    int          // bytes in waiting
-	full      bool
-	busy      int64 // loop's clock when flight was empty last
-	backoff   time.Duration
-	since     int64  // loop's clock when it came up
-	lastSent  uint64 // bytes the upstream had taken when watch looked last
-	lastErr   string // of connecting, so that it is logged once and not forever
+	log      log
+	flight   ring[T]
+	current  T      // being answered
+	partial  bool   // and to be given the next reply too
+	start    uint64 // where current begins in the output
+	end      uint64
+	waiting  []waiting[T] // to be sent once connected
+	queued   int          // bytes in waiting
+	full     bool
+	busy     int64 // loop's clock when flight was empty last
+	backoff  time.Duration
+	since    int64  // loop's clock when it came up
+	lastSent uint64 // bytes the upstream had taken when watch looked last
+	lastErr  string // of connecting, so that it is logged once and not forever
 }
 
 // waiting is a command without a connection.
@@ -175,7 +176,10 @@ func (k *Link[T]) Flush() {
 	k.log.hand(k.writeShared)
 	k.measure()
 	answered := k.log.pos
-	if k.flight.n > 0 {
+	switch {
+	case k.partial:
+		answered = k.start
+	case k.flight.n > 0:
 		answered = k.flight.front().start
 	}
 	k.log.forget(min(answered, k.conn.Sent())) // a server may answer what it has not read
@@ -214,56 +218,59 @@ func (k *Link[T]) Close() {
 func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 	off := 0
 	for off < len(b) {
-		n, done, err := k.scan.Feed(b[off+k.scanned:])
-		k.scanned += n
+		reply, n, dropped, err := k.in.next(k.conn, b[off:], k.target.MaxReply)
+		off += n
+		if err == nil && reply != nil {
+			err = k.reply(reply, dropped)
+		}
 		if err != nil {
-			k.conn.Close(fmt.Errorf("malformed reply: %w", err))
-			return len(b), netloop.Hold
-		}
-		if !done {
-			if k.scanned+k.scan.Need() > k.target.MaxReply {
-				k.drop = true
-			}
-			if k.drop {
-				off += k.scanned
-				k.scanned = 0
-			} else if need := k.scan.Need(); need > 0 {
-				k.conn.Expect(k.scanned + need)
-			}
-			break
-		}
-		reply := b[off : off+k.scanned]
-		off += k.scanned
-		k.scanned = 0
-		if err := k.reply(reply); err != nil {
 			k.conn.Close(err)
 			return len(b), netloop.Hold
+		}
+		if reply == nil {
+			break
 		}
 	}
 	return off, netloop.More
 }
 
-func (k *Link[T]) reply(reply []byte) error {
-	if k.scan.Push() {
-		k.drop = false
+func (k *Link[T]) reply(reply []byte, dropped bool) error {
+	if k.in.scan.Push() {
 		return nil // nothing on a shared connection asks for one
 	}
 	if k.greet > 0 {
 		return k.greeted(reply)
 	}
-	if k.flight.n == 0 {
-		return errors.New("a reply that nobody asked for")
+	if !k.partial {
+		if k.flight.n == 0 {
+			return errors.New("a reply that nobody asked for")
+		}
+		e := k.flight.front()
+		k.current, k.start = e.t, e.start
+		k.flight.pop()
+		k.end = k.log.pos
+		if k.flight.n > 0 {
+			k.end = k.flight.front().start
+		}
 	}
-	head := k.flight.front()
-	k.current, k.answering = head.t, head.start
-	k.flight.pop()
-	if k.drop {
-		k.drop = false
-		k.owner.Oversized(&k.current)
+	if dropped {
+		k.partial = k.owner.Oversized(&k.current)
 	} else {
-		k.owner.Reply(&k.current, reply)
+		k.partial = k.owner.Reply(&k.current, reply)
 	}
 	return nil
+}
+
+// Request is the command whose reply is being handled, as it was sent, or nil if
+// it is not held any more: long ones are not. It is valid until the end of the turn.
+func (k *Link[T]) Request() []byte { return k.log.bytes(k.start, k.end) }
+
+// Break closes the connection, for a server that does not keep to what it
+// should answer. The link connects again.
+func (k *Link[T]) Break(err error) {
+	if k.conn != nil {
+		k.conn.Close(err)
+	}
 }
 
 // Written implements netloop.Handler.

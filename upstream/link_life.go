@@ -91,6 +91,7 @@ func (k *Link[T]) up() {
 
 func (k *Link[T]) greeted(reply []byte) error {
 	if reply[0] == '-' && !isBusy(reply) {
+		k.owner.Refused()
 		return fmt.Errorf("the upstream refused the connection: %s", reply[1:len(reply)-2])
 	}
 	k.greet--
@@ -110,6 +111,9 @@ func isBusy(reply []byte) bool {
 	return false
 }
 
+// HungUp implements netloop.Handler. A link is never on hold.
+func (k *Link[T]) HungUp() {}
+
 // Ended implements netloop.Handler.
 func (k *Link[T]) Ended() { k.conn.Close(errors.New("the upstream closed the connection")) }
 
@@ -118,12 +122,7 @@ func (k *Link[T]) Ended() { k.conn.Close(errors.New("the upstream closed the con
 func (k *Link[T]) Closed(err error) {
 	conn := k.conn
 	k.conn = nil
-	k.scan.Reset()
-	begun := k.scanned
-	if k.drop {
-		begun++ // and what was dropped
-	}
-	k.scanned, k.drop = 0, false
+	begun := k.in.reset()
 	if k.state == stateClosed {
 		return
 	}
@@ -136,6 +135,10 @@ func (k *Link[T]) Closed(err error) {
 	slog.Warn("connection to the upstream lost", "address", k.target.Address, "error", err, "in_flight", k.flight.n)
 	k.state = stateOpening
 	k.owner.Lost()
+	if k.partial {
+		k.partial = false
+		k.owner.Failed(&k.current, ErrUnknown)
+	}
 	k.rescue(conn, begun, err)
 	k.log.reset()
 	k.measure()
@@ -155,7 +158,7 @@ func (k *Link[T]) Closed(err error) {
 // rescue sorts the commands in flight. One that may itself be what broke the
 // connection is not tried again: the first one, if the server fell silent over
 // it, began to answer it, or did not take all of it.
-func (k *Link[T]) rescue(conn *netloop.Conn, scanned int, err error) {
+func (k *Link[T]) rescue(conn *netloop.Conn, begun bool, err error) {
 	sent, unsent := conn.Sent(), conn.UnsentBytes()
 	k.log.hand(func(b []byte) { unsent = append(unsent, b...) })
 	flight := k.flight
@@ -166,7 +169,7 @@ func (k *Link[T]) rescue(conn *netloop.Conn, scanned int, err error) {
 		if i+1 < flight.n {
 			end = flight.at(i + 1).start
 		}
-		suspect := i == 0 && (errors.Is(err, errSilent) || scanned > 0 || e.start < sent && end > sent)
+		suspect := i == 0 && (errors.Is(err, errSilent) || begun || e.start < sent && end > sent)
 		var req []byte
 		switch {
 		case suspect:
@@ -191,7 +194,7 @@ var errSilent = errors.New("no reply for too long")
 // watch closes a connection that owes a reply for too long.
 func (k *Link[T]) watch() {
 	k.loop.Every(time.Second, func() {
-		if k.conn == nil || k.flight.n == 0 && k.greet == 0 {
+		if k.conn == nil || k.flight.n == 0 && k.greet == 0 && !k.partial {
 			return
 		}
 		if sent := k.conn.Sent(); sent != k.lastSent {

@@ -196,8 +196,8 @@ func TestOversized(t *testing.T) {
 		o.wantFate(10*i+2, short, nil)
 		o.wantFate(10*i+3, "+D\r\n", nil)
 		o.on(func() {
-			if !o.k.Up() || o.k.drop {
-				t.Errorf("after reply %d: up %v, dropping %v", i, o.k.Up(), o.k.drop)
+			if !o.k.Up() || o.k.in.drop {
+				t.Errorf("after reply %d: up %v, dropping %v", i, o.k.Up(), o.k.in.drop)
 			}
 		})
 	}

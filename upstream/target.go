@@ -27,6 +27,8 @@ type Target struct {
 	// MaxReply is the longest reply, in bytes, that is held in memory. A longer
 	// one is read and dropped, and an error takes its place.
 	MaxReply int
+	// OnlyEcho tells that the user may run ECHO and nothing else.
+	OnlyEcho bool
 }
 
 // ErrUnavailable is the fate of a command for which no connection was there.
@@ -36,8 +38,17 @@ var ErrUnavailable = errors.New("UNAVAILABLE the upstream does not answer")
 var ErrUnknown = errors.New("UNKNOWN connection to the upstream was lost, the command may have run")
 
 // greeting is what a new connection says first, and the number of replies to
-// expect. PING comes last: a server that wants a password refuses it.
+// expect. The last one comes from a command that a server which wants a password
+// refuses.
 func (t *Target) greeting(proto int) (b []byte, replies int) {
+	b, replies = t.login(proto)
+	if t.OnlyEcho {
+		return resp.AppendRequest(b, "ECHO", "hello"), replies + 1
+	}
+	return resp.AppendRequest(b, "PING"), replies + 1
+}
+
+func (t *Target) login(proto int) (b []byte, replies int) {
 	user := t.Username
 	if user == "" {
 		user = "default"
@@ -56,7 +67,17 @@ func (t *Target) greeting(proto int) (b []byte, replies int) {
 		b = resp.AppendRequest(b, "AUTH", user, t.Password)
 		replies++
 	}
-	return resp.AppendRequest(b, "PING"), replies + 1
+	return b, replies
+}
+
+// AppendLogin appends an AUTH as the target's user. A user without a password is
+// logged in by any.
+func (t *Target) AppendLogin(b []byte) []byte {
+	user, password := t.Username, t.Password
+	if user == "" {
+		user = "default"
+	}
+	return resp.AppendRequest(b, "AUTH", user, password)
 }
 
 // dial is go-redis's way to the server.

@@ -1,0 +1,313 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+
+	"riptide-proxy/command"
+	"riptide-proxy/config"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/script"
+)
+
+const errNoScript = "-NOSCRIPT No matching script. Please use EVAL.\r\n"
+
+// evalWord is the command that runs a script: by its source or its hash, for
+// reading only or not.
+func evalWord(cmd *command.Command, sha bool) string {
+	switch ro := cmd.Has(command.ReadOnly); {
+	case sha && ro:
+		return "EVALSHA_RO"
+	case sha:
+		return "EVALSHA"
+	case ro:
+		return "EVAL_RO"
+	}
+	return "EVAL"
+}
+
+// loadedScript is a script that the upstream knows as far as a loop knows.
+type loadedScript struct {
+	tenant *namespace.Tenant
+	script *script.Script
+}
+
+// maxLoaded bounds how many of them a loop remembers.
+const maxLoaded = 1 << 14
+
+// eval is EVAL and EVAL_RO script numkeys [key ...] [arg ...].
+func eval(s *session, cmd *command.Command, r *namespace.Request) {
+	if !s.mayRunScript(r) {
+		return
+	}
+	t := s.who.Tenant
+	sc := s.w.srv.scripts.store.Add(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	if _, known := s.w.loaded[loadedScript{t, sc}]; !known {
+		s.w.noteLoaded(t, sc)
+		s.w.srv.scripts.remember(t.ID, sc)
+	}
+	s.call(cmd, r, sc, false)
+}
+
+func (w *worker) noteLoaded(t *namespace.Tenant, sc *script.Script) {
+	if len(w.loaded) >= maxLoaded {
+		clear(w.loaded)
+	}
+	w.loaded[loadedScript{t, sc}] = struct{}{}
+}
+
+// evalSHA is EVALSHA and EVALSHA_RO sha1 numkeys [key ...] [arg ...].
+func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
+	if !s.mayRunScript(r) {
+		return
+	}
+	t := s.who.Tenant
+	sc := s.w.srv.scripts.store.Get(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	if sc != nil {
+		_, known := s.w.loaded[loadedScript{t, sc}]
+		if !known {
+			s.w.noteLoaded(t, sc)
+		}
+		s.call(cmd, r, sc, known)
+		return
+	}
+	if s.tx != nil || s.head != s.tail || len(r.At(1)) != 40 {
+		// There is no looking for it now; a client sends its source then.
+		s.answer([]byte(errNoScript))
+		return
+	}
+	own := cloneRequest(r)
+	s.async(func(ctx context.Context) func() {
+		sc, err := s.w.srv.scripts.find(ctx, t, own.At(1))
+		return func() {
+			switch {
+			case err != nil:
+				s.answer(failure(err, false))
+			case sc == nil:
+				s.answer([]byte(errNoScript))
+			default:
+				s.w.noteLoaded(t, sc)
+				s.mode |= modeScripts
+				s.call(cmd, own, sc, false)
+			}
+		}
+	})
+}
+
+// fcall is FCALL and FCALL_RO function numkeys [key ...] [arg ...], for the
+// functions that the operator has installed.
+func fcall(s *session, cmd *command.Command, r *namespace.Request) {
+	if s.mayRunScript(r) {
+		s.call(cmd, r, nil, false)
+	}
+}
+
+// mayRunScript answers why not. The number of keys must be right, since an
+// argument is going to be added.
+func (s *session) mayRunScript(r *namespace.Request) bool {
+	if s.who.Tenant.Scripts == config.NoScripts {
+		s.answerError(errNoScripts.Error())
+		return false
+	}
+	n, isInt := resp.ParseInt(r.At(2))
+	switch {
+	case !isInt:
+		s.answerError(errNotInteger.Error())
+	case n > int64(r.Len()-3):
+		s.answerError("ERR Number of keys can't be greater than number of args")
+	case n < 0:
+		s.answerError("ERR Number of keys can't be negative")
+	default:
+		return true
+	}
+	return false
+}
+
+// call sends a script, or a function, on the connection for scripts.
+func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Script, sha bool) {
+	w := s.w
+	if s.tx != nil {
+		s.callInTx(cmd, r, sc, sha)
+		return
+	}
+	w.script = s.appendCall(w.script[:0], cmd, r, sc, sha)
+	s.mode |= modeScripts
+	c := &scriptCall{slot: s.slot(cmd), tenant: s.who.Tenant, script: sc, sha: sha, plain: s.who.Tenant.Scripts == config.TrustedScripts}
+	w.runScript(c, w.script)
+	if cap(w.script) > maxScratch {
+		w.script = nil
+	}
+}
+
+// appendCall appends the command as the upstream is to get it.
+func (s *session) appendCall(b []byte, cmd *command.Command, r *namespace.Request, sc *script.Script, sha bool) []byte {
+	w := s.w
+	w.indexes, _ = cmd.Prefixed(w.indexes[:0], r)
+	if sc == nil {
+		return r.AppendAllPrefixed(b, w.indexes, s.prefix)
+	}
+	b = resp.AppendArray(b, r.Len()+sc.ExtraArgs())
+	b = resp.AppendBulkString(b, evalWord(cmd, sha))
+	if sha {
+		b = resp.AppendBulkString(b, sc.WrappedSHA)
+	} else {
+		b = resp.AppendBulk(b, sc.Wrapped)
+	}
+	b = r.AppendRestPrefixed(b, 2, w.indexes, s.prefix)
+	return sc.AppendArgs(b, s.prefix, s.who.Tenant.Databases)
+}
+
+// callInTx queues a script in a transaction, on the session's own connection.
+// That one is the proxy's own user's; so the script itself refuses to run unless
+// the login before it has worked.
+func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *script.Script, sha bool) {
+	w := s.w
+	t := s.who.Tenant
+	if t.Scripts == config.TrustedScripts {
+		s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, sha), s.slot(cmd))
+		s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd, script: sc})
+		return
+	}
+	u := w.scriptUser(t)
+	switch {
+	case sc == nil:
+		s.reject(cmd, "NOPERM '"+cmd.Name+"' is not available inside a transaction")
+		return
+	case !u.ready:
+		s.reject(cmd, u.err.Error())
+		u.err = nil // the next one tries again
+		return
+	}
+	guarded := sc.Guarded()
+	s.pin.End(u.auth, s.unasked(cmd))
+	s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, guarded, false), s.slot(cmd))
+	s.pin.End(w.srv.target.AppendLogin(nil), s.unasked(cmd))
+	s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1})
+}
+
+// inTx takes EVAL and its kin between MULTI and EXEC. What would be an error at
+// once is one at EXEC.
+func inTx(run func(*session, *command.Command, *namespace.Request)) func(*session, *command.Command, *namespace.Request) {
+	return func(s *session, cmd *command.Command, r *namespace.Request) {
+		queued, aborted := len(s.tx.queue), s.tx.aborted
+		reply := s.capture(func() { run(s, cmd, r) })
+		switch {
+		case s.tx.aborted && !aborted:
+			s.answer(reply)
+		case len(s.tx.queue) == queued:
+			s.stand(queuedCommand{cmd: cmd, reply: reply})
+		}
+	}
+}
+
+// scriptsReady reports whether a script can be queued in a transaction. If not,
+// the session waits until the tenant's user is there, or can not be had.
+func (s *session) scriptsReady() bool {
+	t := s.who.Tenant
+	if t.Scripts != config.IsolatedScripts || s.tx.lost {
+		return true
+	}
+	u := s.w.scriptUser(t)
+	if u.ready || u.err != nil {
+		return true
+	}
+	s.async(func(ctx context.Context) func() {
+		err := s.w.srv.scripts.provision(ctx, t)
+		return func() { u.ready, u.err = err == nil, err }
+	})
+	return false
+}
+
+// scriptLoad is SCRIPT LOAD script.
+func scriptLoad(ctx context.Context, op *slowOp) []byte {
+	t := op.tenant
+	if t.Scripts == config.NoScripts {
+		return resp.AppendError(nil, errNoScripts.Error())
+	}
+	sc := script.New(op.args[2], t.Scripts == config.TrustedScripts)
+	if err := op.client.Do(ctx, "SCRIPT", "LOAD", sc.Wrapped).Err(); err != nil {
+		return script.RestoreError(nil, failure(err, false), sc, op.prefix)
+	}
+	op.srv.scripts.store.Add(t.ID, sc.Trusted, sc.Source)
+	op.srv.scripts.save(ctx, t.ID, sc)
+	return resp.AppendBulkString(nil, sc.SHA)
+}
+
+// scriptExists is SCRIPT EXISTS sha1 [sha1 ...], of the tenant's own.
+func scriptExists(ctx context.Context, op *slowOp) []byte {
+	b := resp.AppendArray(nil, len(op.args)-2)
+	for _, sha := range op.args[2:] {
+		sc, err := op.srv.scripts.find(ctx, op.tenant, sha)
+		if err != nil {
+			return failure(err, false)
+		}
+		n := int64(0)
+		if sc != nil {
+			n = 1
+		}
+		b = resp.AppendInt(b, n)
+	}
+	return b
+}
+
+// scriptFlush is SCRIPT FLUSH [ASYNC | SYNC], of the tenant's own.
+func scriptFlush(ctx context.Context, op *slowOp) []byte {
+	if len(op.args) > 3 || len(op.args) == 3 && !fold(op.args[2], "SYNC") && !fold(op.args[2], "ASYNC") {
+		return resp.AppendError(nil, "ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+	}
+	op.srv.scripts.store.Flush(op.tenant.ID)
+	if err := script.DeleteSaved(ctx, op.client, op.tenant.ID); err != nil {
+		return failure(err, false)
+	}
+	return bytes.Clone(ok)
+}
+
+// scriptShow is SCRIPT SHOW sha1.
+func scriptShow(ctx context.Context, op *slowOp) []byte {
+	sc, err := op.srv.scripts.find(ctx, op.tenant, op.args[2])
+	switch {
+	case err != nil:
+		return failure(err, false)
+	case sc == nil:
+		return []byte(errNoScript)
+	}
+	return resp.AppendBulk(nil, sc.Source)
+}
+
+// scriptKill is SCRIPT KILL. Which script runs only the server knows, and what it
+// runs ends with the prefix of whose it is.
+func scriptKill(ctx context.Context, op *slowOp) []byte {
+	const none = "NOTBUSY No scripts in execution right now."
+	stats, err := op.client.Do(ctx, "FUNCTION", "STATS").Slice()
+	if err != nil {
+		return failure(err, false)
+	}
+	if !runs(stats, op.tenant) {
+		return resp.AppendError(nil, none)
+	}
+	if err := op.client.ScriptKill(ctx).Err(); err != nil {
+		return failure(err, false)
+	}
+	return bytes.Clone(ok)
+}
+
+// runs reports whether FUNCTION STATS shows a script of the tenant's.
+func runs(stats []any, t *namespace.Tenant) bool {
+	for i := 0; i+1 < len(stats); i += 2 {
+		running, isList := stats[i+1].([]any)
+		if stats[i] != "running_script" || !isList {
+			continue
+		}
+		for j := 0; j+1 < len(running); j += 2 {
+			words, isList := running[j+1].([]any)
+			if running[j] != "command" || !isList || len(words) == 0 {
+				continue
+			}
+			last, _ := words[len(words)-1].(string)
+			db, rest, own := t.Split([]byte(last))
+			return own && len(rest) == 0 && db >= 0
+		}
+	}
+	return false
+}

@@ -1,0 +1,267 @@
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/upstream"
+)
+
+// What a session is in the middle of. While none of it holds, its commands take
+// the short way, see handle.
+const (
+	modePinned     uint16 = 1 << iota // it has an upstream connection of its own
+	modeTx                            // between MULTI and EXEC
+	modeSubscriber                    // subscribed in RESP2, where little else is allowed
+	modeAwait                         // the next command waits until all before are answered
+	modeScripts                       // what is unanswered rides the connection for scripts
+)
+
+// A slot's note, where its reply is more than a reply.
+const (
+	noteNone    uint8 = iota
+	noteBlocks        // the command may wait for long
+	noteDrop          // the client did not ask for it
+	noteConfirm       // one of several confirmations
+	noteLast          // the last one of them
+	noteMulti         // begins a transaction
+	noteExec          // ends one, with a reply for each of its commands
+	noteAborted       // DISCARD in place of an EXEC that the proxy knows must fail
+	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
+)
+
+const errNoPin = "UNAVAILABLE no connection to the upstream is free for this command, try again"
+
+// pinned gets the session an upstream connection of its own. It returns false
+// when that has to wait until all before is answered, and with answered when there is
+// no connection and the command has its answer.
+func (s *session) pinned() (ok, answered bool) {
+	if s.pin != nil {
+		return true, false
+	}
+	if s.head != s.tail {
+		return false, false
+	}
+	if s.link.Down() {
+		s.answerError(errUnavailable)
+		return true, true
+	}
+	s.pin = s.w.pins.Take(s.proto, s)
+	if s.pin == nil {
+		s.answerError(errNoPin)
+		return true, true
+	}
+	s.mode |= modePinned
+	return true, false
+}
+
+// unpin gives the connection back when nothing of the session's is on it.
+func (s *session) unpin() {
+	if s.pin == nil || s.pin.Flight() > 0 || s.tx != nil || s.watching || s.subs != nil || s.tracking || s.redirected {
+		return
+	}
+	s.w.pins.Give(s.pin)
+	s.pin = nil
+	s.mode &^= modePinned
+	if s.held {
+		s.tryResume()
+	}
+}
+
+// drop closes the connection, with all that is on it.
+func (s *session) drop() {
+	if s.pin != nil {
+		s.pin.Close()
+	}
+	s.forget()
+}
+
+// forget is for a connection that is gone.
+func (s *session) forget() {
+	s.pin = nil
+	s.mode &^= modePinned | modeTx | modeSubscriber
+	if s.tx != nil {
+		s.use(s.tx.db)
+	}
+	s.tx, s.sent = nil, nil
+	s.watching, s.watchLost = false, false
+	s.unsubscribed()
+	s.tracking, s.redirected, s.redirect = false, false, 0
+	if s.blocked > 0 {
+		s.blocked = 0
+	}
+}
+
+// runPinned runs a command that needs a connection of the session's own.
+func (s *session) runPinned(cmd *command.Command, r *namespace.Request) bool {
+	ok, answered := s.pinned()
+	if !ok {
+		return false
+	}
+	if !answered {
+		s.toPin(cmd, r, noteNone)
+	}
+	return true
+}
+
+// toPin sends a command on the session's own connection.
+func (s *session) toPin(cmd *command.Command, r *namespace.Request, note uint8) {
+	w := s.w
+	if len(r.Raw) > w.maxBulk-maxPrefix && s.tooLong(cmd, r) {
+		s.answerError(errTooLong)
+		return
+	}
+	var verdict command.Verdict
+	w.indexes, verdict = cmd.Prefixed(w.indexes[:0], r)
+	prefix := s.prefixOf(cmd)
+	if s.tx == nil && cmd.Has(command.Blocking) && (cmd.Run == command.Pinned || verdict&command.Blocks != 0) {
+		note = noteBlocks
+		s.blocked++
+	}
+	b := s.pin.Begin(len(r.Raw) + len(w.indexes)*(len(prefix)+24))
+	s.pin.End(r.AppendAllPrefixed(b, w.indexes, prefix), s.noted(cmd, note))
+}
+
+// noted is slot for one with a note.
+func (s *session) noted(cmd *command.Command, note uint8) slot {
+	t := s.slot(cmd)
+	t.note = note
+	return t
+}
+
+// unasked is a slot for what the client did not ask for.
+func (s *session) unasked(cmd *command.Command) slot {
+	return slot{s: s, cmd: cmd, at: s.w.loop.Now(), note: noteDrop}
+}
+
+// prefixOf is what a command's names get.
+func (s *session) prefixOf(cmd *command.Command) []byte {
+	if cmd.Channels {
+		return s.who.Tenant.Root() // channels are the same in all databases
+	}
+	return s.prefix
+}
+
+// Answers implements upstream.PinOwner.
+func (s *session) Answers(reply []byte, push bool) bool {
+	if !push && s.pin.Proto() == 3 {
+		return true
+	}
+	if s.subs == nil && !push && !s.redirected {
+		return true
+	}
+	switch messageKind(reply) {
+	case isMessage:
+		return false
+	case isConfirmation:
+		t := s.pin.Oldest()
+		return t != nil && (t.note == noteConfirm || t.note == noteLast)
+	}
+	return !push
+}
+
+// Reply implements upstream.PinOwner.
+func (s *session) Reply(t *slot, reply []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic while handling a reply", "command", t.cmd.Name, "panic", p, "stack", string(debug.Stack()))
+			s.conn.Close(errInternal)
+		}
+	}()
+	w := s.w
+	switch t.note {
+	case noteBlocks:
+		s.blocked--
+	case noteDrop:
+	default:
+		if took := s.w.answered(t, reply); took >= slowCommand {
+			s.w.slowReply(t, took, nil)
+		}
+	}
+	switch t.note {
+	case noteDrop:
+	case noteConfirm, noteLast:
+		s.confirmed(t, reply)
+	case noteExec:
+		s.executed(t, reply)
+	case noteMulti:
+		if reply[0] == '-' {
+			s.endTx() // none has begun
+		}
+		s.complete(t.seq, s.restore(t.cmd, reply), false)
+	case noteAborted:
+		s.completeError(t.seq, errExecAbort)
+	case noteStale:
+		s.complete(t.seq, nullArray(s.proto), false)
+	default:
+		if string(reply) == queued || t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
+			s.complete(t.seq, reply, len(reply) >= largeReply)
+			break
+		}
+		s.complete(t.seq, s.restore(t.cmd, reply), false)
+	}
+	if cap(w.reply) > maxScratch {
+		w.reply = nil
+	}
+	s.unpin()
+}
+
+// Oversized implements upstream.PinOwner.
+func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
+
+// Failed implements upstream.PinOwner.
+func (s *session) Failed(t *slot, err error) {
+	switch t.note {
+	case noteDrop, noteConfirm:
+		return
+	case noteBlocks:
+		s.blocked--
+	case noteExec:
+		s.sent = s.sent[1:]
+	}
+	if t.note == noteLast {
+		s.confirm = confirmation{}
+	}
+	if !s.gone {
+		s.completeError(t.seq, err.Error())
+	}
+}
+
+// Lost implements upstream.PinOwner. What it means for a transaction the
+// client is told at EXEC; subscriptions and tracking can not go on unnoticed.
+func (s *session) Lost(err error) {
+	s.pin = nil
+	s.mode &^= modePinned
+	s.blocked = 0
+	if s.tx != nil {
+		s.tx.lost = true
+	}
+	s.watchLost = s.watchLost || s.watching
+	if s.gone {
+		return
+	}
+	if s.subs != nil || s.tracking || s.redirected {
+		s.unsubscribed()
+		s.tracking, s.redirected, s.redirect = false, false, 0
+		s.mode &^= modeSubscriber
+		slog.Info("client closed: its connection to the upstream is lost, and with it subscriptions", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "error", err)
+		s.finish()
+		return
+	}
+	if s.held {
+		s.tryResume()
+	}
+}
+
+// silent reports whether the upstream owes a reply for too long.
+func (s *session) silent(limit time.Duration) bool {
+	return s.pin != nil && s.pin.Flight() > 0 && s.blocked == 0 && s.pin.Quiet() > limit
+}
+
+var errPinSilent = fmt.Errorf("no reply for too long")
+
+var _ upstream.PinOwner[slot] = (*session)(nil)

@@ -1,0 +1,310 @@
+package proxy
+
+import (
+	"context"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+)
+
+// The three ways to subscribe.
+const (
+	channels = iota
+	patterns
+	shards
+	kinds
+)
+
+var (
+	subscribeWords   = [kinds]string{"subscribe", "psubscribe", "ssubscribe"}
+	unsubscribeWords = [kinds]string{"unsubscribe", "punsubscribe", "sunsubscribe"}
+)
+
+// subscriptions are what a session listens to. A name of the client's can
+// stand for several of the upstream's, and the other way round, when it is about
+// the events of keys; see notify.go.
+type subscriptions struct {
+	names [kinds]map[string][]string // the upstream's names, by the client's
+	up    [kinds]map[string][]string // the client's names, by the upstream's
+}
+
+// count is the number in a confirmation.
+func (b *subscriptions) count(kind int) int {
+	switch {
+	case b == nil:
+		return 0
+	case kind == shards:
+		return len(b.names[shards])
+	}
+	return len(b.names[channels]) + len(b.names[patterns])
+}
+
+func (b *subscriptions) empty() bool {
+	return b == nil || len(b.names[channels])+len(b.names[patterns])+len(b.names[shards]) == 0
+}
+
+// add notes a name and returns those that the upstream does not know of yet.
+func (b *subscriptions) add(kind int, name string, up []string) (fresh []string) {
+	if _, has := b.names[kind][name]; has {
+		return nil
+	}
+	if b.names[kind] == nil {
+		b.names[kind], b.up[kind] = make(map[string][]string), make(map[string][]string)
+	}
+	b.names[kind][name] = up
+	for _, u := range up {
+		if len(b.up[kind][u]) == 0 {
+			fresh = append(fresh, u)
+		}
+		b.up[kind][u] = append(b.up[kind][u], name)
+	}
+	return fresh
+}
+
+// remove forgets a name and returns those that the upstream may forget.
+func (b *subscriptions) remove(kind int, name string) (stale []string) {
+	if b == nil {
+		return nil
+	}
+	for _, u := range b.names[kind][name] {
+		users := b.up[kind][u]
+		for i := range users {
+			if users[i] == name {
+				users = append(users[:i], users[i+1:]...)
+				break
+			}
+		}
+		if len(users) == 0 {
+			delete(b.up[kind], u)
+			stale = append(stale, u)
+			continue
+		}
+		b.up[kind][u] = users
+	}
+	delete(b.names[kind], name)
+	return stale
+}
+
+// confirmation is what a client is told once the upstream has confirmed.
+type confirmation struct {
+	reply []byte
+	added []string
+	kind  int
+}
+
+// subscribe is SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE name [name ...].
+func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
+	return func(s *session, cmd *command.Command, r *namespace.Request) {
+		if s.subs == nil {
+			s.subs = new(subscriptions)
+		}
+		var c confirmation
+		var fresh []string
+		for i := 1; i < r.Len(); i++ {
+			name := string(r.At(i))
+			if _, has := s.subs.names[kind][name]; !has {
+				fresh = append(fresh, s.subs.add(kind, name, s.upstreamNames(kind, name))...)
+				c.added = append(c.added, name)
+				if kind == patterns {
+					s.w.countPattern(s.who.Tenant, name, 1)
+				}
+			}
+			c.reply = appendConfirmation(c.reply, s.proto, subscribeWords[kind], r.At(i), s.subs.count(kind))
+		}
+		c.kind = kind
+		s.subscriber()
+		s.confirmBy(cmd, subscribeWords[kind], fresh, c)
+	}
+}
+
+// unsubscribe is UNSUBSCRIBE, PUNSUBSCRIBE and SUNSUBSCRIBE [name ...].
+func unsubscribe(kind int) func(*session, *command.Command, *namespace.Request) {
+	return func(s *session, cmd *command.Command, r *namespace.Request) {
+		var c confirmation
+		var stale []string
+		one := func(name string) {
+			if s.subs != nil {
+				if _, has := s.subs.names[kind][name]; has && kind == patterns {
+					s.w.countPattern(s.who.Tenant, name, -1)
+				}
+			}
+			stale = append(stale, s.subs.remove(kind, name)...)
+			c.reply = appendConfirmation(c.reply, s.proto, unsubscribeWords[kind], []byte(name), s.subs.count(kind))
+		}
+		for i := 1; i < r.Len(); i++ {
+			one(string(r.At(i)))
+		}
+		if r.Len() == 1 {
+			if s.subs != nil {
+				for name := range s.subs.names[kind] {
+					one(name)
+				}
+			}
+			if c.reply == nil {
+				c.reply = appendConfirmation(nil, s.proto, unsubscribeWords[kind], nil, s.subs.count(kind))
+			}
+		}
+		if s.subs.empty() {
+			s.subs = nil
+		}
+		s.subscriber()
+		s.confirmBy(cmd, unsubscribeWords[kind], stale, c)
+	}
+}
+
+// confirmBy has the upstream told, and the client once it has confirmed.
+func (s *session) confirmBy(cmd *command.Command, word string, names []string, c confirmation) {
+	if len(names) == 0 {
+		s.push(c.reply)
+		s.answer(nil)
+		s.unpin()
+		return
+	}
+	s.confirm = c
+	t := s.noted(cmd, noteConfirm)
+	b := resp.AppendArray(s.pin.Begin(64*len(names)), 1+len(names))
+	b = resp.AppendBulkString(b, word)
+	for _, name := range names {
+		b = resp.AppendBulkString(b, name)
+	}
+	// There is one reply for each name.
+	for i := range names {
+		if i == len(names)-1 {
+			t.note = noteLast
+		}
+		s.pin.End(b, t)
+		b = nil
+	}
+}
+
+// confirmed brings the upstream's confirmation for one name.
+func (s *session) confirmed(t *slot, reply []byte) {
+	c := &s.confirm
+	if reply[0] == '-' && c.reply != nil {
+		// The one reply for all of them: it did not subscribe.
+		for _, name := range c.added {
+			s.subs.remove(c.kind, name)
+			if c.kind == patterns {
+				s.w.countPattern(s.who.Tenant, name, -1)
+			}
+		}
+		for last := t.note == noteLast; !last; {
+			next := s.pin.Skip()
+			last = next == nil || next.note == noteLast
+		}
+		s.confirm = confirmation{}
+		if s.subs.empty() {
+			s.subs = nil
+		}
+		s.subscriber()
+		s.completeError(t.seq, "NOPERM the upstream does not let the proxy subscribe")
+		return
+	}
+	if t.note != noteLast {
+		return
+	}
+	s.push(c.reply)
+	s.confirm = confirmation{}
+	s.complete(t.seq, nil, false)
+}
+
+// subscriber sets whether the session is one that may do little else.
+func (s *session) subscriber() {
+	if s.proto == 2 && !s.subs.empty() {
+		s.mode |= modeSubscriber
+	} else {
+		s.mode &^= modeSubscriber
+	}
+}
+
+// unsubscribed forgets all subscriptions, when the connection that they were on
+// is gone.
+func (s *session) unsubscribed() {
+	if s.subs != nil {
+		for name := range s.subs.names[patterns] {
+			s.w.countPattern(s.who.Tenant, name, -1)
+		}
+	}
+	s.subs = nil
+	s.confirm = confirmation{}
+}
+
+func appendConfirmation(b []byte, proto int, word string, name []byte, count int) []byte {
+	b = resp.AppendPush(b, proto, 3)
+	b = resp.AppendBulkString(b, word)
+	if name == nil {
+		b = resp.AppendNull(b, proto)
+	} else {
+		b = resp.AppendBulk(b, name)
+	}
+	return resp.AppendInt(b, int64(count))
+}
+
+// errNotSubscriber is what a client of RESP2 hears that has subscribed.
+func errNotSubscriber(cmd *command.Command) string {
+	return "ERR Can't execute '" + cmd.Name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+}
+
+// push writes what the client did not ask for. One that does not read it can
+// not be made to wait, so it is closed at the limit.
+func (s *session) push(b []byte) {
+	if s.gone || len(b) == 0 {
+		return
+	}
+	if s.conn.Unsent()+len(b) > s.w.srv.output {
+		s.giveUp()
+		return
+	}
+	s.stats.out += uint64(len(b))
+	s.conn.Write(b)
+}
+
+// pubSubChannels is PUBSUB CHANNELS and SHARDCHANNELS [pattern].
+func pubSubChannels(s *session, cmd *command.Command, r *namespace.Request) {
+	switch r.Len() {
+	case 2:
+		s.compose(cmd, r.At(0), r.At(1), []byte(namespace.EscapeGlob(s.who.Tenant.Root())+"*"))
+	case 3:
+		s.send(cmd, r)
+	default:
+		s.answerError("ERR unknown subcommand or wrong number of arguments for '" + string(quoted(r.At(1), 128)) + "'. Try PUBSUB HELP.")
+	}
+}
+
+// countPattern keeps the patterns that a tenant's clients of this loop have
+// subscribed to.
+func (w *worker) countPattern(t *namespace.Tenant, pattern string, by int) {
+	m := w.patterns[t.ID]
+	if m == nil {
+		m = make(map[string]int)
+		w.patterns[t.ID] = m
+	}
+	if m[pattern] += by; m[pattern] == 0 {
+		delete(m, pattern)
+	}
+	if len(m) == 0 {
+		delete(w.patterns, t.ID)
+	}
+}
+
+// pubSubNumPat is PUBSUB NUMPAT: of the patterns of the tenant's clients of this
+// proxy. The upstream counts them, but not by whose they are.
+func pubSubNumPat(s *session, _ *command.Command, _ *namespace.Request) {
+	id := s.who.Tenant.ID
+	s.async(func(ctx context.Context) func() {
+		all := make(map[string]struct{})
+		err := s.w.srv.each(ctx, func(w *worker) {
+			for p := range w.patterns[id] {
+				all[p] = struct{}{}
+			}
+		})
+		return func() {
+			if err != nil {
+				s.answerError(errUnavailable)
+				return
+			}
+			s.answer(resp.AppendInt(nil, int64(len(all))))
+		}
+	})
+}

@@ -1,0 +1,209 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"riptide-proxy/config"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/script"
+	"riptide-proxy/upstream"
+)
+
+// scripts is what the whole process knows about tenants' scripts. It may be
+// used by several goroutines.
+type scripts struct {
+	srv   *Server
+	store *script.Store
+	users *script.Users
+	rest  script.Login
+	saves chan save
+
+	mu     sync.Mutex // one provisioning at a time
+	probed *upstream.Facts
+	allow  []string
+}
+
+// save is a script to be kept in the upstream, so that other proxies, and this
+// one after a restart, know it.
+type save struct {
+	tenant string
+	script *script.Script
+}
+
+func newScripts(srv *Server) *scripts {
+	users := script.NewUsers(fleetSecret(srv.cfg))
+	sc := &scripts{srv: srv, store: script.NewStore(script.DefaultLimits), users: users, rest: users.Resting(), saves: make(chan save, 256)}
+	srv.background.Add(1)
+	go sc.keep()
+	return sc
+}
+
+// fleetSecret is what the passwords of the upstream's users for tenants follow
+// from. All proxies of an upstream must agree on it; without one in the configuration they do if
+// they log in to the upstream in the same way.
+func fleetSecret(cfg *config.Config) []byte {
+	if cfg.FleetSecret != "" {
+		return []byte(cfg.FleetSecret)
+	}
+	sum := sha256.Sum256([]byte("riptide fleet\x00" + cfg.Upstream.Username + "\x00" + string(cfg.Upstream.Password)))
+	return sum[:]
+}
+
+// Errors for a script that can not be run.
+var (
+	errNoScripts    = errors.New("NOPERM scripts are switched off for this tenant")
+	errNoWall       = errors.New("NOPERM scripts are not available: the upstream does not let the proxy make users that confine them")
+	errLeakyLua     = errors.New("NOPERM scripts are not available: the upstream's Lua can not keep tenants apart")
+	errScriptsStall = errors.New("UNAVAILABLE the upstream does not take the user for this tenant's scripts, try again")
+)
+
+// provision makes the upstream's users for scripts: that of the resting
+// connection, and the tenant's.
+func (sc *scripts) provision(ctx context.Context, t *namespace.Tenant) error {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, provisionTime)
+	defer cancel()
+	client := sc.srv.client
+	if facts := sc.srv.facts.Load(); sc.probed == nil || sc.probed != facts {
+		known, err := script.Known(ctx, client)
+		if err != nil {
+			return sc.failed(err)
+		}
+		risks, err := script.Probe(ctx, client)
+		switch {
+		case err != nil:
+			return sc.failed(err)
+		case len(risks) > 0:
+			slog.Error("scripts are refused: the upstream's Lua can not keep tenants apart", "risks", strings.Join(risks, "; "))
+			return errLeakyLua
+		}
+		sc.allow, sc.probed = script.AllowList(known), facts
+	}
+	var accounts []script.Account
+	if t != nil {
+		accounts = append(accounts, script.Account{Tenant: t.ID, Root: string(t.Root())})
+	}
+	return sc.failed(script.Provision(ctx, client, sc.users, sc.allow, accounts...))
+}
+
+const provisionTime = 5 * time.Second
+
+func (sc *scripts) failed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, script.ErrForbidden), errors.Is(err, script.ErrRules):
+		slog.Error("scripts are refused", "error", err)
+		return errNoWall
+	}
+	slog.Warn("the users for scripts could not be made", "error", err)
+	return upstream.ErrUnavailable
+}
+
+// remember has a script kept in the upstream, soon; not at any price.
+func (sc *scripts) remember(tenant string, s *script.Script) {
+	select {
+	case sc.saves <- save{tenant, s}:
+	default:
+	}
+}
+
+func (sc *scripts) keep() {
+	defer sc.srv.background.Done()
+	for {
+		select {
+		case <-sc.srv.ctx.Done():
+			return
+		case s := <-sc.saves:
+			sc.save(sc.srv.ctx, s.tenant, s.script)
+		}
+	}
+}
+
+func (sc *scripts) save(ctx context.Context, tenant string, s *script.Script) {
+	ctx, cancel := context.WithTimeout(ctx, provisionTime)
+	defer cancel()
+	if err := script.Save(ctx, sc.srv.client, tenant, s, script.DefaultLimits); err != nil && !errors.Is(err, script.ErrTooLong) && ctx.Err() == nil {
+		slog.Warn("a script could not be kept", "tenant", tenant, "error", err)
+	}
+}
+
+// find returns the tenant's script with that hash, from the upstream if this
+// process does not know it; nil if there is none.
+func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, sha []byte) (*script.Script, error) {
+	trusted := t.Scripts == config.TrustedScripts
+	if s := sc.store.Get(t.ID, trusted, sha); s != nil {
+		return s, nil
+	}
+	if len(sha) != 40 {
+		return nil, nil
+	}
+	name := strings.ToLower(string(sha))
+	found, err := script.Load(ctx, sc.srv.client, t.ID, name)
+	if err != nil {
+		return nil, err
+	}
+	if source, ok := found[name]; ok {
+		return sc.store.Add(t.ID, trusted, source), nil
+	}
+	return nil, nil
+}
+
+// scriptUser is what a loop knows of the upstream user for a tenant's scripts.
+type scriptUser struct {
+	auth    []byte // AUTH as the tenant's user
+	ready   bool
+	asked   bool  // being made
+	err     error // why it could not be, for a transaction that waited for it
+	failed  []*scriptCall
+	waiting []*scriptCall // behind them
+}
+
+func (w *worker) scriptUser(t *namespace.Tenant) *scriptUser {
+	u := w.scriptUsers[t]
+	if u == nil {
+		login := w.srv.scripts.users.Tenant(t.ID)
+		u = &scriptUser{auth: resp.AppendRequest(nil, "AUTH", login.Name, login.Password)}
+		w.scriptUsers[t] = u
+	}
+	return u
+}
+
+// provision has the upstream's user made and then what waits for it run.
+func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
+	if u.asked {
+		return
+	}
+	u.asked = true
+	u.ready = false
+	w.srv.slow.Add(1)
+	go func() {
+		defer w.srv.slow.Done()
+		err := w.srv.scripts.provision(w.srv.ctx, t)
+		w.loop.Post(func() {
+			u.asked = false
+			u.ready = err == nil
+			calls := append(u.failed, u.waiting...)
+			u.failed, u.waiting = nil, nil
+			for _, c := range calls {
+				switch {
+				case c.s.gone:
+				case err != nil:
+					c.s.completeError(c.seq, err.Error())
+				default:
+					w.sendScript(c)
+				}
+			}
+		})
+	}()
+}
+
+var errScriptProtocol = errors.New("the upstream's replies around a script are not what they must be")

@@ -1,0 +1,235 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+)
+
+// Client-side caching works on the session's own upstream connection: the
+// upstream remembers what was read there and says what has changed. Redis does
+// not tell databases apart in it, so a prefix stands for one in each of the tenant's.
+
+// trackingRequest is CLIENT TRACKING ON | OFF with its options, as far as the
+// proxy has to look at them. Whatever is wrong the upstream finds.
+type trackingRequest struct {
+	on       bool
+	bcast    bool
+	redirect int // argument with the client's id; 0: none
+	prefixes []int
+}
+
+func parseTracking(r *namespace.Request) (q trackingRequest) {
+	q.on = fold(r.At(2), "ON")
+	for i := 3; i < r.Len(); i++ {
+		switch last := i+1 == r.Len(); {
+		case fold(r.At(i), "REDIRECT") && !last:
+			i++
+			q.redirect = i
+		case fold(r.At(i), "PREFIX") && !last:
+			i++
+			q.prefixes = append(q.prefixes, i)
+		case fold(r.At(i), "BCAST"):
+			q.bcast = true
+		}
+	}
+	return q
+}
+
+// clientTracking is CLIENT TRACKING ON | OFF [REDIRECT client-id] [PREFIX
+// prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP].
+func clientTracking(s *session, cmd *command.Command, r *namespace.Request) {
+	q := parseTracking(r)
+	if q.redirect == 0 {
+		s.track(cmd, r, q, 0, 0)
+		return
+	}
+	id, isInt := resp.ParseInt(r.At(q.redirect))
+	if !isInt || !q.on {
+		s.track(cmd, r, q, 0, 0)
+		return
+	}
+	own := cloneRequest(r)
+	tenant := s.who.Tenant
+	s.async(func(ctx context.Context) func() {
+		up := s.w.srv.redirectTo(ctx, tenant, id)
+		return func() {
+			if ok, answered := s.pinned(); !ok || answered {
+				if !ok {
+					s.answerError(errUnavailable)
+				}
+				return
+			}
+			s.track(cmd, own, q, id, up)
+			s.unpin()
+		}
+	})
+}
+
+// track sends CLIENT TRACKING. up is the upstream's number for the client that
+// messages are to go to.
+func (s *session) track(cmd *command.Command, r *namespace.Request, q trackingRequest, id, up int64) {
+	var args [][]byte
+	var prefixes []string
+	for i := range r.Len() {
+		arg := r.At(i)
+		switch {
+		case i == q.redirect && i > 0 && up != 0:
+			args = append(args, strconv.AppendInt(nil, up, 10))
+		case i == q.redirect && i > 0 && id != 0:
+			args = append(args, []byte("-1")) // which is nobody's
+		case slices.Contains(q.prefixes, i):
+			prefixes = append(prefixes, string(arg))
+			for db := range s.who.Tenant.Databases {
+				if db > 0 {
+					args = append(args, []byte("PREFIX"))
+				}
+				args = append(args, join(s.who.Tenant.Prefix(db), arg))
+			}
+		default:
+			args = append(args, arg)
+		}
+	}
+	if q.on && q.bcast && prefixes == nil {
+		if len(s.prefixes) == 0 {
+			args = append(args, []byte("PREFIX"), s.who.Tenant.Root())
+		}
+		prefixes = []string{""}
+	}
+	s.asked = trackingAsked{on: q.on, redirect: id, prefixes: prefixes}
+	s.compose(cmd, args...)
+}
+
+// trackingAsked is what CLIENT TRACKING comes to if the upstream agrees.
+type trackingAsked struct {
+	on       bool
+	redirect int64
+	prefixes []string
+}
+
+// tracked brings the reply of CLIENT TRACKING.
+func tracked(s *session, _ *command.Command, reply []byte) []byte {
+	if string(reply) == "+OK\r\n" {
+		s.tracking, s.redirect = s.asked.on, s.asked.redirect
+		if s.tracking {
+			for _, p := range s.asked.prefixes {
+				if !slices.Contains(s.prefixes, p) {
+					s.prefixes = append(s.prefixes, p)
+				}
+			}
+			slices.Sort(s.prefixes)
+		} else {
+			s.prefixes = nil
+		}
+		return reply
+	}
+	// An error may quote prefixes.
+	s.w.reply = append(s.w.reply[:0], bytes.ReplaceAll(reply, s.who.Tenant.Prefix(0), nil)...)
+	return s.w.reply
+}
+
+// redirectTo finds the tenant's client with that id, has it have an upstream
+// connection of its own and returns the upstream's number for it; 0 if there is no
+// such client.
+func (srv *Server) redirectTo(ctx context.Context, t *namespace.Tenant, id int64) (up int64) {
+	for end := time.Now().Add(redirectTime); time.Now().Before(end); {
+		found := false
+		err := srv.each(ctx, func(w *worker) {
+			target := w.sessions[uint64(id)]
+			if target == nil || target.who == nil || target.who.Tenant != t || target.leaving {
+				return
+			}
+			found = true
+			up = target.receiveRedirected()
+		})
+		if err != nil || !found || up != 0 {
+			return up
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return 0
+		}
+	}
+	return 0
+}
+
+// redirectTime bounds the waiting for a connection to the upstream.
+const redirectTime = 3 * time.Second
+
+// receiveRedirected makes the session one that another's messages can go to.
+// It returns 0 while there is no connection.
+func (s *session) receiveRedirected() int64 {
+	if s.pin == nil {
+		if s.pin = s.w.pins.Take(s.proto, s); s.pin == nil {
+			return 0
+		}
+		// What is under way on the shared connection comes first.
+		s.mode |= modePinned | modeAwait
+	}
+	s.redirected = true
+	return s.pin.ID()
+}
+
+// clientGetRedir is CLIENT GETREDIR.
+func clientGetRedir(s *session, _ *command.Command, _ *namespace.Request) {
+	id := s.redirect
+	if !s.tracking {
+		id = -1
+	}
+	s.answer(resp.AppendInt(nil, id))
+}
+
+// clientTrackingInfo is CLIENT TRACKINGINFO.
+func clientTrackingInfo(s *session, cmd *command.Command, r *namespace.Request) {
+	if !s.tracking {
+		s.answer(s.trackingInfo([]string{"off"}, -1))
+		return
+	}
+	s.send(cmd, r)
+}
+
+// trackingInformed makes the upstream's reply the tenant's own.
+func trackingInformed(s *session, cmd *command.Command, reply []byte) []byte {
+	if reply[0] == '-' {
+		return reply
+	}
+	var flags []string
+	_, err := resp.Rewrite(nil, reply, func(path []int, _ byte, data []byte) ([]byte, bool) {
+		if len(path) == 2 && path[0] == 1 {
+			flags = append(flags, string(data))
+		}
+		return nil, false
+	})
+	if err != nil {
+		return s.garbled(cmd, err)
+	}
+	return s.trackingInfo(flags, s.redirect)
+}
+
+func (s *session) trackingInfo(flags []string, redirect int64) []byte {
+	b := resp.AppendMap(nil, s.proto, 3)
+	b = resp.AppendBulkString(b, "flags")
+	b = resp.AppendSet(b, s.proto, len(flags))
+	for _, f := range flags {
+		b = resp.AppendBulkString(b, f)
+	}
+	b = resp.AppendBulkString(b, "redirect")
+	b = resp.AppendInt(b, redirect)
+	b = resp.AppendBulkString(b, "prefixes")
+	b = resp.AppendArray(b, len(s.prefixes))
+	for _, p := range s.prefixes {
+		b = resp.AppendBulkString(b, p)
+	}
+	return b
+}
+
+func cloneRequest(r *namespace.Request) *namespace.Request {
+	return &namespace.Request{Raw: bytes.Clone(r.Raw), Args: slices.Clone(r.Args)}
+}

@@ -1,0 +1,331 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/script"
+)
+
+// Transactions run on the session's own upstream connection, so that Redis
+// itself queues, executes and gives the errors. Commands that the proxy answers
+// itself take their place in the queue as a PING, whose reply is replaced at
+// EXEC.
+
+// transaction is what was queued since MULTI.
+type transaction struct {
+	queue []queuedCommand
+	db    int  // the session's database at MULTI
+	moved bool // a SELECT is queued
+	// aborted: the proxy refused a command, of which the upstream does not know
+	aborted bool
+	lost    bool // the upstream connection broke
+}
+
+// queuedCommand is one of them.
+type queuedCommand struct {
+	cmd *command.Command
+	// raw and args are the request of a command that the proxy runs at EXEC;
+	// reply is what it answered already.
+	raw   []byte
+	args  []resp.Arg
+	reply []byte
+	// before and after are how many commands of the proxy's own are queued
+	// around it, each of which is answered with OK.
+	before, after int
+	script        *script.Script // which the reply is of
+}
+
+// maxQueued bounds the commands in a transaction.
+const maxQueued = 1 << 20
+
+const (
+	queued       = "+QUEUED\r\n"
+	errExecAbort = "EXECABORT Transaction discarded because of previous errors."
+	errExecLost  = "UNKNOWN connection to the upstream was lost, the transaction was discarded"
+	errNotInTx   = "ERR Command not allowed inside a transaction"
+)
+
+func nullArray(proto int) []byte { return resp.AppendNullArray(nil, proto) }
+
+// reject answers with an error before a command is queued or run, which aborts the
+// transaction it is in.
+func (s *session) reject(cmd *command.Command, text string) {
+	if cmd != nil {
+		s.stats.row(cmd).rejected++
+	}
+	if cmd != nil && cmd.Handler == command.HandleExec {
+		// It is the end of the transaction all the same.
+		text = "EXECABORT Transaction discarded because of: " + string(bytes.TrimPrefix([]byte(text), []byte("ERR ")))
+		if s.tx != nil {
+			s.discardTx()
+		}
+	}
+	if s.tx != nil {
+		s.tx.aborted = true
+	}
+	s.answerError(text)
+}
+
+// multi is MULTI.
+func multi(s *session, cmd *command.Command, r *namespace.Request) {
+	if s.tx != nil {
+		if s.tx.lost {
+			s.answerError(errUnavailable)
+			return
+		}
+		s.toPin(cmd, r, noteNone) // which has an error for it
+		return
+	}
+	s.tx = &transaction{db: s.db}
+	s.mode |= modeTx
+	s.toPin(cmd, r, noteMulti)
+}
+
+// endTx is for a transaction that ends, or never began.
+func (s *session) endTx() *transaction {
+	tx := s.tx
+	if tx == nil {
+		return nil
+	}
+	s.tx = nil
+	s.mode &^= modeTx
+	if tx.moved {
+		s.use(tx.db)
+		s.mode |= modeAwait // until it is known where it ends up
+	}
+	return tx
+}
+
+// discardTx ends a transaction at the upstream without an answer to the client.
+func (s *session) discardTx() {
+	tx := s.endTx()
+	s.watching = false
+	if !tx.lost {
+		s.pin.End(resp.AppendRequest(s.pin.Begin(32), "DISCARD"), s.unasked(discardRow))
+	}
+	s.watchLost = false
+}
+
+var (
+	discardRow = command.Lookup([]byte("discard"))
+	pingRow    = command.Lookup([]byte("ping"))
+)
+
+// discard is DISCARD.
+func discard(s *session, cmd *command.Command, r *namespace.Request) {
+	tx := s.endTx()
+	switch {
+	case tx == nil:
+		s.answerError("ERR DISCARD without MULTI")
+		return
+	case tx.lost:
+		s.answer(ok)
+	default:
+		s.toPin(cmd, r, noteNone)
+	}
+	s.watching, s.watchLost = false, false
+}
+
+// exec is EXEC.
+func exec(s *session, cmd *command.Command, r *namespace.Request) {
+	tx := s.endTx()
+	if tx == nil {
+		s.answerError("ERR EXEC without MULTI")
+		return
+	}
+	stale := s.watchLost
+	s.watching, s.watchLost = false, false
+	note := noteExec
+	switch {
+	case tx.lost:
+		s.answerError(errExecLost)
+		return
+	case tx.aborted:
+		note = noteAborted
+	case stale:
+		note = noteStale // what was watched may have changed meanwhile
+	}
+	if note != noteExec {
+		s.pin.End(resp.AppendRequest(s.pin.Begin(32), "DISCARD"), s.noted(cmd, note))
+		return
+	}
+	s.sent = append(s.sent, tx)
+	s.toPin(cmd, r, noteExec)
+}
+
+// watch is WATCH key [key ...].
+func watch(s *session, cmd *command.Command, r *namespace.Request) {
+	if s.tx != nil && s.tx.lost {
+		s.answerError("ERR WATCH inside MULTI is not allowed")
+		return
+	}
+	s.watching = true
+	s.toPin(cmd, r, noteNone)
+}
+
+// unwatch is UNWATCH. Without anything watched it needs no connection.
+func unwatch(s *session, cmd *command.Command, r *namespace.Request) {
+	s.watchLost = false
+	if s.pin == nil {
+		s.answer(ok)
+		return
+	}
+	s.watching = false
+	s.toPin(cmd, r, noteNone)
+}
+
+// enqueue takes a command between MULTI and EXEC.
+func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
+	tx := s.tx
+	h := &handlers[cmd.Handler]
+	switch {
+	case tx.lost:
+		s.answerError(errUnavailable)
+	case !usable(cmd):
+		s.reject(cmd, refusal(cmd))
+	case cmd.Has(command.NoMulti):
+		s.reject(cmd, errNotInTx)
+	case len(tx.queue) >= maxQueued:
+		s.reject(cmd, "ERR the transaction is too long")
+	case h.tx != nil:
+		h.tx(s, cmd, r)
+	case h.slow != nil || h.idle || cmd.Run == command.Pinned && h.run != nil:
+		s.reject(cmd, "NOPERM '"+cmd.Name+"' is not available inside a transaction")
+	case cmd.Run == command.Local:
+		s.stand(queuedCommand{cmd: cmd, raw: bytes.Clone(r.Raw), args: append([]resp.Arg(nil), r.Args...)})
+	case h.run != nil:
+		flight := s.pin.Flight()
+		reply := s.capture(func() { h.run(s, cmd, r) })
+		if s.pin.Flight() == flight {
+			s.stand(queuedCommand{cmd: cmd, reply: reply})
+			break
+		}
+		tx.queue = append(tx.queue, queuedCommand{cmd: cmd})
+	default:
+		s.queue(cmd, r)
+	}
+}
+
+// queue has the upstream queue a command.
+func (s *session) queue(cmd *command.Command, r *namespace.Request) {
+	flight := s.pin.Flight()
+	s.toPin(cmd, r, noteNone)
+	if s.pin.Flight() == flight { // it was refused
+		s.tx.aborted = true
+		return
+	}
+	s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd})
+}
+
+// stand has a PING stand for a command that the proxy answers.
+func (s *session) stand(q queuedCommand) {
+	s.tx.queue = append(s.tx.queue, q)
+	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.slot(q.cmd))
+}
+
+// capture returns what f answers, instead of sending it.
+func (s *session) capture(f func()) []byte {
+	s.capturing = true
+	s.captured = nil
+	f()
+	s.capturing = false
+	return s.captured
+}
+
+// selectInTx is SELECT between MULTI and EXEC: what follows goes to the other
+// database, if it exists; EXEC does it again.
+func selectInTx(s *session, cmd *command.Command, r *namespace.Request) {
+	if db, err := s.database(r.At(1)); err == nil {
+		s.use(db)
+		s.tx.moved = true
+	}
+	s.stand(queuedCommand{cmd: cmd, raw: bytes.Clone(r.Raw), args: append([]resp.Arg(nil), r.Args...)})
+}
+
+// executed brings the reply of EXEC.
+func (s *session) executed(t *slot, reply []byte) {
+	tx := s.sent[0]
+	s.sent = s.sent[1:]
+	n, body, ok := resp.ArrayElements(reply)
+	if !ok {
+		s.complete(t.seq, s.restore(t.cmd, reply), false)
+		return
+	}
+	out, err := s.elements(tx, n, body)
+	if err != nil {
+		// What is on the connection now, nobody knows.
+		s.pin.Spoil()
+		out = s.garbled(t.cmd, err)
+	}
+	s.complete(t.seq, out, false)
+}
+
+// elements restores the replies of a transaction's commands.
+func (s *session) elements(tx *transaction, n int, body []byte) (out []byte, err error) {
+	out = resp.AppendArray(make([]byte, 0, len(body)+16), len(tx.queue))
+	next := func() (element []byte) {
+		for len(body) > 0 {
+			size, e := resp.ValueSize(body)
+			if e != nil {
+				err = e
+				return nil
+			}
+			element, body = body[:size], body[size:]
+			if element[0] != '>' {
+				n--
+				return element
+			}
+			// A message to oneself, which Redis 7.0 puts in the middle.
+			out = s.appendMessage(out, element)
+		}
+		err = errShortExec
+		return nil
+	}
+	for i := range tx.queue {
+		q := &tx.queue[i]
+		for range q.before {
+			if element := next(); string(element) != "+OK\r\n" {
+				s.w.scriptUser(s.who.Tenant).ready = false
+				return nil, errShortExec
+			}
+		}
+		element := next()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case q.reply != nil:
+			out = append(out, q.reply...)
+		case q.args != nil:
+			r := &namespace.Request{Raw: q.raw, Args: q.args}
+			out = append(out, s.capture(func() { handlers[q.cmd.Handler].run(s, q.cmd, r) })...)
+		case q.script != nil || handlers[q.cmd.Handler].script:
+			out = append(out, s.restoreScript(q.script, element)...)
+		default:
+			out = append(out, s.restore(q.cmd, element)...)
+		}
+		for range q.after {
+			if element := next(); string(element) != "+OK\r\n" {
+				return nil, errShortExec
+			}
+		}
+	}
+	for len(body) > 0 && body[0] == '>' {
+		size, e := resp.ValueSize(body)
+		if e != nil {
+			return nil, e
+		}
+		out = s.appendMessage(out, body[:size])
+		body = body[size:]
+	}
+	if n != 0 || len(body) > 0 {
+		return nil, errShortExec
+	}
+	return out, nil
+}
+
+var errShortExec = errors.New("EXEC has not as many replies as commands were queued")

@@ -1,0 +1,112 @@
+package script
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/command"
+)
+
+// Errors of Provision. Others are of the connection, or temporary.
+var (
+	// ErrForbidden tells that the upstream does not let the proxy make users, so that isolated scripts can not run.
+	ErrForbidden = errors.New("the upstream does not allow ACL SETUSER")
+	// ErrRules tells that the upstream does not understand the rules.
+	ErrRules = errors.New("the upstream does not accept the rules for its users")
+)
+
+// Account is a tenant for whom an upstream user is wanted.
+type Account struct {
+	Tenant string
+	Root   string // what all its keys and channels begin with: "t:<id>:"
+}
+
+// Known asks the upstream which commands it has, for AllowList.
+func Known(ctx context.Context, client redis.Cmdable) (func(*command.Command) bool, error) {
+	var asked []*command.Command
+	args := []any{"COMMAND", "INFO"}
+	for _, c := range command.All() {
+		if allowed(c) {
+			asked = append(asked, c)
+			args = append(args, c.Name)
+		}
+	}
+	reply, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Do(ctx, args...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asking the upstream for its commands: %w", err)
+	}
+	list, err := reply[0].(*redis.Cmd).Slice()
+	if err != nil || len(list) != len(asked) {
+		return nil, fmt.Errorf("asking the upstream for its commands: %d answers for %d, %w", len(list), len(asked), err)
+	}
+	known := make(map[string]bool, len(asked))
+	for i, c := range asked {
+		if entry, ok := list[i].([]any); ok && len(entry) > 0 {
+			known[c.Name] = true
+		}
+	}
+	return func(c *command.Command) bool { return known[c.Name] }, nil
+}
+
+// Provision creates the resting user and the tenants' users, or brings them up to date. It may be repeated at any time:
+// each user changes in one step, and connections that have logged in as it stay logged in. allow is AllowList's result.
+func Provision(ctx context.Context, client redis.Cmdable, users *Users, allow []string, accounts ...Account) error {
+	commands, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		rest := users.Resting()
+		p.Do(ctx, "ACL", "SETUSER", rest.Name, "reset", "on", rest.hash(), "+echo")
+		for _, a := range accounts {
+			login := users.Tenant(a.Tenant)
+			args := make([]any, 0, 8+len(allow))
+			args = append(args, "ACL", "SETUSER", login.Name, "reset", "on", login.hash(),
+				"~"+escapeGlob(a.Root)+"*", "&"+escapeGlob(a.Root)+"*")
+			for _, rule := range allow {
+				args = append(args, rule)
+			}
+			p.Do(ctx, args...)
+		}
+		return nil
+	})
+	for _, c := range commands { // the first answer that is an error; without an answer, the connection's
+		if failed := c.Err(); failed != nil {
+			return provisionError(failed)
+		}
+	}
+	return err
+}
+
+// provisionError says what the upstream's refusal means.
+func provisionError(err error) error {
+	var said redis.Error
+	if !errors.As(err, &said) {
+		return err
+	}
+	text := strings.ToLower(said.Error())
+	switch {
+	case strings.HasPrefix(text, "noperm"), strings.Contains(text, "unknown command"),
+		strings.Contains(text, "unknown subcommand"), strings.Contains(text, "not allowed"),
+		strings.Contains(text, "acl is disabled"), strings.Contains(text, "not supported"):
+		return fmt.Errorf("%w: %w", ErrForbidden, err)
+	case strings.Contains(text, "error in acl setuser"):
+		return fmt.Errorf("%w: %w", ErrRules, err)
+	}
+	return err
+}
+
+// escapeGlob returns a pattern that matches text and nothing else.
+func escapeGlob(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if strings.IndexByte(`*?[]\`, text[i]) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}

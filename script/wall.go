@@ -1,0 +1,50 @@
+package script
+
+import (
+	"strings"
+
+	"riptide-proxy/command"
+)
+
+// AllowList returns the ACL rules for the upstream users that scripts run as: the commands that a script may run at
+// all, given that the user's patterns confine the keys and channels. known says whether the upstream has a command: a
+// rule about one that it has not makes it refuse all of them.
+func AllowList(known func(*command.Command) bool) []string {
+	var rules []string
+	for _, c := range command.All() {
+		if allowed(c) && known(c) {
+			rules = append(rules, "+"+c.Name)
+		}
+	}
+	return rules
+}
+
+// allowed reports whether the users may run a command: what is confined, and what runs scripts, which scripts themselves
+// can not call. Functions run as that user too, so those that an operator has installed are confined like scripts.
+func allowed(c *command.Command) bool {
+	return len(c.Subs) == 0 && (confined(c) || c.Parent == nil && c.Cats&command.CatScripting != 0)
+}
+
+// confined reports whether patterns of keys and channels confine the whole effect of a command, its answer included.
+//
+// A command qualifies by naming every key and channel that it touches, where the server looks for them when it checks
+// a user's patterns. Excluded are those which do more (column Unwalled of the table), those that the proxy answers or
+// changes itself since the upstream's answer would not be the tenant's, and those for operators.
+func confined(c *command.Command) bool {
+	switch {
+	case harmless[c.Name]:
+		return true
+	case c.Run == command.Refused || c.Unwalled || c.Handler != command.NoHandler:
+		return false
+	case c.Has(command.Admin) || c.Has(command.NoScript):
+		return false
+	case c.Cats&command.CatScripting != 0 || c.Cats&command.CatTransaction != 0:
+		return false
+	case strings.HasSuffix(c.Name, "|help"):
+		return false
+	}
+	return c.Shape.Kind != command.ShapeNone
+}
+
+// harmless are the commands without keys that tell nothing about anybody.
+var harmless = map[string]bool{"echo": true, "ping": true, "time": true}

@@ -1,0 +1,130 @@
+package upstream
+
+import (
+	"time"
+
+	"riptide-proxy/netloop"
+)
+
+// Pins is one loop's pool of pins. Whoever gives one back vouches that nothing
+// of his is left on the connection.
+type Pins[T any] struct {
+	// Limit is how many connections there may be. To be set on the loop.
+	Limit int
+
+	loop    *netloop.Loop
+	target  *Target
+	open    int
+	idle    [2][]*Pin[T] // by version of the protocol, the one used last at the end
+	dialing int
+	queue   []*Pin[T] // to be connected
+	buf     []byte
+}
+
+const (
+	// maxDialing is how many connections are being opened at a time: servers
+	// have room for some hundreds that they have not accepted.
+	maxDialing = 64
+	// idleTime is how long a connection that nobody needs is kept.
+	idleTime = 30 * time.Second
+)
+
+// NewPins makes an empty pool.
+func NewPins[T any](loop *netloop.Loop, target *Target, limit int) *Pins[T] {
+	p := &Pins[T]{Limit: limit, loop: loop, target: target}
+	loop.Every(idleTime/2, p.expire)
+	return p
+}
+
+// Open is the number of connections, those in the pool included.
+func (ps *Pins[T]) Open() int { return ps.open }
+
+// Take returns a connection that nobody else has, in a state as after the
+// login, or nil if there are as many as there may be.
+func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
+	idle := &ps.idle[proto-2]
+	if n := len(*idle); n > 0 {
+		p := (*idle)[n-1]
+		(*idle)[n-1] = nil
+		*idle = (*idle)[:n-1]
+		p.owner = owner
+		return p
+	}
+	if ps.open >= ps.Limit {
+		other := ps.idle[3-proto]
+		if len(other) == 0 {
+			return nil
+		}
+		other[0].Close()
+	}
+	ps.open++
+	p := &Pin[T]{pool: ps, owner: owner, proto: proto, state: stateOpening}
+	if ps.dialing < maxDialing {
+		ps.dial(p)
+	} else {
+		ps.queue = append(ps.queue, p)
+	}
+	return p
+}
+
+func (ps *Pins[T]) dial(p *Pin[T]) {
+	ps.dialing++
+	ps.loop.Dial(ps.target.Address, ps.target.ConnectTimeout, func(fd int, err error) {
+		ps.dialing--
+		p.dialed(fd, err)
+		for ps.dialing < maxDialing && len(ps.queue) > 0 {
+			next := ps.queue[0]
+			ps.queue[0] = nil
+			ps.queue = ps.queue[1:]
+			if next.state == stateOpening {
+				ps.dial(next)
+			}
+		}
+	})
+}
+
+// Give takes a connection back. It is closed if something may be left on it.
+func (ps *Pins[T]) Give(p *Pin[T]) {
+	if p.dirty || p.state != stateUp || p.flight.n > 0 || p.conn.IsClosed() {
+		p.Close()
+		return
+	}
+	p.owner = nil
+	p.since = ps.loop.Now()
+	idle := &ps.idle[p.proto-2]
+	*idle = append(*idle, p)
+}
+
+// left takes a connection that is closed out of the accounts.
+func (ps *Pins[T]) left(p *Pin[T]) {
+	ps.open--
+	idle := ps.idle[p.proto-2]
+	for i := range idle {
+		if idle[i] == p {
+			ps.idle[p.proto-2] = append(idle[:i], idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// expire closes connections that were not needed for a while.
+func (ps *Pins[T]) expire() {
+	for i := range ps.idle {
+		old := 0
+		for old < len(ps.idle[i]) && time.Duration(ps.loop.Now()-ps.idle[i][old].since) > idleTime {
+			old++
+		}
+		for range old {
+			ps.idle[i][0].Close()
+		}
+	}
+}
+
+// Close closes all connections in the pool.
+func (ps *Pins[T]) Close() {
+	for i := range ps.idle {
+		for len(ps.idle[i]) > 0 {
+			ps.idle[i][0].Close()
+		}
+	}
+}
