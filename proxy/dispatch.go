@@ -70,8 +70,8 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode &^= modeAwait
 	}
-	if s.mode&modePaused != 0 && s.stats.pause.holds(cmd) {
-		return false
+	if s.mode&modePaused != 0 && (s.stats.pause.holds(cmd) || s.tx != nil && cmd.Handler == command.HandleExec) {
+		return false // EXEC, since what was queued before the pause may write
 	}
 	if s.mode&modeMonitor != 0 && touchesKeys(cmd) {
 		s.reject(cmd, errMonitorKeys)
