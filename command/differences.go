@@ -11,6 +11,12 @@ type Server struct {
 	Major, Minor int
 }
 
+// AtLeast reports whether the server is product, in a version of at least
+// major.minor.
+func (s Server) AtLeast(product string, major, minor int) bool {
+	return s.Product == product && !s.before(product, major, minor)
+}
+
 // before reports whether the server is a version of product older than major.minor.
 func (s Server) before(product string, major, minor int) bool {
 	return s.Product == product && (s.Major < major || s.Major == major && s.Minor < minor)

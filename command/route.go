@@ -41,6 +41,50 @@ const (
 	HandleClientSetName
 	HandleClientGetName
 	HandleClientSetInfo
+	HandleNoCluster // an error where the server is not in cluster mode, and OK where it is
+
+	// Local, about the tenant's server and its clients.
+	HandleACLCat
+	HandleACLGenPass
+	HandleACLWhoAmI
+	HandleClientCapa
+	HandleClientInfo
+	HandleClientKill
+	HandleClientList
+	HandleClientNoEvict
+	HandleClientNoTouch
+	HandleClientPause
+	HandleClientUnpause
+	HandleClusterInfo
+	HandleClusterKeySlot
+	HandleClusterKeysInSlot
+	HandleClusterLinks
+	HandleClusterMyID
+	HandleClusterMyShardID
+	HandleClusterNodes
+	HandleClusterReplicas
+	HandleClusterShards
+	HandleClusterSlots
+	HandleCommandLogGet
+	HandleCommandLogLen
+	HandleCommandLogReset
+	HandleConfigGet
+	HandleConfigSet
+	HandleInfo
+	HandleLastSave
+	HandleLatencyDoctor
+	HandleLatencyGraph
+	HandleLatencyHistogram
+	HandleLatencyHistory
+	HandleLatencyLatest
+	HandleLatencyReset
+	HandleMemoryDoctor
+	HandleMemoryStats
+	HandleMonitor
+	HandleRole
+	HandleSlowLogGet
+	HandleSlowLogLen
+	HandleSlowLogReset
 	HandleClientReply
 	HandleClientUnblock
 	HandleClientGetRedir
@@ -62,9 +106,6 @@ const (
 	HandleClientTracking
 	HandleClientCaching
 	HandleClientTrackingInfo
-
-	// Local again.
-	HandleNoCluster // an error: this server is not in cluster mode
 
 	// Slow.
 	HandleKeys
@@ -96,6 +137,7 @@ const (
 	HandleRestore        // RESTORE: only where the upstream checks what it is given
 	HandlePubSubChannels // PUBSUB CHANNELS and SHARDCHANNELS: without a pattern, those of the tenant
 	HandleMove           // MOVE: a rename into another database of the tenant
+	HandleFunctionList   // FUNCTION LIST, without the code
 
 	HandlerCount // not a handler: the size of an array that has one entry per handler
 )

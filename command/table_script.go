@@ -23,7 +23,7 @@ var scriptRows = rows{
 	"function|help": {Arity: 2, Flags: Loading | Stale, Cats: CatScripting, Run: Shared},
 	"function|kill": {Arity: 2, Flags: NoScript | AllowBusy, Cats: CatScripting, Split: SplitAllShards,
 		Join: JoinOneSucceeded, Why: whyFunctions},
-	"function|list": {Arity: -2, Flags: NoScript, Cats: CatScripting, Run: Local, Later: true},
+	"function|list": {Arity: -2, Flags: NoScript, Cats: CatScripting, Run: Shared, Handler: HandleFunctionList},
 	"function|load": {Arity: -3, Flags: Write | DenyOOM | NoScript, Cats: CatScripting, Split: SplitAllShards,
 		Join: JoinAllSucceeded, Why: whyFunctions},
 	"function|restore": {Arity: -3, Flags: Write | DenyOOM | NoScript, Cats: CatScripting, Split: SplitAllShards,

@@ -26,6 +26,12 @@ func (l *loader) checkListeners() {
 		s.errorf("tls", "tls is not supported yet: the proxy would listen in plain text only")
 	}
 	s.checkAddress("listen", c.Listen, 0)
+	if c.Announce != "" {
+		s.checkAddress("announce", c.Announce, 1)
+		if !c.ClusterFacade && !s.bad["cluster_facade"] {
+			s.errorf("announce", "nobody is told of it without cluster_facade: true")
+		}
+	}
 	if c.Admin.Listen != "" {
 		s.checkAddress("admin.listen", c.Admin.Listen, 0)
 		if sameAddress(c.Listen, c.Admin.Listen) {

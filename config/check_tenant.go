@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -220,7 +221,9 @@ func (l *loader) checkPrefixes() {
 	for id, t := range l.config.Tenants {
 		all = append(all, named{keyPrefix(id, t.HashTag), id})
 	}
-	slices.SortFunc(all, func(a, b named) int { return strings.Compare(a.prefix, b.prefix) })
+	slices.SortFunc(all, func(a, b named) int {
+		return cmp.Or(strings.Compare(a.prefix, b.prefix), -strings.Compare(a.id, b.id))
+	})
 	for i := 1; i < len(all); i++ {
 		// Sorted, whatever begins with a prefix follows it without a gap.
 		outer, inner := all[i-1], all[i]

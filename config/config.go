@@ -37,6 +37,15 @@ type Config struct {
 	Admin    Admin    `yaml:"admin"`
 	Upstream Upstream `yaml:"upstream"`
 
+	// ClusterFacade shows every tenant a cluster of one node that has all the
+	// slots, for clients that speak to clusters only. Default false: a server
+	// that is not in cluster mode.
+	ClusterFacade bool `yaml:"cluster_facade"`
+
+	// Announce is the host:port at which that node says it is to be found. By
+	// default it is the address that the client has connected to.
+	Announce string `yaml:"announce"`
+
 	// FleetSecret is what the passwords follow from under which the upstream runs
 	// tenants' scripts. All proxies of one upstream must have the same. Empty, the default: it
 	// follows from the upstream's username and password.

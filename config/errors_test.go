@@ -84,6 +84,10 @@ var errorCases = []struct{ name, file, want string }{
 
 	// Limits.
 	{"loops", rest + "loops: -1\n", "f:3: loops: -1 is out of range (0 to 256)"},
+	{"announce", rest + "announce: nohost\ncluster_facade: true\n", `f:3: announce: "nohost" is not host:port (examples: 127.0.0.1:6379, [::1]:6379)`},
+	{"announce port", rest + "announce: a:0\ncluster_facade: true\n", `f:3: announce: "a:0" has a bad port (1 to 65535)`},
+	{"announce alone", rest + "announce: a:1\n", "f:3: announce: nobody is told of it without cluster_facade: true"},
+	{"cluster_facade", rest + "cluster_facade: maybe\n", `f:3: cluster_facade: "maybe" is not true or false`},
 	{"shutdown_timeout", rest + "shutdown_timeout: 2h\n", "f:3: shutdown_timeout: 2h is out of range (0s to 1h)"},
 	{"limits", rest + "limits:\n  clients: 0\n  bulk: 1GiB\n  request: 3GiB\n  output_buffer: 1kB\n  auth_timeout: 0s\n",
 		"f:4: limits.clients: 0 is out of range (1 to 1000000)\n" +

@@ -104,6 +104,15 @@ func (d *Directory) Tenants() []*Tenant {
 	return all
 }
 
+// Named returns the identity that AUTH knows as "<tenant>" or "<tenant>.<user>",
+// or nil.
+func (d *Directory) Named(user []byte) *Identity {
+	if a := d.account(user); a != nil {
+		return &a.identity
+	}
+	return nil
+}
+
 // Slow reports whether Authenticate may take long: then it does not belong on
 // an event loop.
 func (d *Directory) Slow(user, secret []byte) bool {

@@ -34,7 +34,7 @@ func startCommand(t *testing.T) (s *Server, asked <-chan []string) {
 		switch strings.ToUpper(args[1]) {
 		case "LIST":
 			b := fmt.Appendf(nil, "*%d\r\n", len(all)+2)
-			for _, name := range append(slices.Clone(all), "client|id", "config|set") {
+			for _, name := range append(slices.Clone(all), "client|id", "config|rewrite") {
 				b = append(b, bulk(name)...)
 			}
 			return b
@@ -64,7 +64,7 @@ func startCommand(t *testing.T) (s *Server, asked <-chan []string) {
 func TestCommandInfo(t *testing.T) {
 	s, asked := startCommand(t)
 	c := login(t, s, "acme")
-	// What the upstream has and tenants may use; of CONFIG that is its HELP.
+	// What the upstream has and tenants may use; of CONFIG that is GET, among others.
 	mine := []string{"auth", "command", "config", "get", "keys", "ping", "set", "subscribe"}
 	c.expect(fmt.Sprintf(":%d\r\n", len(mine)), "COMMAND", "COUNT")
 	for _, x := range []struct{ ask, subcommand, reply string }{
@@ -94,7 +94,7 @@ func TestCommandInfoKeepsPlaces(t *testing.T) {
 	c := login(t, s, "acme")
 	for _, x := range []struct{ ask, want string }{
 		{"COMMAND INFO debug get swapdb", "COMMAND INFO - get -"},
-		{"COMMAND DOCS config|set GET config|help", "COMMAND DOCS - GET config|help"},
+		{"COMMAND DOCS config|rewrite GET config|help", "COMMAND DOCS - GET config|help"},
 		{"COMMAND INFO get|x |get client|", "COMMAND INFO - - -"},
 	} {
 		c.send(x.ask)

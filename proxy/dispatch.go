@@ -56,6 +56,7 @@ func (s *session) handle(r *namespace.Request) bool {
 	if s.mode == 0 && cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
 		if s.forward(cmd, r) || s.runPinned(cmd, r) {
 			s.stats.commands[cmd.ID]++
+			s.last = uint16(cmd.ID)
 			return true
 		}
 		return false
@@ -72,6 +73,13 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode &^= modeAwait
 	}
+	if s.mode&modePaused != 0 && (s.stats.pause.holds(cmd) || s.tx != nil && cmd.Handler == command.HandleExec) {
+		return false // EXEC, since what was queued before the pause may write
+	}
+	if s.mode&modeMonitor != 0 && touchesKeys(cmd) {
+		s.reject(cmd, errMonitorKeys)
+		return true
+	}
 	h := &handlers[cmd.Handler]
 	if !h.script && s.mode&modeScripts != 0 {
 		if s.head != s.tail {
@@ -85,7 +93,11 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	switch {
 	case s.mode&modeTx != 0 && !cmd.AtOnce:
 		s.stats.commands[cmd.ID]++
+		s.last = uint16(cmd.ID)
 		s.enqueue(cmd, r)
+		if s.mode&modeMonitored != 0 {
+			s.show(cmd, r)
+		}
 		return true
 	case !usable(cmd):
 		s.stats.commands[cmd.ID]++
@@ -101,7 +113,8 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 			return ok
 		}
 	}
-	stats := s.stats // as it is now: AUTH changes it
+	stats, failures := s.stats, s.stats.failures // as they are now: AUTH changes them
+	s.last = uint16(cmd.ID)
 	switch {
 	case h.slow != nil:
 		s.runSlow(cmd, r, h.slow)
@@ -113,6 +126,12 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		return false
 	}
 	stats.commands[cmd.ID]++
+	if stats.failures != failures {
+		stats.row(cmd).failed++
+	}
+	if s.mode&modeMonitored != 0 {
+		s.show(cmd, r)
+	}
 	s.unpin()
 	return true
 }
@@ -250,6 +269,7 @@ func (s *session) restore(cmd *command.Command, reply []byte) []byte {
 		}
 		if reply[0] == '-' {
 			s.stats.countError(reply)
+			s.stats.row(cmd).failed++
 		}
 		return reply
 	}

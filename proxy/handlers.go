@@ -30,17 +30,20 @@ type handler struct {
 	// reply changes what the upstream answered. It may return what it was
 	// given, or bytes that are valid until the next reply.
 	reply func(s *session, cmd *command.Command, reply []byte) []byte
+	// secrets tells which of the arguments nobody may see, neither in MONITOR
+	// nor in the slow log.
+	secrets func(args command.Args, i int) bool
 }
 
 var handlers = [command.HandlerCount]handler{
-	command.HandleAuth:          {idle: true, run: auth, alone: true},
-	command.HandleHello:         {idle: true, run: hello, alone: true},
+	command.HandleAuth:          {idle: true, run: auth, alone: true, secrets: authSecrets},
+	command.HandleHello:         {idle: true, run: hello, alone: true, secrets: helloSecrets},
 	command.HandleSelect:        {idle: true, run: selectDB, tx: selectInTx},
 	command.HandleReset:         {idle: true, run: reset},
 	command.HandlePing:          {run: ping},
 	command.HandleEcho:          {run: echo},
 	command.HandleQuit:          {run: quit},
-	command.HandleNoCluster:     {run: noCluster},
+	command.HandleNoCluster:     {run: facade(clusterOK)},
 	command.HandleClientID:      {run: clientID},
 	command.HandleClientSetName: {run: clientSetName},
 	command.HandleClientGetName: {run: clientGetName},
@@ -95,6 +98,52 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleCommandDocs:  {run: commandSome},
 	command.HandleCommandCount: {run: commandCount},
 	command.HandleCommandList:  {run: forward, reply: hideNames},
+	command.HandleFunctionList: {run: functionList},
+
+	command.HandleInfo:         {idle: true, run: info},
+	command.HandleConfigGet:    {run: configGet},
+	command.HandleConfigSet:    {run: configSet},
+	command.HandleRole:         {run: role},
+	command.HandleLastSave:     {run: lastSave},
+	command.HandleMemoryStats:  {idle: true, run: memoryStats},
+	command.HandleMemoryDoctor: {idle: true, run: memoryDoctor},
+	command.HandleACLWhoAmI:    {run: aclWhoAmI},
+	command.HandleACLCat:       {run: aclCat},
+	command.HandleACLGenPass:   {run: aclGenPass},
+
+	command.HandleClientInfo:    {run: clientInfo},
+	command.HandleClientList:    {idle: true, run: clientList},
+	command.HandleClientKill:    {idle: true, run: clientKill},
+	command.HandleClientNoEvict: {run: clientNoEvict},
+	command.HandleClientNoTouch: {run: clientNoTouch},
+	command.HandleClientCapa:    {run: clientCapa},
+	command.HandleClientPause:   {idle: true, run: clientPause},
+	command.HandleClientUnpause: {idle: true, run: clientUnpause},
+
+	command.HandleMonitor:          {idle: true, run: monitor, alone: true},
+	command.HandleSlowLogGet:       {idle: true, run: slowLogGet},
+	command.HandleSlowLogLen:       {idle: true, run: slowLogLen},
+	command.HandleSlowLogReset:     {idle: true, run: slowLogReset},
+	command.HandleCommandLogGet:    {idle: true, run: commandLogGet},
+	command.HandleCommandLogLen:    {idle: true, run: commandLogLen},
+	command.HandleCommandLogReset:  {idle: true, run: commandLogReset},
+	command.HandleLatencyHistogram: {idle: true, run: latencyHistogram},
+	command.HandleLatencyLatest:    {idle: true, run: latencyLatest},
+	command.HandleLatencyHistory:   {idle: true, run: latencyHistory},
+	command.HandleLatencyReset:     {idle: true, run: latencyReset},
+	command.HandleLatencyGraph:     {idle: true, run: latencyGraph},
+	command.HandleLatencyDoctor:    {idle: true, run: latencyDoctor},
+
+	command.HandleClusterSlots:      {run: facade(clusterSlots)},
+	command.HandleClusterShards:     {run: facade(clusterShards)},
+	command.HandleClusterNodes:      {run: facade(clusterNodes)},
+	command.HandleClusterInfo:       {run: facade(clusterInfo)},
+	command.HandleClusterKeySlot:    {run: facade(clusterKeySlot)},
+	command.HandleClusterMyID:       {run: facade(clusterMyID)},
+	command.HandleClusterMyShardID:  {run: facade(clusterMyShardID)},
+	command.HandleClusterLinks:      {run: facade(clusterLinks)},
+	command.HandleClusterReplicas:   {run: facade(clusterReplicas)},
+	command.HandleClusterKeysInSlot: {run: facade(clusterKeysInSlot)},
 }
 
 func forward(s *session, cmd *command.Command, r *namespace.Request) { s.send(cmd, r) }

@@ -41,10 +41,6 @@ func quit(s *session, _ *command.Command, _ *namespace.Request) {
 	s.finish()
 }
 
-func noCluster(s *session, _ *command.Command, _ *namespace.Request) {
-	s.answerError("ERR This instance has cluster support disabled")
-}
-
 // clientID is CLIENT ID.
 func clientID(s *session, _ *command.Command, _ *namespace.Request) {
 	s.answer(resp.AppendInt(nil, int64(s.id)))
@@ -80,21 +76,6 @@ func clientGetName(s *session, _ *command.Command, _ *namespace.Request) {
 		return
 	}
 	s.answer(resp.AppendBulkString(nil, s.name))
-}
-
-// clientSetInfo is CLIENT SETINFO LIB-NAME name | LIB-VER version. It is taken
-// note of by nobody yet.
-func clientSetInfo(s *session, _ *command.Command, r *namespace.Request) {
-	option := r.At(2)
-	if !fold(option, "LIB-NAME") && !fold(option, "LIB-VER") {
-		s.answerError("ERR Unrecognized option '" + string(quoted(option, len(option))) + "'")
-		return
-	}
-	if !validName(r.At(3)) {
-		s.answerError("ERR " + string(option) + " cannot contain spaces, newlines or special characters.")
-		return
-	}
-	s.answer(ok)
 }
 
 // database reads the number of a database as the servers do.

@@ -72,9 +72,10 @@ func (s *session) become(who *namespace.Identity) {
 		return
 	}
 	s.drop()
-	s.stats.connections--
+	s.stats.leave(s)
 	if s.who != nil {
 		s.name = ""
+		s.about = about{local: s.about.local}
 	}
 	s.who = who
 	if who == nil {
@@ -88,7 +89,7 @@ func (s *session) become(who *namespace.Identity) {
 		s.limits = &s.w.srv.limits
 		s.use(0)
 	}
-	s.stats.connections++
+	s.stats.enter(s)
 }
 
 func (s *session) use(db int) {
@@ -200,7 +201,7 @@ func (s *session) appendHello(b []byte) []byte {
 	b = resp.AppendBulkString(b, "id")
 	b = resp.AppendInt(b, int64(s.id))
 	b = resp.AppendBulkString(b, "mode")
-	b = resp.AppendBulkString(b, "standalone")
+	b = resp.AppendBulkString(b, s.w.srv.mode())
 	b = resp.AppendBulkString(b, "role")
 	b = resp.AppendBulkString(b, "master")
 	b = resp.AppendBulkString(b, "modules")

@@ -14,12 +14,12 @@ func TestOrder(t *testing.T) {
 	s, _ := startFake(t, options{})
 	c := login(t, s, "acme")
 	c.send(
-		"PING", "SET a 1", "PING x", "GET a", "ECHO y", "NOSUCH", "GET b", "CONFIG GET *", "ECHO",
+		"PING", "SET a 1", "PING x", "GET a", "ECHO y", "NOSUCH", "GET b", "DEBUG x", "ECHO",
 		"GET a", "CLIENT GETNAME", "GET a", "SELECT 99", "GET a", "PING",
 	)
 	c.read("+PONG\r\n" + "+OK\r\n" + "$1\r\nx\r\n" + "$1\r\n1\r\n" + "$1\r\ny\r\n" +
 		"-ERR unknown command 'NOSUCH', with args beginning with: \r\n" + "$-1\r\n" +
-		"-NOPERM 'config|get' is not supported by this proxy yet\r\n" +
+		"-NOPERM 'debug' is not available to tenants: it reaches into the server\r\n" +
 		"-ERR wrong number of arguments for 'echo' command\r\n" +
 		"$1\r\n1\r\n" + "$-1\r\n" + "$1\r\n1\r\n" + "-ERR DB index is out of range\r\n" + "$1\r\n1\r\n" + "+PONG\r\n")
 }

@@ -226,7 +226,9 @@ func (s *session) Reply(t *slot, reply []byte) {
 		s.blocked--
 	case noteDrop:
 	default:
-		s.w.answered(t, reply)
+		if took := s.w.answered(t, reply); took >= slowCommand {
+			s.w.slowReply(t, took, nil)
+		}
 	}
 	switch t.note {
 	case noteDrop:

@@ -193,7 +193,9 @@ func (o scriptOwner) answer(c *scriptCall, reply []byte) {
 			s.conn.Close(errInternal)
 		}
 	}()
-	o.w.answered(&c.slot, reply)
+	if took := o.w.answered(&c.slot, reply); took >= slowCommand {
+		o.w.slowReply(&c.slot, took, nil)
+	}
 	if s.gone {
 		return
 	}

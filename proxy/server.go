@@ -52,6 +52,8 @@ type Server struct {
 	ctx    context.Context // ends slow operations and the health check
 	cancel context.CancelFunc
 	slow   sync.WaitGroup
+	born   time.Time
+	own    map[string]*tenantOwn // by tenant; the map never changes
 	// background are goroutines that run as long as the server does.
 	background sync.WaitGroup
 	turns      map[string]chan struct{} // bounds a tenant's slow operations
@@ -96,6 +98,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		output:    int(cfg.Limits.OutputBuffer),
 		failed:    make(chan error, 1),
 		suspect:   make(chan struct{}, 1),
+		born:      time.Now(),
+		own:       make(map[string]*tenantOwn),
 		turns:     make(map[string]chan struct{}),
 		logins:    make(chan struct{}, slowLogins),
 	}
@@ -103,6 +107,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.limits.Request = int(cfg.Limits.Request)
 	for _, t := range dir.Tenants() {
 		s.turns[t.ID] = make(chan struct{}, slowPerTenant)
+		s.own[t.ID] = newTenantOwn(cfg, t)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
@@ -116,6 +121,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 			s.listener.Close()
 			return nil, err
 		}
+		w.index = len(s.workers)
 		s.workers = append(s.workers, w)
 	}
 	for i, w := range s.workers {

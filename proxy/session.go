@@ -29,6 +29,10 @@ type session struct {
 	stats  *tenantStats
 	link   *upstream.Link[slot]
 
+	last       uint16   // ID of the command that ran last
+	next, prev *session // of the same tenant, on the same loop
+	about      about
+
 	// What follows is zero for a session that shares its connection, and so is
 	// mode then.
 	mode       uint16
@@ -240,7 +244,7 @@ func (s *session) Closed(error) {
 		s.w.giveRequest(s.partial)
 		s.partial = nil
 	}
-	s.stats.connections--
+	s.stats.leave(s)
 	delete(s.w.sessions, s.id)
 	s.w.srv.clients.Add(-1)
 }

@@ -42,7 +42,7 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 	for i := range r.Args {
 		op.args = append(op.args, bytes.Clone(r.At(i)))
 	}
-	turns := s.w.srv.turns[op.tenant.ID]
+	turns, began := s.w.srv.turns[op.tenant.ID], s.w.loop.Now()
 	s.async(func(ctx context.Context) func() {
 		var reply []byte
 		select {
@@ -58,7 +58,9 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 			}
 			if reply[0] == '-' {
 				s.stats.countError(reply)
+				s.stats.row(cmd).failed++
 			}
+			s.slowDone(cmd, op.args, time.Duration(s.w.loop.Now()-began))
 			s.answer(reply)
 		}
 	})

@@ -11,18 +11,44 @@ import (
 // tenantStats are one loop's counters of one tenant. They are plain numbers in
 // the loop's own memory; whoever wants them asks the loop.
 type tenantStats struct {
-	commands    []uint64 // by row of the command table
-	latency     netloop.Histogram
-	in, out     uint64 // bytes from and to clients
+	id          string
+	commands    []uint64        // by row of the command table
+	rows        []*commandStats // likewise; nil where nothing was counted
+	in, out     uint64          // bytes from and to clients
 	connections int64
 	logins      uint64
 	errors      map[string]*uint64 // by code
+	failures    uint64             // errors of all codes
+
+	tenantView
+}
+
+// commandStats are one loop's counters of a tenant's command, beside how often
+// it was called.
+type commandStats struct {
+	latency  netloop.Histogram
+	failed   uint64 // answered with an error
+	rejected uint64 // not even tried
+}
+
+// row returns the counters of a command.
+func (t *tenantStats) row(cmd *command.Command) *commandStats {
+	if c := t.rows[cmd.ID]; c != nil {
+		return c
+	}
+	return t.newRow(cmd)
+}
+
+func (t *tenantStats) newRow(cmd *command.Command) *commandStats {
+	c := new(commandStats)
+	t.rows[cmd.ID] = c
+	return c
 }
 
 func (w *worker) tenantStats(id string) *tenantStats {
 	t := w.stats[id]
 	if t == nil {
-		t = &tenantStats{commands: make([]uint64, command.Count()), errors: make(map[string]*uint64)}
+		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
 		w.stats[id] = t
 	}
 	return t
@@ -34,6 +60,7 @@ const maxCodes = 32
 
 // countError counts an error reply, "-CODE text".
 func (t *tenantStats) countError(reply []byte) {
+	t.failures++
 	code := reply[1:]
 	if i := bytes.IndexAny(code, " \r"); i >= 0 {
 		code = code[:i]
@@ -143,7 +170,11 @@ func (w *worker) addTo(sum *Stats) {
 		for i, n := range t.commands {
 			u.Commands[i] += n
 		}
-		addHistogram(&u.Latency, &t.latency)
+		for i, c := range t.rows {
+			if c != nil && command.All()[i].Run != command.Slow { // a slow operation is many of the upstream's
+				addHistogram(&u.Latency, &c.latency)
+			}
+		}
 		u.In += t.in
 		u.Out += t.out
 		u.Connections += t.connections

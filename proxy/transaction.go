@@ -55,6 +55,9 @@ func nullArray(proto int) []byte { return resp.AppendNullArray(nil, proto) }
 // reject answers with an error before a command is queued or run, which aborts the
 // transaction it is in.
 func (s *session) reject(cmd *command.Command, text string) {
+	if cmd != nil {
+		s.stats.row(cmd).rejected++
+	}
 	if cmd != nil && cmd.Handler == command.HandleExec {
 		// It is the end of the transaction all the same.
 		text = "EXECABORT Transaction discarded because of: " + string(bytes.TrimPrefix([]byte(text), []byte("ERR ")))

@@ -17,8 +17,9 @@ import (
 // worker is one event loop with what it owns: its sessions, its links to the
 // upstream and its counters. All of it belongs to the loop's goroutine.
 type worker struct {
-	srv  *Server
-	loop *netloop.Loop
+	srv   *Server
+	index int // in srv.workers
+	loop  *netloop.Loop
 
 	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
 	pins  *upstream.Pins[slot]
@@ -40,7 +41,8 @@ type worker struct {
 	sanitizes bool
 
 	stats  map[string]*tenantStats
-	nobody *tenantStats // for connections that have not logged in
+	nobody *tenantStats   // for connections that have not logged in
+	fed    []*tenantStats // have lines for their monitors
 
 	// For use within one command.
 	request  resp.Request
@@ -108,6 +110,9 @@ func (w *worker) flush() {
 			k.Flush()
 		}
 	}
+	if len(w.fed) > 0 {
+		w.feedMonitors()
+	}
 }
 
 func (w *worker) adopt(fd int, peer netip.AddrPort) {
@@ -119,7 +124,7 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 	}
 	s.conn = conn
 	w.sessions[s.id] = s
-	w.nobody.connections++
+	s.stats.enter(s)
 	if w.draining {
 		s.drain()
 	}
@@ -200,19 +205,18 @@ func (w *worker) giveRequest(r *resp.Request) {
 // answered accounts for a reply.
 func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
-	t.s.stats.latency.Observe(took)
+	t.s.stats.row(t.cmd).latency.Observe(took)
 	return took
 }
 
 // Reply implements upstream.Owner.
 func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 	s := t.s
-	took := w.answered(t, reply)
+	if took := w.answered(t, reply); took >= slowCommand {
+		w.slowReply(t, took, s.link.Request())
+	}
 	if s.gone {
 		return false
-	}
-	if took > slowReply && s.window > slowWindow {
-		s.window -= s.window / 4
 	}
 	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
 		s.complete(t.seq, reply, len(reply) >= largeReply)

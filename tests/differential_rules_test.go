@@ -123,6 +123,7 @@ func diffPrepare(words ...string) *diffCall { return &diffCall{words: words} }
 var diffNeverSucceeds = map[string]string{
 	"readonly":     "a tenant sees a server that is not in cluster mode",
 	"cluster|help": "a plain server that is not in cluster mode has nothing but an error either",
+	"asking":       "a tenant sees a server that is not in cluster mode",
 	"readwrite":    "a tenant sees a server that is not in cluster mode",
 }
 
@@ -134,7 +135,7 @@ var diffNeverSucceeds = map[string]string{
 func diffOwnTest(name string) bool {
 	switch name {
 	case "quit", "command", "command|count", "command|list", "command|docs", "command|info",
-		"info", "lolwut", "config|get", "role", "lastsave", "monitor", "function|list",
+		"info", "lolwut", "config|get", "config|set", "role", "lastsave", "monitor", "function|list",
 		"memory|doctor", "memory|stats", "acl|whoami", "acl|cat", "acl|genpass",
 		"pubsub|numpat", "client|getredir", "client|info", "client|kill", "client|list", "client|pause", "client|reply", "client|unblock", "client|unpause":
 		return true

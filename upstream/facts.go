@@ -20,6 +20,11 @@ import (
 type Facts struct {
 	Server  string // what it calls itself: redis, valkey
 	Version string // of that, which clients look at
+	// RedisVersion is the version of Redis that it is compatible with.
+	RedisVersion string
+	// Notifies are its notify-keyspace-events, if NotifiesKnown.
+	Notifies      string
+	NotifiesKnown bool
 	// Known says for every row of the command table whether the server has
 	// the command; nil when the server can not tell.
 	Known []bool
@@ -47,6 +52,7 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 		return nil, err
 	}
 	f := &Facts{Server: "redis", Version: infoField(info, "redis_version"), MaxBulk: DefaultMaxBulk, MaxClients: DefaultMaxClients}
+	f.RedisVersion = f.Version
 	if name := infoField(info, "server_name"); name != "" && infoField(info, name+"_version") != "" {
 		f.Server, f.Version = name, infoField(info, name+"_version")
 	}
@@ -74,7 +80,7 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 // settings learns what the server does to a connection that asks for too much.
 // All of it may be secret to the proxy's user; then the defaults are assumed.
 func (f *Facts) settings(ctx context.Context, c *redis.Client) error {
-	for _, name := range []string{"proto-max-bulk-len", "client-query-buffer-limit", "client-output-buffer-limit", "maxmemory-clients", "maxclients", "sanitize-dump-payload"} {
+	for _, name := range []string{"proto-max-bulk-len", "client-query-buffer-limit", "client-output-buffer-limit", "maxmemory-clients", "maxclients", "notify-keyspace-events", "sanitize-dump-payload"} {
 		v, err := c.ConfigGet(ctx, name).Result()
 		if err != nil {
 			if isCommandError(err) {
@@ -82,7 +88,7 @@ func (f *Facts) settings(ctx context.Context, c *redis.Client) error {
 			}
 			return err
 		}
-		value := v[name]
+		value, given := v[name]
 		switch n, err := strconv.Atoi(value); {
 		case name == "proto-max-bulk-len" && err == nil && n > 0:
 			f.MaxBulk = min(f.MaxBulk, n)
@@ -94,6 +100,8 @@ func (f *Facts) settings(ctx context.Context, c *redis.Client) error {
 		case name == "client-output-buffer-limit" && value != "" && !strings.Contains(value, "normal 0 0 0"),
 			name == "maxmemory-clients" && value != "" && value != "0":
 			f.Risks = append(f.Risks, name+" is "+value+": a tenant's large reply makes the upstream close the connection that tenants share")
+		case name == "notify-keyspace-events":
+			f.Notifies, f.NotifiesKnown = value, given
 		case name == "sanitize-dump-payload":
 			f.Sanitizes = value == "yes" || value == "clients" || value == "no" && sanitize(ctx, c)
 			if !f.Sanitizes {

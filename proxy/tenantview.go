@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"sync/atomic"
+
+	"riptide-proxy/config"
+	"riptide-proxy/namespace"
+	"riptide-proxy/netloop"
+)
+
+// What makes a tenant's server look like a server of its own lies in two
+// places: a tenantView for each loop, which belongs to the loop like its
+// counters, and one tenantOwn, which all loops share and which is never touched
+// on the way of a command.
+
+// tenantView is what a loop knows of a tenant beside its counters.
+type tenantView struct {
+	first  *session // the tenant's sessions on this loop
+	mode   uint16   // bits that the mode of all of them has
+	pause  pause
+	watch  watchers
+	slow   slowLog
+	spikes spikes
+}
+
+// Bits of session.mode. A session that has any is not on the fast path.
+const (
+	modeMonitored uint16 = 1 << 15 // somebody watches the tenant's commands
+	modePaused    uint16 = 1 << 14 // the tenant has paused its clients
+	modeMonitor   uint16 = 1 << 13 // this session is one that watches
+
+	tenantModes = modeMonitored | modePaused // those that a session has from its tenant
+)
+
+// setMode sets or clears bits for all sessions of the tenant.
+func (t *tenantStats) setMode(bits uint16, on bool) {
+	if on {
+		t.mode |= bits
+	} else {
+		t.mode &^= bits
+	}
+	for s := t.first; s != nil; s = s.next {
+		s.mode = s.mode&^tenantModes | t.mode
+	}
+}
+
+// enter makes a session one of the tenant's.
+func (t *tenantStats) enter(s *session) {
+	t.connections++
+	s.prev, s.next = nil, t.first
+	if t.first != nil {
+		t.first.prev = s
+	}
+	t.first = s
+	s.mode = s.mode&^tenantModes | t.mode
+}
+
+// leave takes a session away from the tenant, with what it was told of it.
+func (t *tenantStats) leave(s *session) {
+	t.connections--
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		t.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+	s.stopMonitor()
+	s.mode &^= tenantModes
+}
+
+// tenantOwn is what a tenant's server has once for all loops.
+type tenantOwn struct {
+	tenant    *namespace.Tenant
+	runID     string
+	replID    string
+	nodeID    string
+	shardID   string
+	maxMemory int64 // its quota; 0: none
+	maxConns  int64 // likewise
+
+	slowID atomic.Int64 // of the next entry of the slow log
+	peak   atomic.Int64 // of the memory that was measured
+	space  spaceCache
+	rates  rates
+}
+
+func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
+	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID()}
+	if c := cfg.Tenants[t.ID]; c != nil {
+		o.maxMemory, o.maxConns = int64(c.Quotas.Memory), c.Quotas.Connections
+		if plan := cfg.Plans[c.Plan]; plan != nil {
+			if o.maxMemory == 0 {
+				o.maxMemory = int64(plan.Memory)
+			}
+			if o.maxConns == 0 {
+				o.maxConns = plan.Connections
+			}
+		}
+	}
+	return o
+}
+
+// newID is an identifier such as servers have, that tells nothing.
+func newID() string {
+	var b [20]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// own is the tenant's, of a session that has logged in.
+func (s *session) own() *tenantOwn { return s.w.srv.own[s.who.Tenant.ID] }
+
+// everywhere runs f on every loop at once and returns what came of it, by loop.
+func everywhere[T any](ctx context.Context, srv *Server, f func(w *worker) T) ([]T, error) {
+	all := make([]T, len(srv.workers))
+	done := make(chan struct{}, len(all))
+	for i, w := range srv.workers {
+		posted := w.loop.Post(func() {
+			defer func() { done <- struct{}{} }()
+			all[i] = f(w)
+		})
+		if !posted {
+			return nil, netloop.ErrStopped
+		}
+	}
+	for range all {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, ctx.Err() // all may still be written to, and is given up
+		}
+	}
+	return all, nil
+}
+
+// survey answers with what is made of something that every loop knows of the
+// session's tenant. ask runs on each loop, make elsewhere.
+func survey[T any](s *session, ask func(w *worker, t *tenantStats) T, answer func(all []T) []byte) {
+	srv, id := s.w.srv, s.who.Tenant.ID
+	s.async(func(ctx context.Context) func() {
+		all, err := everywhere(ctx, srv, func(w *worker) T { return ask(w, w.tenantStats(id)) })
+		if err != nil {
+			return func() { s.answerError(errUnavailable) }
+		}
+		reply := answer(all)
+		return func() { s.reply(reply) }
+	})
+}
+
+// reply answers with a whole reply, which may be an error.
+func (s *session) reply(b []byte) {
+	if b[0] == '-' {
+		s.stats.countError(b)
+		s.stats.row(lastCommand(s)).failed++
+	}
+	s.answer(b)
+}
