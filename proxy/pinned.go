@@ -176,18 +176,16 @@ func (s *session) prefixOf(cmd *command.Command) []byte {
 
 // Answers implements upstream.PinOwner.
 func (s *session) Answers(reply []byte, push bool) bool {
-	if !push && s.pin.Proto() == 3 {
-		return true
-	}
-	if s.subs == nil && !push && !s.redirected {
+	t := s.pin.Oldest()
+	confirming := t != nil && (t.note == noteConfirm || t.note == noteLast)
+	if !push && (s.pin.Proto() == 3 || s.subs == nil && !confirming) {
 		return true
 	}
 	switch messageKind(reply) {
 	case isMessage:
 		return false
 	case isConfirmation:
-		t := s.pin.Oldest()
-		return t != nil && (t.note == noteConfirm || t.note == noteLast)
+		return confirming
 	}
 	return !push
 }

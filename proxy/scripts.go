@@ -123,9 +123,19 @@ func (sc *scripts) keep() {
 		case <-sc.srv.ctx.Done():
 			return
 		case s := <-sc.saves:
+			if !sc.knows(s) {
+				continue // it was flushed meanwhile
+			}
 			sc.save(sc.srv.ctx, s.tenant, s.script)
+			if !sc.knows(s) {
+				script.DeleteSaved(sc.srv.ctx, sc.srv.client, string(s.tenant.Root()))
+			}
 		}
 	}
+}
+
+func (sc *scripts) knows(s save) bool {
+	return sc.store.Get(s.tenant.ID, s.script.Trusted, []byte(s.script.SHA)) != nil
 }
 
 func (sc *scripts) save(ctx context.Context, tenant *namespace.Tenant, s *script.Script) {

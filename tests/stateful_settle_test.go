@@ -143,6 +143,12 @@ func (r *stateRun) canonical(side *stateSide, client int, s *stateStep) (list []
 	var invalid []string
 	frames := side.conns[client].frames
 	kind := func(i int) string { return statePush(frames[i].text) }
+	replies := 0
+	for _, f := range frames {
+		if f.call != nil {
+			replies++
+		}
+	}
 	if r.plain.conns[client].inside {
 		// Redis 7.0 writes them into the reply, later versions behind it.
 		frames = slices.Clone(frames)
@@ -154,13 +160,17 @@ func (r *stateRun) canonical(side *stateSide, client int, s *stateStep) (list []
 		run := i + 1
 		switch {
 		case k == "invalidate" || k == "message" && strings.Contains(f.text, "\r\n__redis__:invalidate\r\n"):
-			if len(s.calls) > 1 {
+			if len(s.calls) > 1 || replies > 1 {
 				// Redis reports what has changed in one turn of its own loop at
 				// once, and how much of a pipeline that is nobody can know.
 				kids := diffParse(f.text).kids
 				for _, key := range kids[len(kids)-1].kids {
 					invalid = append(invalid, key.raw)
 				}
+				continue
+			}
+			// Somebody who tracks in two ways is told twice, which nobody needs.
+			if slices.Contains(list, f.text) {
 				continue
 			}
 		case k == "pmessage":
