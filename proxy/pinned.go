@@ -28,6 +28,7 @@ const (
 	noteNone    uint8 = iota
 	noteBlocks        // the command may wait for long
 	noteDrop          // the client did not ask for it
+	noteReset         // so is RESET, which ends subscriptions
 	noteConfirm       // one of several confirmations
 	noteLast          // the last one of them
 	noteMulti         // begins a transaction
@@ -90,7 +91,9 @@ func (s *session) drop() {
 	if keep {
 		b, replies := s.w.srv.target.AppendReset(pin.Begin(256))
 		for range replies {
-			pin.End(b, s.unasked(resetRow))
+			t := s.unasked(resetRow)
+			t.note = noteReset
+			pin.End(b, t)
 			b = nil
 		}
 		pin.Speaks(2)
@@ -199,7 +202,7 @@ func (s *session) Reply(t *slot, reply []byte) {
 		}
 	}()
 	w := s.w
-	if s.proto == 3 && (s.subs != nil || s.tracking) {
+	if s.proto == 3 && (s.subs != nil || s.tracking || s.redirected) {
 		// Messages about what the command itself has done may be in the
 		// middle of its reply.
 		if clean, pushes, found, err := resp.Unnest(nil, reply); err != nil {
@@ -222,14 +225,14 @@ func (s *session) Reply(t *slot, reply []byte) {
 		return
 	case noteBlocks:
 		s.blocked--
-	case noteDrop:
+	case noteDrop, noteReset:
 	default:
 		if took := s.w.answered(t, reply); took >= slowCommand {
 			s.w.slowReply(t, took, nil)
 		}
 	}
 	switch t.note {
-	case noteDrop:
+	case noteDrop, noteReset:
 	case noteConfirm, noteLast:
 		s.confirmed(t, reply)
 	case noteExec:
@@ -277,7 +280,7 @@ func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
 // Failed implements upstream.PinOwner.
 func (s *session) Failed(t *slot, err error) {
 	switch t.note {
-	case noteDrop, noteLogin, noteConfirm:
+	case noteDrop, noteReset, noteLogin, noteConfirm:
 		return
 	case noteBlocks:
 		s.blocked--

@@ -26,13 +26,13 @@ const (
 	// have room for some hundreds that they have not accepted.
 	maxDialing = 64
 	// idleTime is how long a connection that nobody needs is kept.
-	idleTime = 30 * time.Second
+	idleTime = 5 * time.Second
 )
 
 // NewPins makes an empty pool.
 func NewPins[T any](loop *netloop.Loop, target *Target, limit int) *Pins[T] {
 	p := &Pins[T]{Limit: limit, loop: loop, target: target}
-	loop.Every(idleTime/2, p.expire)
+	loop.Every(time.Second, p.expire)
 	return p
 }
 
