@@ -181,7 +181,10 @@ func (s *session) prefixOf(cmd *command.Command) []byte {
 func (s *session) Answers(reply []byte, push bool) bool {
 	t := s.pin.Oldest()
 	confirming := t != nil && (t.note == noteConfirm || t.note == noteLast)
-	if !push && (s.pin.Proto() == 3 || s.subs == nil && !confirming) {
+	// Until the upstream has confirmed the end of subscriptions there may be
+	// messages.
+	ending := confirming || t != nil && t.note == noteReset
+	if !push && (s.pin.Proto() == 3 || s.subs == nil && !ending) {
 		return true
 	}
 	switch messageKind(reply) {
@@ -216,6 +219,9 @@ func (s *session) Reply(t *slot, reply []byte) {
 				}
 			}()
 		}
+	}
+	if reply[0] == '-' && t.cmd.Cats&command.CatTransaction != 0 {
+		s.pin.Spoil() // what it was to end may be there still
 	}
 	switch t.note {
 	case noteLogin:
@@ -307,6 +313,7 @@ func (s *session) Failed(t *slot, err error) {
 // Lost implements upstream.PinOwner. What it means for a transaction the
 // client is told at EXEC; subscriptions and tracking can not go on unnoticed.
 func (s *session) Lost(err error) {
+	slog.Warn("a client's own connection to the upstream is lost", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "error", err)
 	s.pin = nil
 	s.mode &^= modePinned
 	s.blocked = 0
@@ -321,7 +328,6 @@ func (s *session) Lost(err error) {
 		s.unsubscribed()
 		s.tracking, s.redirected, s.redirect = false, false, 0
 		s.mode &^= modeSubscriber
-		slog.Info("client closed: its connection to the upstream is lost, and with it subscriptions", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "error", err)
 		s.finish()
 		return
 	}

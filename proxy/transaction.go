@@ -65,7 +65,9 @@ func (s *session) reject(cmd *command.Command, text string) {
 		case s.tx != nil:
 			s.discardTx()
 		case s.watching && s.pin != nil:
-			s.pin.End(resp.AppendRequest(s.pin.Begin(32), "UNWATCH"), s.unasked(unwatchRow))
+			// It fails there as well, and nothing is watched any more. UNWATCH
+			// would be refused to a subscriber.
+			s.pin.End(resp.AppendRequest(s.pin.Begin(32), "EXEC", "wrong"), s.unasked(cmd))
 			s.watching = false
 		}
 		s.watchLost = false
@@ -116,10 +118,7 @@ func (s *session) discardTx() {
 	s.watchLost = false
 }
 
-var (
-	discardRow = command.Lookup([]byte("discard"))
-	unwatchRow = command.Lookup([]byte("unwatch"))
-)
+var discardRow = command.Lookup([]byte("discard"))
 
 // discard is DISCARD.
 func discard(s *session, cmd *command.Command, r *namespace.Request) {

@@ -18,6 +18,8 @@ var stateNever = map[string]string{
 //   - FLUSHDB and FLUSHALL while somebody tracks keys or listens to keyspace
 //     events: a flush of a whole server is one event without names, and the
 //     removal of a tenant's keys is one for each of them.
+//   - PUBLISH to a channel without a name, which Redis does not take to match
+//     the pattern *.
 //   - SELECT while somebody tracks keys: an invalidation does not say in which
 //     database, so that Redis sends it for a key of that name in any.
 //   - Writes pipelined behind a blocked command: when one push serves two

@@ -205,7 +205,7 @@ func (p *Pin[T]) reply(reply []byte, dropped bool) error {
 		}
 		return nil
 	case p.flight.n == 0:
-		return errUnasked
+		return fmt.Errorf("%w: %q", errUnasked, reply)
 	}
 	t := p.flight.front().t
 	p.flight.pop()
