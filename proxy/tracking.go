@@ -97,27 +97,26 @@ func (s *session) track(cmd *command.Command, r *namespace.Request, q trackingRe
 			args = append(args, arg)
 		}
 	}
-	if q.on && q.bcast && prefixes == nil {
-		args = append(args, []byte("PREFIX"), s.everyKey(cmd))
-		prefixes = []string{""}
-	}
 	s.asked = trackingAsked{on: q.on, redirect: id, prefixes: prefixes}
-	s.compose(cmd, args...)
-}
-
-// everyKey is the prefix for BCAST without one, which means all keys, here all
-// of the tenant's. Redis has no objection to it beside other prefixes, but one prefix
-// that is given must not begin with another.
-func (s *session) everyKey(cmd *command.Command) []byte {
-	switch {
-	case len(s.prefixes) == 0:
-	case slices.Contains(s.prefixes, ""):
-		s.extra++
-		return fmt.Appendf(nil, "riptide:nothing:%d:", s.extra) // it has them all
-	default:
-		s.pin.End(resp.AppendRequest(s.pin.Begin(64), "CLIENT", "TRACKING", "OFF"), s.unasked(cmd))
+	if q.on && q.bcast && prefixes == nil {
+		// BCAST without a prefix means all keys, here all of the tenant's. Redis
+		// has no objection to it beside other prefixes, but one prefix that is
+		// given must not begin with another.
+		s.asked.prefixes = []string{""}
+		every := append(slices.Clone(args), []byte("PREFIX"), s.who.Tenant.Root())
+		if len(s.prefixes) == 0 {
+			args = every
+		} else {
+			// So it is asked first whether the rest is right.
+			s.extra++
+			args = append(args, []byte("PREFIX"), fmt.Appendf(nil, "riptide:nothing:%d:", s.extra))
+			if !slices.Contains(s.prefixes, "") {
+				s.asked.every = every
+				s.mode |= modeAwait
+			}
+		}
 	}
-	return s.who.Tenant.Root()
+	s.compose(cmd, args...)
 }
 
 // trackingAsked is what CLIENT TRACKING comes to if the upstream agrees.
@@ -125,11 +124,17 @@ type trackingAsked struct {
 	on       bool
 	redirect int64
 	prefixes []string
+	every    [][]byte // the request that replaces prefixes by all keys
 }
 
 // tracked brings the reply of CLIENT TRACKING.
-func tracked(s *session, _ *command.Command, reply []byte) []byte {
+func tracked(s *session, cmd *command.Command, reply []byte) []byte {
 	if string(reply) == "+OK\r\n" {
+		if s.asked.every != nil {
+			s.pin.End(resp.AppendRequest(s.pin.Begin(64), "CLIENT", "TRACKING", "OFF"), s.unasked(cmd))
+			s.pin.End(resp.AppendRequest(s.pin.Begin(256), s.asked.every...), s.unasked(cmd))
+			s.asked.every = nil
+		}
 		s.tracking, s.redirect = s.asked.on, s.asked.redirect
 		if s.tracking {
 			for _, p := range s.asked.prefixes {
