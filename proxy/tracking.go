@@ -111,6 +111,9 @@ func (s *session) track(cmd *command.Command, r *namespace.Request, q trackingRe
 			s.extra++
 			args = append(args, []byte("PREFIX"), fmt.Appendf(nil, "riptide:nothing:%d:", s.extra))
 			if !slices.Contains(s.prefixes, "") {
+				for i := range every {
+					every[i] = bytes.Clone(every[i]) // the request is gone by then
+				}
 				s.asked.every = every
 				s.mode |= modeAwait
 			}

@@ -107,7 +107,7 @@ func startStatePlain(t *testing.T) *harness.Process {
 
 func stateSessions(t *testing.T, other func(t *testing.T) *stateSide) {
 	t.Helper()
-	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 1)
+	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 7)
 	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 2500))
 	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))
 	redis := startStatePlain(t)
