@@ -79,6 +79,12 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode &^= modeScripts
 	}
+	if s.mode&modeHub != 0 && !h.publishes {
+		if s.head != s.tail {
+			return false
+		}
+		s.mode &^= modeHub
+	}
 	if h.script && (s.mode&modeTx != 0 || s.tracking) && !s.scriptsReady() {
 		return false
 	}
@@ -94,7 +100,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case s.mode&modeSubscriber != 0 && !cmd.Subscriber:
 		s.reject(cmd, errNotSubscriber(cmd))
 		return true
-	case (h.idle || h.script && s.mode&modeScripts == 0) && s.head != s.tail:
+	case (h.idle || h.script && s.mode&modeScripts == 0 || h.publishes && s.mode&modeHub == 0 && s.publishesOnHub()) && s.head != s.tail:
 		return false
 	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil):
 		if ok, answered := s.pinned(); !ok || answered {

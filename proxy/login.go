@@ -172,6 +172,7 @@ func (s *session) speak(proto int) {
 		}
 		s.proto = proto
 		s.link = s.w.link(proto)
+		s.subscriber()
 	}
 }
 

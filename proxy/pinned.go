@@ -20,6 +20,7 @@ const (
 	modeSubscriber                    // subscribed in RESP2, where little else is allowed
 	modeAwait                         // the next command waits until all before are answered
 	modeScripts                       // what is unanswered rides the connection for scripts
+	modeHub                           // what is unanswered rides the hub
 )
 
 // A slot's note, where its reply is more than a reply.
@@ -34,6 +35,7 @@ const (
 	noteAborted       // DISCARD in place of an EXEC that the proxy knows must fail
 	noteLogin         // an AUTH around a script
 	noteScript        // the reply is a script's
+	noteQuiet         // a confirmation that the client did not ask for
 	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
 )
 
@@ -64,7 +66,7 @@ func (s *session) pinned() (ok, answered bool) {
 
 // unpin gives the connection back when nothing of the session's is on it.
 func (s *session) unpin() {
-	if s.pin == nil || s.pin.Flight() > 0 || s.tx != nil || s.watching || s.subs != nil || s.tracking || s.redirected {
+	if s.pin == nil || s.pin.Flight() > 0 || s.tx != nil || s.watching || s.subs != nil && !s.onHub || s.tracking || s.redirected {
 		return
 	}
 	s.w.pins.Give(s.pin)
@@ -102,6 +104,7 @@ var resetRow = command.Lookup([]byte("reset"))
 // forget is for a connection that is gone.
 func (s *session) forget() {
 	s.pin = nil
+	s.hearing = false
 	s.mode &^= modePinned | modeTx | modeSubscriber
 	if s.tx != nil {
 		s.use(s.tx.db)
@@ -178,7 +181,7 @@ func (s *session) Answers(reply []byte, push bool) bool {
 		return false
 	case isConfirmation:
 		t := s.pin.Oldest()
-		return t != nil && (t.note == noteConfirm || t.note == noteLast)
+		return t != nil && (t.note == noteConfirm || t.note == noteLast || t.note == noteQuiet)
 	}
 	return !push
 }
@@ -215,12 +218,12 @@ func (s *session) Reply(t *slot, reply []byte) {
 		return
 	case noteBlocks:
 		s.blocked--
-	case noteDrop:
+	case noteDrop, noteQuiet:
 	default:
 		s.w.answered(t, reply)
 	}
 	switch t.note {
-	case noteDrop:
+	case noteDrop, noteQuiet:
 	case noteConfirm, noteLast:
 		s.confirmed(t, reply)
 	case noteExec:
@@ -243,6 +246,9 @@ func (s *session) Reply(t *slot, reply []byte) {
 			s.complete(t.seq, reply, len(reply) >= largeReply)
 			break
 		}
+		if s.published != nil {
+			reply = s.reached(t.seq, reply)
+		}
 		s.complete(t.seq, s.restore(t.cmd, reply), false)
 	}
 	if cap(w.reply) > maxScratch {
@@ -257,7 +263,7 @@ func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
 // Failed implements upstream.PinOwner.
 func (s *session) Failed(t *slot, err error) {
 	switch t.note {
-	case noteDrop, noteLogin, noteConfirm:
+	case noteDrop, noteQuiet, noteLogin, noteConfirm:
 		return
 	case noteBlocks:
 		s.blocked--
@@ -287,7 +293,8 @@ func (s *session) Lost(err error) {
 	if s.gone {
 		return
 	}
-	if s.subs != nil || s.tracking || s.redirected {
+	s.hearing = false
+	if s.subs != nil && !s.onHub || s.tracking || s.redirected {
 		s.unsubscribed()
 		s.tracking, s.redirected, s.redirect = false, false, 0
 		s.mode &^= modeSubscriber

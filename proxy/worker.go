@@ -22,6 +22,9 @@ type worker struct {
 
 	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
 	pins  *upstream.Pins[slot]
+	hub   *hub
+
+	listeners int // sessions whose subscriptions are on pins
 
 	scriptLinks [4]*upstream.Link[scriptCall] // isolated RESP2 and RESP3, then trusted
 	scriptUsers map[*namespace.Tenant]*scriptUser
@@ -74,6 +77,8 @@ func newWorker(s *Server) (*worker, error) {
 	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), restGroup: restGroup(s.scripts.rest), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.nobody = w.tenantStats("")
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
+	w.pins.Total, w.pins.Room = &s.pinned, s.room
+	w.hub = newHub(w)
 	loop.BeforeWrite(w.flush)
 	return w, nil
 }
@@ -138,6 +143,7 @@ func (w *worker) tick() {
 			s.pin.Break(errPinSilent)
 		}
 	}
+	w.hub.watch(w.srv.target.Timeout)
 }
 
 // drain has every session end once its commands are answered.
@@ -232,6 +238,9 @@ func (w *worker) restored(t *slot, reply []byte) {
 			t.s.conn.Close(errInternal)
 		}
 	}()
+	if t.s.published != nil {
+		reply = t.s.reached(t.seq, reply)
+	}
 	t.s.complete(t.seq, t.s.restore(t.cmd, reply), false)
 }
 

@@ -53,6 +53,7 @@ type Pin[T any] struct {
 	base    uint64 // bytes of the greeting
 	pos     uint64 // of commands given so far
 	full    bool
+	paused  bool
 	since   int64 // loop's clock when it was given back
 }
 
@@ -131,6 +132,18 @@ func (p *Pin[T]) End(b []byte, t T) {
 // maxPinBuffer is how large a buffer may be to be kept for the next command.
 const maxPinBuffer = 1 << 20
 
+// Pause has the owner told of nothing more, and nothing more read, until
+// Resume, which is for a later turn. To be called while the owner is told of something.
+func (p *Pin[T]) Pause() { p.paused = true }
+
+// Resume ends Pause.
+func (p *Pin[T]) Resume() {
+	p.paused = false
+	if p.conn != nil {
+		p.conn.Resume()
+	}
+}
+
 // Break closes the connection as if it were lost.
 func (p *Pin[T]) Break(err error) {
 	if p.conn != nil {
@@ -185,6 +198,9 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 		}
 		if reply == nil || p.state == stateClosed {
 			break
+		}
+		if p.paused {
+			return off, netloop.Hold
 		}
 	}
 	return off, netloop.More

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"sync/atomic"
 	"time"
 
 	"riptide-proxy/netloop"
@@ -11,6 +12,10 @@ import (
 type Pins[T any] struct {
 	// Limit is how many connections there may be. To be set on the loop.
 	Limit int
+	// Total, if not nil, counts the connections of several pools, and Room, if
+	// not nil, tells whether there may be one more.
+	Total *atomic.Int64
+	Room  func() bool
 
 	loop    *netloop.Loop
 	target  *Target
@@ -50,14 +55,14 @@ func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
 		p.owner = owner
 		return p
 	}
-	if ps.open >= ps.Limit {
+	if ps.open >= ps.Limit || ps.Room != nil && !ps.Room() {
 		other := ps.idle[3-proto]
 		if len(other) == 0 {
 			return nil
 		}
 		other[0].Close()
 	}
-	ps.open++
+	ps.count(1)
 	p := &Pin[T]{pool: ps, owner: owner, proto: proto, state: stateOpening}
 	if ps.dialing < maxDialing {
 		ps.dial(p)
@@ -65,6 +70,13 @@ func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
 		ps.queue = append(ps.queue, p)
 	}
 	return p
+}
+
+func (ps *Pins[T]) count(n int) {
+	ps.open += n
+	if ps.Total != nil {
+		ps.Total.Add(int64(n))
+	}
 }
 
 func (ps *Pins[T]) dial(p *Pin[T]) {
@@ -97,7 +109,7 @@ func (ps *Pins[T]) Give(p *Pin[T]) {
 
 // left takes a connection that is closed out of the accounts.
 func (ps *Pins[T]) left(p *Pin[T]) {
-	ps.open--
+	ps.count(-1)
 	idle := ps.idle[p.proto-2]
 	for i := range idle {
 		if idle[i] == p {

@@ -282,7 +282,8 @@ var (
 )
 
 // StartProxy runs the proxy in front of an upstream. RIPTIDE_TEST_LOOPS sets the
-// number of its event loops.
+// number of its event loops, RIPTIDE_TEST_SUBSCRIBERS how many subscribers may
+// have an upstream connection of their own.
 func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	t.Helper()
 	if len(o.Tenants) == 0 {
@@ -297,6 +298,9 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s\nadmin:\n  listen: %s\n", addr, p.Admin)
 	fmt.Fprintf(&b, "upstream:\n  mode: standalone\n  addresses: [%s]\n%s", upstream, o.Upstream)
+	if n := os.Getenv("RIPTIDE_TEST_SUBSCRIBERS"); n != "" && !strings.Contains(o.Upstream, "subscriber_connections:") {
+		fmt.Fprintf(&b, "  subscriber_connections: %s\n", n)
+	}
 	if o.Limits != "" {
 		fmt.Fprintf(&b, "limits:\n%s", o.Limits)
 	}
