@@ -128,7 +128,7 @@ func publish(kind int) func(*session, *command.Command, *namespace.Request) {
 }
 
 func (s *session) publishesOnHub() bool {
-	return s.onHub && s.proto == 3 && s.pin == nil && s.w.hub.pin != nil
+	return s.onHub && s.proto == 3 && s.w.hub.pin != nil
 }
 
 // reached corrects the reply to a PUBLISH. What failed has left its mark in

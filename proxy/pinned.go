@@ -173,15 +173,17 @@ func (s *session) Answers(reply []byte, push bool) bool {
 	if !push && s.pin.Proto() == 3 {
 		return true
 	}
-	if s.subs == nil && !push && !s.redirected {
+	t := s.pin.Oldest()
+	confirms := t != nil && (t.note == noteConfirm || t.note == noteLast || t.note == noteQuiet)
+	// Until the last UNSUBSCRIBE is confirmed there may be messages before it.
+	if s.subs == nil && !push && !s.redirected && !confirms {
 		return true
 	}
 	switch messageKind(reply) {
 	case isMessage:
 		return false
 	case isConfirmation:
-		t := s.pin.Oldest()
-		return t != nil && (t.note == noteConfirm || t.note == noteLast || t.note == noteQuiet)
+		return confirms
 	}
 	return !push
 }

@@ -30,14 +30,18 @@ const (
 	// maxDialing is how many connections are being opened at a time: servers
 	// have room for some hundreds that they have not accepted.
 	maxDialing = 64
-	// idleTime is how long a connection that nobody needs is kept.
-	idleTime = 30 * time.Second
+	// idleTime is how long a connection that nobody needs is kept, and spareTime
+	// if there are more than fewIdle of them: thousands may become idle at once,
+	// and others of the upstream's clients need them.
+	idleTime  = 30 * time.Second
+	spareTime = 4 * time.Second
+	fewIdle   = 16
 )
 
 // NewPins makes an empty pool.
 func NewPins[T any](loop *netloop.Loop, target *Target, limit int) *Pins[T] {
 	p := &Pins[T]{Limit: limit, loop: loop, target: target}
-	loop.Every(idleTime/2, p.expire)
+	loop.Every(spareTime/2, p.expire)
 	return p
 }
 
@@ -123,8 +127,14 @@ func (ps *Pins[T]) left(p *Pin[T]) {
 func (ps *Pins[T]) expire() {
 	for i := range ps.idle {
 		old := 0
-		for old < len(ps.idle[i]) && time.Duration(ps.loop.Now()-ps.idle[i][old].since) > idleTime {
-			old++
+		for ; old < len(ps.idle[i]); old++ {
+			limit := idleTime
+			if len(ps.idle[i])-old > fewIdle {
+				limit = spareTime
+			}
+			if time.Duration(ps.loop.Now()-ps.idle[i][old].since) <= limit {
+				break
+			}
 		}
 		for range old {
 			ps.idle[i][0].Close()
