@@ -17,13 +17,18 @@ type fanOut struct {
 	current delivery // the message that is being delivered
 	turn    int64    // loop's clock
 	budget  int      // what may still be done in this turn
+	cost    int      // of a message to a session that has nothing else to be written
 }
 
 const (
 	// A turn may give out turnBudget. A message to a session that has nothing
-	// else to be written costs writeCost, any other 1.
-	turnBudget = 16 << 10
-	writeCost  = 16
+	// else to be written costs writeCost, any other 1: what takes long is the
+	// writing. When many messages wait, that is worth waiting longer for all of
+	// them at once, so then a turn may give out floodBudget, at 1 each.
+	turnBudget  = 16 << 10
+	writeCost   = 32
+	flood       = 1 << 10 // bytes that wait
+	floodBudget = 64 << 10
 	// sharedMessage is the size from which a message is always passed on
 	// without a copy. A smaller one is copied behind what has to be written
 	// anyway, since a reference would take as much room.
@@ -103,7 +108,10 @@ func (h *hub) goOn() {
 func (h *hub) deliver() bool {
 	f := &h.fanOut
 	if now := h.w.loop.Now(); now != f.turn {
-		f.turn, f.budget = now, turnBudget
+		f.turn, f.budget, f.cost = now, turnBudget, writeCost
+	}
+	if f.cost > 1 && h.pin.Behind() >= flood {
+		f.budget, f.cost = f.budget+floodBudget-turnBudget, 1
 	}
 	d := &f.current
 	for ; d.next < len(d.members); d.next++ {
@@ -118,7 +126,7 @@ func (h *hub) deliver() bool {
 		}
 		f.budget--
 		if s.conn.Unsent() == 0 {
-			f.budget -= writeCost - 1
+			f.budget -= f.cost - 1
 		}
 		h.tell(s, d)
 	}

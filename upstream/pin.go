@@ -54,6 +54,7 @@ type Pin[T any] struct {
 	pos     uint64 // of commands given so far
 	full    bool
 	paused  bool
+	behind  int   // bytes that have arrived behind what the owner is told of
 	since   int64 // loop's clock when it was given back
 }
 
@@ -136,6 +137,10 @@ const maxPinBuffer = 1 << 20
 // Resume, which is for a later turn. To be called while the owner is told of something.
 func (p *Pin[T]) Pause() { p.paused = true }
 
+// Behind is how many bytes have arrived behind what the owner was told of last,
+// as far as they have been read.
+func (p *Pin[T]) Behind() int { return p.behind }
+
 // Resume ends Pause.
 func (p *Pin[T]) Resume() {
 	p.paused = false
@@ -190,6 +195,7 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 		reply, n, dropped, err := p.in.next(p.conn, b[off:], p.pool.target.MaxReply)
 		off += n
 		if err == nil && reply != nil {
+			p.behind = len(b) - off
 			err = p.reply(reply, dropped)
 		}
 		if err != nil {

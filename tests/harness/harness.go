@@ -214,6 +214,21 @@ func (p *Process) RSS(t testing.TB) int {
 	return 0
 }
 
+// CPU is the processor time that it has used so far. Linux only.
+func (p *Process) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // from the third on
+	var user, system int
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(user+system) * (time.Second / 100)
+}
+
 // Descriptors is how many it has open. Linux only.
 func (p *Process) Descriptors(t testing.TB) int {
 	t.Helper()
