@@ -135,6 +135,10 @@ const (
 	HandleCopy           // COPY with DB: the destination is in another database of the tenant
 	HandleLolwut         // LOLWUT, without the arguments that size the picture
 	HandleRestore        // RESTORE: only where the upstream checks what it is given
+	HandlePublish        // PUBLISH, whose reply counts clients that share connections
+	HandleSPublish       // SPUBLISH
+	HandlePubSubNumSub   // PUBSUB NUMSUB, likewise
+	HandlePubSubShardNum // PUBSUB SHARDNUMSUB
 	HandlePubSubChannels // PUBSUB CHANNELS and SHARDCHANNELS: without a pattern, those of the tenant
 	HandleMove           // MOVE: a rename into another database of the tenant
 	HandleFunctionList   // FUNCTION LIST, without the code

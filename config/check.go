@@ -73,6 +73,7 @@ func (l *loader) checkUpstream() {
 	s, u := l.main, l.config.Upstream
 	within(s, "upstream.connect_timeout", u.ConnectTimeout, shortest, Duration(10*time.Minute))
 	within(s, "upstream.timeout", u.Timeout, shortest, Duration(time.Hour))
+	within(s, "upstream.subscriber_connections", u.SubscriberConnections, -1, 1_000_000)
 	for i, a := range u.Addresses {
 		s.checkAddress(index("upstream.addresses", i), a, 1)
 	}

@@ -132,6 +132,13 @@ type Upstream struct {
 	// before its connection counts as lost. Default 10s, which outlasts the 5s after which a
 	// server that a script holds up says so itself.
 	Timeout Duration `yaml:"timeout"`
+
+	// SubscriberConnections is how many clients of this process that have subscribed
+	// may have a connection to the upstream of their own. All others share one for each
+	// loop. While all have their own, what PUBLISH counts is exact over all proxies of
+	// an upstream; those who share are counted exactly by their own proxy only. 0: all share.
+	// Absent, or -1: a quarter of the connections that clients may have of their own.
+	SubscriberConnections int `yaml:"subscriber_connections"`
 }
 
 // Default is the configuration of an empty file: every default, no tenant. It
@@ -151,6 +158,8 @@ func Default() *Config {
 			Mode:           Standalone,
 			ConnectTimeout: Duration(3 * time.Second),
 			Timeout:        Duration(10 * time.Second),
+
+			SubscriberConnections: -1,
 		},
 		Plans:   map[string]*Quotas{},
 		Tenants: map[string]*Tenant{},

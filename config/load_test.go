@@ -38,7 +38,7 @@ func TestFull(t *testing.T) {
 		},
 		Upstream: Upstream{
 			Mode: Standalone, Addresses: []string{"127.0.0.1:6379"}, Username: "riptide", Password: "p: [a]\nloops: 7",
-			ConnectTimeout: Duration(2 * time.Second), Timeout: Duration(time.Minute),
+			ConnectTimeout: Duration(2 * time.Second), Timeout: Duration(time.Minute), SubscriberConnections: 100,
 		},
 		Plans: map[string]*Quotas{
 			"free": {OpsPerSecond: 100, Memory: 16 * MiB, Connections: 20},
@@ -66,10 +66,10 @@ func TestFull(t *testing.T) {
 	}
 	sameLines(t, lines(warnings),
 		"testdata/full.yaml:14: admin.tokens is not in effect yet",
-		"testdata/full.yaml:22: plans is not in effect yet",
-		"testdata/full.yaml:36: quotas is not in effect yet",
-		"testdata/full.yaml:37: compression is not in effect yet",
-		"testdata/full.yaml:40: scripts is not in effect yet",
+		"testdata/full.yaml:23: plans is not in effect yet",
+		"testdata/full.yaml:37: quotas is not in effect yet",
+		"testdata/full.yaml:38: compression is not in effect yet",
+		"testdata/full.yaml:41: scripts is not in effect yet",
 	)
 }
 

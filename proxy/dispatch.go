@@ -87,6 +87,12 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode &^= modeScripts
 	}
+	if s.mode&modeHub != 0 && !h.publishes {
+		if s.head != s.tail {
+			return false
+		}
+		s.mode &^= modeHub
+	}
 	if h.script && (s.mode&modeTx != 0 || s.pinsScripts()) && !s.scriptsReady() {
 		return false
 	}
@@ -106,7 +112,8 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case s.mode&modeSubscriber != 0 && !cmd.Subscriber:
 		s.reject(cmd, errNotSubscriber(cmd))
 		return true
-	case s.head != s.tail && (h.idle || h.script && s.mode&modeScripts == 0 || h.wait != nil && h.wait(s, r)):
+	case s.head != s.tail && (h.idle || h.script && s.mode&modeScripts == 0 || h.wait != nil && h.wait(s, r) ||
+		h.publishes && s.mode&modeHub == 0 && s.publishesOnHub()):
 		return false
 	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil):
 		if ok, answered := s.pinned(); !ok || answered {

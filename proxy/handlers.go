@@ -23,6 +23,8 @@ type handler struct {
 	wait func(s *session, r *namespace.Request) bool
 	// script: it runs on the connection for scripts.
 	script bool
+	// publishes: it may run on the hub.
+	publishes bool
 	// run answers at once, or sends to the upstream.
 	run func(s *session, cmd *command.Command, r *namespace.Request)
 	// slow answers from a goroutine of its own; idle goes with it.
@@ -63,12 +65,16 @@ var handlers = [command.HandlerCount]handler{
 	command.HandleUnwatch: {run: unwatch, unpinned: true, tx: (*session).queue},
 	command.HandleWait:    {run: wait, tx: (*session).queue},
 
-	command.HandleSubscribe:      {idle: true, run: subscribe(channels)},
+	command.HandleSubscribe:      {idle: true, run: subscribe(channels), unpinned: true},
 	command.HandleUnsubscribe:    {idle: true, run: unsubscribe(channels), unpinned: true},
-	command.HandlePSubscribe:     {idle: true, run: subscribe(patterns)},
+	command.HandlePSubscribe:     {idle: true, run: subscribe(patterns), unpinned: true},
 	command.HandlePUnsubscribe:   {idle: true, run: unsubscribe(patterns), unpinned: true},
-	command.HandleSSubscribe:     {idle: true, run: subscribe(shards)},
+	command.HandleSSubscribe:     {idle: true, run: subscribe(shards), unpinned: true},
 	command.HandleSUnsubscribe:   {idle: true, run: unsubscribe(shards), unpinned: true},
+	command.HandlePublish:        {run: publish(channels), publishes: true, tx: publishInTx},
+	command.HandleSPublish:       {run: publish(shards), publishes: true, tx: publishInTx},
+	command.HandlePubSubNumSub:   {reply: subscribersOf(channels)},
+	command.HandlePubSubShardNum: {reply: subscribersOf(shards)},
 	command.HandlePubSubNumPat:   {idle: true, run: pubSubNumPat},
 	command.HandlePubSubChannels: {run: pubSubChannels},
 

@@ -21,6 +21,7 @@ const (
 	modeSubscriber                    // subscribed in RESP2, where little else is allowed
 	modeAwait                         // the next command waits until all before are answered
 	modeScripts                       // what is unanswered rides the connection for scripts
+	modeHub                           // what is unanswered rides the hub
 )
 
 // A slot's note, where its reply is more than a reply.
@@ -37,6 +38,7 @@ const (
 	noteLogin         // an AUTH around a script
 	noteScript        // the reply is a script's
 	noteStand         // a PING that stands for an answer of the proxy's
+	noteQuiet         // a confirmation that the client did not ask for
 	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
 )
 
@@ -67,7 +69,7 @@ func (s *session) pinned() (ok, answered bool) {
 
 // unpin gives the connection back when nothing of the session's is on it.
 func (s *session) unpin() {
-	if s.pin == nil || s.pin.Flight() > 0 || s.tx != nil || s.watching || s.subs != nil || s.tracking || s.redirected {
+	if s.pin == nil || s.pin.Flight() > 0 || s.tx != nil || s.watching || s.subs != nil && !s.onHub || s.tracking || s.redirected {
 		return
 	}
 	s.w.pins.Give(s.pin)
@@ -107,6 +109,7 @@ var resetRow = command.Lookup([]byte("reset"))
 // forget is for a connection that is gone.
 func (s *session) forget() {
 	s.pin = nil
+	s.hearing = false
 	s.mode &^= modePinned | modeTx | modeSubscriber
 	if s.tx != nil {
 		s.use(s.tx.db)
@@ -180,18 +183,18 @@ func (s *session) prefixOf(cmd *command.Command) []byte {
 // Answers implements upstream.PinOwner.
 func (s *session) Answers(reply []byte, push bool) bool {
 	t := s.pin.Oldest()
-	confirming := t != nil && (t.note == noteConfirm || t.note == noteLast)
+	confirms := t != nil && (t.note == noteConfirm || t.note == noteLast || t.note == noteQuiet)
 	// Until the upstream has confirmed the end of subscriptions there may be
 	// messages.
-	ending := confirming || t != nil && t.note == noteReset
-	if !push && (s.pin.Proto() == 3 || s.subs == nil && !ending) {
+	ending := confirms || t != nil && t.note == noteReset
+	if !push && (s.pin.Proto() == 3 || s.subs == nil && !s.hearing && !ending) {
 		return true
 	}
 	switch messageKind(reply) {
 	case isMessage:
 		return false
 	case isConfirmation:
-		return confirming
+		return confirms
 	}
 	return !push
 }
@@ -231,14 +234,14 @@ func (s *session) Reply(t *slot, reply []byte) {
 		return
 	case noteBlocks:
 		s.blocked--
-	case noteDrop, noteReset:
+	case noteDrop, noteQuiet, noteReset:
 	default:
 		if took := s.w.answered(t, reply); took >= slowCommand {
 			s.w.slowReply(t, took, nil)
 		}
 	}
 	switch t.note {
-	case noteDrop, noteReset:
+	case noteDrop, noteQuiet, noteReset:
 	case noteConfirm, noteLast:
 		s.confirmed(t, reply)
 	case noteExec:
@@ -272,6 +275,9 @@ func (s *session) Reply(t *slot, reply []byte) {
 			s.complete(t.seq, reply, len(reply) >= largeReply)
 			break
 		}
+		if s.published != nil {
+			reply = s.reached(t.seq, reply)
+		}
 		s.complete(t.seq, s.restore(t.cmd, reply), false)
 	}
 	if cap(w.reply) > maxScratch {
@@ -286,7 +292,7 @@ func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
 // Failed implements upstream.PinOwner.
 func (s *session) Failed(t *slot, err error) {
 	switch t.note {
-	case noteDrop, noteReset, noteLogin, noteConfirm:
+	case noteDrop, noteQuiet, noteReset, noteLogin, noteConfirm:
 		return
 	case noteBlocks:
 		s.blocked--
@@ -324,7 +330,8 @@ func (s *session) Lost(err error) {
 	if s.gone {
 		return
 	}
-	if s.subs != nil || s.tracking || s.redirected {
+	s.hearing = false
+	if s.subs != nil && !s.onHub || s.tracking || s.redirected {
 		s.unsubscribed()
 		s.tracking, s.redirected, s.redirect = false, false, 0
 		s.mode &^= modeSubscriber

@@ -86,6 +86,67 @@ func (b *subscriptions) remove(kind int, name string) (stale []string) {
 	return stale
 }
 
+// listen finds the place for a session's first subscriptions: the connection
+// that it has, one of its own, or the hub. It answers when there is none.
+//
+// A connection of its own is better as long as there are few: what the upstream
+// counts are clients then, whichever proxy of a fleet they are on.
+func (s *session) listen() bool {
+	w := s.w
+	switch {
+	case s.pin != nil:
+	case s.link.Down():
+		s.answerError(errUnavailable)
+		return false
+	default:
+		if w.listeners < w.ownListeners() {
+			s.pin = w.pins.Take(s.proto, s)
+		}
+		if s.pin != nil {
+			s.mode |= modePinned
+			break
+		}
+		if !w.hub.open() {
+			s.answerError(errNoPin)
+			return false
+		}
+		s.onHub = true
+		w.hub.sessions[s] = struct{}{}
+		s.subs = new(subscriptions)
+		return true
+	}
+	w.listeners++
+	s.subs = new(subscriptions)
+	return true
+}
+
+// unlisten ends the listening of a session without subscriptions.
+func (s *session) unlisten() {
+	if s.subs == nil || !s.subs.empty() {
+		return
+	}
+	s.subs = nil
+	if !s.onHub {
+		s.w.listeners--
+		return
+	}
+	s.onHub = false
+	delete(s.w.hub.sessions, s)
+	s.hearInvalidations(false)
+	s.w.hub.close()
+}
+
+// ownListeners is how many subscribers of this loop may have a connection of
+// their own.
+func (w *worker) ownListeners() int {
+	n := w.srv.cfg.Upstream.SubscriberConnections
+	if n < 0 {
+		return w.pins.Limit / 4
+	}
+	loops := len(w.srv.workers)
+	return (n + loops - 1) / loops
+}
+
 // confirmation is what a client is told once the upstream has confirmed.
 type confirmation struct {
 	reply []byte
@@ -96,8 +157,8 @@ type confirmation struct {
 // subscribe is SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE name [name ...].
 func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 	return func(s *session, cmd *command.Command, r *namespace.Request) {
-		if s.subs == nil {
-			s.subs = new(subscriptions)
+		if s.subs == nil && !s.listen() {
+			return
 		}
 		var c confirmation
 		var fresh []string
@@ -114,7 +175,13 @@ func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 		}
 		c.kind = kind
 		s.subscriber()
-		s.confirmBy(cmd, subscribeWords[kind], fresh, c)
+		switch {
+		case len(fresh) == 0 || !s.onHub:
+			s.confirmBy(cmd, subscribeWords[kind], fresh, c)
+		default:
+			s.confirm = c
+			s.w.hub.join(s, cmd, kind, fresh)
+		}
 	}
 }
 
@@ -145,9 +212,17 @@ func unsubscribe(kind int) func(*session, *command.Command, *namespace.Request) 
 				c.reply = appendConfirmation(nil, s.proto, unsubscribeWords[kind], nil, s.subs.count(kind))
 			}
 		}
-		if s.subs.empty() {
-			s.subs = nil
+		if h := s.w.hub; s.onHub {
+			if last := h.leave(s, kind, stale); len(last) > 0 {
+				s.confirm = c
+				h.quit(s, kind, last, s.noted(cmd, noteConfirm))
+				s.unlisten()
+				s.subscriber()
+				return
+			}
+			stale = nil
 		}
+		s.unlisten()
 		s.subscriber()
 		s.confirmBy(cmd, unsubscribeWords[kind], stale, c)
 	}
@@ -183,21 +258,11 @@ func (s *session) confirmed(t *slot, reply []byte) {
 	c := &s.confirm
 	if reply[0] == '-' && c.reply != nil {
 		// The one reply for all of them: it did not subscribe.
-		for _, name := range c.added {
-			s.subs.remove(c.kind, name)
-			if c.kind == patterns {
-				s.w.countPattern(s.who.Tenant, name, -1)
-			}
-		}
 		for last := t.note == noteLast; !last; {
 			next := s.pin.Skip()
 			last = next == nil || next.note == noteLast
 		}
-		s.confirm = confirmation{}
-		if s.subs.empty() {
-			s.subs = nil
-		}
-		s.subscriber()
+		s.notSubscribed()
 		s.completeError(t.seq, "NOPERM the upstream does not let the proxy subscribe")
 		return
 	}
@@ -207,6 +272,20 @@ func (s *session) confirmed(t *slot, reply []byte) {
 	s.push(c.reply)
 	s.confirm = confirmation{}
 	s.complete(t.seq, nil, false)
+}
+
+// notSubscribed takes back what the upstream has not agreed to.
+func (s *session) notSubscribed() {
+	c := s.confirm
+	s.confirm = confirmation{}
+	for _, name := range c.added {
+		s.subs.remove(c.kind, name)
+		if c.kind == patterns {
+			s.w.countPattern(s.who.Tenant, name, -1)
+		}
+	}
+	s.unlisten()
+	s.subscriber()
 }
 
 // subscriber sets whether the session is one that may do little else.
@@ -225,8 +304,12 @@ func (s *session) unsubscribed() {
 		for name := range s.subs.names[patterns] {
 			s.w.countPattern(s.who.Tenant, name, -1)
 		}
+		if s.onHub {
+			s.w.hub.forget(s)
+		}
+		s.subs = &subscriptions{}
 	}
-	s.subs = nil
+	s.unlisten()
 	s.confirm = confirmation{}
 }
 

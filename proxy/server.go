@@ -35,6 +35,11 @@ type Server struct {
 	strangers resp.Limits // limits before AUTH
 	output    int         // bytes a client may leave unread
 
+	audience audience // of hubs
+
+	descriptors int          // that the process may have
+	pinned      atomic.Int64 // connections of clients' own, over all loops
+
 	listener *netloop.Listener
 	workers  []*worker
 	running  sync.WaitGroup // loops
@@ -103,6 +108,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		turns:     make(map[string]chan struct{}),
 		logins:    make(chan struct{}, slowLogins),
 	}
+	s.descriptors = descriptors(cfg.Limits.Clients)
 	s.limits.Bulk = int(cfg.Limits.Bulk)
 	s.limits.Request = int(cfg.Limits.Request)
 	for _, t := range dir.Tenants() {
@@ -206,9 +212,10 @@ func (s *Server) learn(f *upstream.Facts) {
 }
 
 // pinLimit is how many connections a loop may have that belong to one session
-// each: no more than there may be clients, and than the upstream takes.
+// each: no more than there may be clients, and its share of what the upstream
+// takes. Clients are dealt out evenly, but those that need one may not be.
 func (s *Server) pinLimit(maxClients int) int {
-	return max(1, min(s.cfg.Limits.Clients, maxClients-reservedClients)/loops(s.cfg.Loops))
+	return max(1, min(s.cfg.Limits.Clients, (maxClients-reservedClients)/loops(s.cfg.Loops)))
 }
 
 // reservedClients is how many of the connections that the upstream takes are

@@ -45,6 +45,9 @@ type session struct {
 	watching   bool                // keys are watched on the pin
 	watchLost  bool                // they were when it was lost
 	subs       *subscriptions      // nil: none
+	onHub      bool                // they are on the hub, and not on the pin
+	hearing    bool                // the pin is a subscriber's all the same
+	published  []published         // whose replies are to be corrected
 	confirm    confirmation        // that the upstream is to confirm
 	tracking   bool                // CLIENT TRACKING is on
 	redirect   int64               // the client that its messages go to
@@ -182,7 +185,7 @@ func (s *session) mayTake() bool {
 	if s.tail-s.head >= s.window || s.conn.Unsent() > softOutput || s.parkedBytes > softOutput {
 		return false
 	}
-	if s.mode&modePinned != 0 && s.pin.Full() {
+	if s.mode&modePinned != 0 && s.pin.Full() || s.mode&modeHub != 0 && s.onHub && s.w.hub.pin.Full() {
 		return false // until Relieved
 	}
 	if s.link.Full() || s.mode&modeScripts != 0 && s.w.scriptsFull(s) {

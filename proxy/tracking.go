@@ -195,8 +195,28 @@ func (s *session) receiveRedirected() int64 {
 		// What is under way on the shared connection comes first.
 		s.mode |= modePinned | modeAwait
 	}
-	s.redirected = true
+	if !s.redirected {
+		s.redirected = true
+		s.hearInvalidations(s.onHub)
+	}
 	return s.pin.ID()
+}
+
+// hearInvalidations has the session's own connection be, or not be any more,
+// one of a subscriber: to others that speak RESP2 Redis sends no invalidations. It is
+// for a session whose subscriptions are on the hub.
+func (s *session) hearInvalidations(on bool) {
+	if s.pin == nil || !s.redirected || on == s.hearing {
+		return
+	}
+	s.hearing = on
+	word := "UNSUBSCRIBE"
+	if on {
+		word = "SUBSCRIBE"
+	}
+	t := s.unasked(unsubscribeRow)
+	t.note = noteQuiet
+	s.pin.End(resp.AppendRequest(s.pin.Begin(64), word, "riptide:nothing"), t)
 }
 
 // clientGetRedir is CLIENT GETREDIR.

@@ -23,6 +23,9 @@ type worker struct {
 
 	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
 	pins  *upstream.Pins[slot]
+	hub   *hub
+
+	listeners int // sessions whose subscriptions are on pins
 
 	scriptLinks [4]*upstream.Link[scriptCall] // isolated RESP2 and RESP3, then trusted
 	scriptUsers map[*namespace.Tenant]*scriptUser
@@ -78,6 +81,8 @@ func newWorker(s *Server) (*worker, error) {
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
+	w.pins.Total, w.pins.Room = &s.pinned, s.room
+	w.hub = newHub(w)
 	loop.BeforeWrite(w.flush)
 	return w, nil
 }
@@ -145,6 +150,7 @@ func (w *worker) tick() {
 			s.pin.Break(errPinSilent)
 		}
 	}
+	w.hub.watch(w.srv.target.Timeout)
 }
 
 // drain has every session end once its commands are answered.
@@ -238,6 +244,9 @@ func (w *worker) restored(t *slot, reply []byte) {
 			t.s.conn.Close(errInternal)
 		}
 	}()
+	if t.s.published != nil {
+		reply = t.s.reached(t.seq, reply)
+	}
 	t.s.complete(t.seq, t.s.restore(t.cmd, reply), false)
 }
 

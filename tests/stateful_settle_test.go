@@ -32,6 +32,11 @@ func (s *stateStep) String() string {
 	return strings.Join(list, " | ")
 }
 
+// publishes tells whether the step does nothing but publish.
+func (s *stateStep) publishes() bool {
+	return !slices.ContainsFunc(s.calls, func(c *stateCall) bool { return !strings.HasSuffix(c.name(), "publish") })
+}
+
 // statePast is a step and what plain Redis said.
 type statePast struct {
 	*stateStep
@@ -141,7 +146,7 @@ func (r *stateRun) settleOther(s *stateStep) (why string) {
 // between any two servers.
 func (r *stateRun) canonical(side *stateSide, client int, s *stateStep) (list []string) {
 	var invalid []string
-	frames := side.conns[client].frames
+	frames := slices.Clone(side.conns[client].frames)
 	kind := func(i int) string { return statePush(frames[i].text) }
 	replies := 0
 	for _, f := range frames {
@@ -149,10 +154,15 @@ func (r *stateRun) canonical(side *stateSide, client int, s *stateStep) (list []
 			replies++
 		}
 	}
-	if r.plain.conns[client].inside {
-		// Redis 7.0 writes them into the reply, later versions behind it.
-		frames = slices.Clone(frames)
+	if r.plain.conns[client].inside || r.shared && !s.publishes() {
+		// Redis 7.0 writes them into the reply, later versions behind it. And
+		// where subscribers share a connection, messages and the replies to what a
+		// client of RESP3 did on another one have no order among each other.
 		slices.SortStableFunc(frames, func(a, b stateFrame) int { return stateOrder(a) - stateOrder(b) })
+	}
+	if r.shared {
+		// Invalidations come on yet another one.
+		slices.SortStableFunc(frames, func(a, b stateFrame) int { return stateInvalidation(a) - stateInvalidation(b) })
 	}
 	for i := 0; i < len(frames); i++ {
 		f := frames[i]
@@ -212,6 +222,13 @@ func (r *stateRun) canonical(side *stateSide, client int, s *stateStep) (list []
 // stateOrder sorts replies before messages.
 func stateOrder(f stateFrame) int {
 	if f.call == nil {
+		return 1
+	}
+	return 0
+}
+
+func stateInvalidation(f stateFrame) int {
+	if k := statePush(f.text); k == "invalidate" || k == "message" && strings.Contains(f.text, "\r\n__redis__:invalidate\r\n") {
 		return 1
 	}
 	return 0

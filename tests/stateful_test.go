@@ -75,6 +75,7 @@ type stateRun struct {
 	history      []statePast // since the clients connected
 	failed       map[string]bool
 	steps        int
+	shared       bool // subscribers share a connection to the upstream
 }
 
 // stateMostFailures bounds what one session reports.
@@ -82,17 +83,34 @@ const stateMostFailures = 8
 
 func TestStateful(t *testing.T) {
 	if os.Getenv("RIPTIDE_DIFF_AGAINST") == "plain" {
-		stateSessions(t, func(t *testing.T) *stateSide {
+		stateSessions(t, stateAll, func(t *testing.T) *stateSide {
 			r := startStatePlain(t)
 			return newStateSide(t, r.Addr, r.Addr, harness.Acme.Secret, nil, 0)
 		})
 		return
 	}
+	stateAgainstProxy(t, stateAll, harness.Options{})
+}
+
+// The same where all subscribers share one connection to the upstream.
+func TestStatefulShared(t *testing.T) {
+	stateAgainstProxy(t, stateShared, harness.Options{Upstream: "  subscriber_connections: 0\n"})
+}
+
+// Which of the sessions are made.
+var (
+	stateAll    []string
+	stateShared = []string{"subscriptions", "events", "silence", "everything"}
+)
+
+func stateAgainstProxy(t *testing.T, themes []string, o harness.Options) {
+	t.Helper()
 	upstream := harness.StartRedis(t, "--notify-keyspace-events", "KEA")
-	proxy := harness.StartProxy(t, upstream.Addr, harness.Options{Tenants: []harness.Tenant{harness.Acme, harness.Globex, stateQuiet}})
+	o.Tenants = []harness.Tenant{harness.Acme, harness.Globex, stateQuiet}
+	proxy := harness.StartProxy(t, upstream.Addr, o)
 	proxy.Ready(t)
 	noise := startStateNoise(t, proxy, upstream.Addr)
-	stateSessions(t, func(t *testing.T) *stateSide {
+	stateSessions(t, themes, func(t *testing.T) *stateSide {
 		return newStateSide(t, proxy.Addr, upstream.Addr, "", proxy, stateQuietBlocked)
 	})
 	noise.finish(t)
@@ -105,7 +123,7 @@ func startStatePlain(t *testing.T) *harness.Process {
 		"--user", harness.Acme.ID, "on", ">"+harness.Acme.Secret, "~*", "&*", "+@all")
 }
 
-func stateSessions(t *testing.T, other func(t *testing.T) *stateSide) {
+func stateSessions(t *testing.T, themes []string, other func(t *testing.T) *stateSide) {
 	t.Helper()
 	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 7)
 	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 2500))
@@ -113,12 +131,12 @@ func stateSessions(t *testing.T, other func(t *testing.T) *stateSide) {
 	redis := startStatePlain(t)
 	cover := &stateCoverage{good: make(map[string]int)}
 	for i, theme := range stateThemes {
-		if only > 0 && only != i+1 {
+		if only > 0 && only != i+1 || themes != nil && !slices.Contains(themes, theme.name) {
 			continue
 		}
 		t.Run(fmt.Sprintf("%d %s", i+1, theme.name), func(t *testing.T) {
 			r := &stateRun{
-				t: t, cover: cover, failed: make(map[string]bool), other: other(t),
+				t: t, shared: themes != nil, cover: cover, failed: make(map[string]bool), other: other(t),
 				plain: newStateSide(t, redis.Addr, redis.Addr, harness.Acme.Secret, nil, 0),
 				gen:   &stateGen{Rand: rand.New(rand.NewPCG(seed, uint64(i))), theme: theme},
 			}
@@ -128,7 +146,7 @@ func stateSessions(t *testing.T, other func(t *testing.T) *stateSide) {
 			}
 		})
 	}
-	if only == 0 {
+	if only == 0 && themes == nil {
 		cover.check(t)
 	}
 }

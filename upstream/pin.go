@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -53,6 +54,8 @@ type Pin[T any] struct {
 	base    uint64 // bytes of the greeting
 	pos     uint64 // of commands given so far
 	full    bool
+	paused  bool
+	behind  int   // bytes that have arrived behind what the owner is told of
 	since   int64 // loop's clock when it was given back
 }
 
@@ -131,6 +134,22 @@ func (p *Pin[T]) End(b []byte, t T) {
 // maxPinBuffer is how large a buffer may be to be kept for the next command.
 const maxPinBuffer = 1 << 20
 
+// Pause has the owner told of nothing more, and nothing more read, until
+// Resume, which is for a later turn. To be called while the owner is told of something.
+func (p *Pin[T]) Pause() { p.paused = true }
+
+// Behind is how many bytes have arrived behind what the owner was told of last,
+// as far as they have been read.
+func (p *Pin[T]) Behind() int { return p.behind }
+
+// Resume ends Pause.
+func (p *Pin[T]) Resume() {
+	p.paused = false
+	if p.conn != nil {
+		p.conn.Resume()
+	}
+}
+
 // Break closes the connection as if it were lost.
 func (p *Pin[T]) Break(err error) {
 	if p.conn != nil {
@@ -177,6 +196,7 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 		reply, n, dropped, err := p.in.next(p.conn, b[off:], p.pool.target.MaxReply)
 		off += n
 		if err == nil && reply != nil {
+			p.behind = len(b) - off
 			err = p.reply(reply, dropped)
 		}
 		if err != nil {
@@ -185,6 +205,9 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 		}
 		if reply == nil || p.state == stateClosed {
 			break
+		}
+		if p.paused {
+			return off, netloop.Hold
 		}
 	}
 	return off, netloop.More
@@ -219,7 +242,8 @@ func (p *Pin[T]) reply(reply []byte, dropped bool) error {
 
 func (p *Pin[T]) greeted(reply []byte) error {
 	p.greet--
-	if reply[0] == '-' && !isBusy(reply) {
+	unknown := p.greet == 0 && bytes.HasPrefix(reply, []byte("-ERR unknown")) // CLIENT ID, in the embedded server
+	if reply[0] == '-' && !isBusy(reply) && !unknown {
 		return fmt.Errorf("UNAVAILABLE the upstream refused a connection: %s", reply[1:len(reply)-2])
 	}
 	if p.greet > 0 {

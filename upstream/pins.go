@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"sync/atomic"
 	"time"
 
 	"riptide-proxy/netloop"
@@ -11,6 +12,10 @@ import (
 type Pins[T any] struct {
 	// Limit is how many connections there may be. To be set on the loop.
 	Limit int
+	// Total, if not nil, counts the connections of several pools, and Room, if
+	// not nil, tells whether there may be one more.
+	Total *atomic.Int64
+	Room  func() bool
 
 	loop    *netloop.Loop
 	target  *Target
@@ -25,14 +30,18 @@ const (
 	// maxDialing is how many connections are being opened at a time: servers
 	// have room for some hundreds that they have not accepted.
 	maxDialing = 64
-	// idleTime is how long a connection that nobody needs is kept.
-	idleTime = 5 * time.Second
+	// idleTime is how long a connection that nobody needs is kept, and spareTime
+	// if there are more than fewIdle of them: thousands may become idle at once,
+	// and others of the upstream's clients need them.
+	idleTime  = 30 * time.Second
+	spareTime = 4 * time.Second
+	fewIdle   = 16
 )
 
 // NewPins makes an empty pool.
 func NewPins[T any](loop *netloop.Loop, target *Target, limit int) *Pins[T] {
 	p := &Pins[T]{Limit: limit, loop: loop, target: target}
-	loop.Every(time.Second, p.expire)
+	loop.Every(spareTime/2, p.expire)
 	return p
 }
 
@@ -50,14 +59,14 @@ func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
 		p.owner = owner
 		return p
 	}
-	if ps.open >= ps.Limit {
+	if ps.open >= ps.Limit || ps.Room != nil && !ps.Room() {
 		other := ps.idle[3-proto]
 		if len(other) == 0 {
 			return nil
 		}
 		other[0].Close()
 	}
-	ps.open++
+	ps.count(1)
 	p := &Pin[T]{pool: ps, owner: owner, proto: proto, state: stateOpening}
 	if ps.dialing < maxDialing {
 		ps.dial(p)
@@ -65,6 +74,13 @@ func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
 		ps.queue = append(ps.queue, p)
 	}
 	return p
+}
+
+func (ps *Pins[T]) count(n int) {
+	ps.open += n
+	if ps.Total != nil {
+		ps.Total.Add(int64(n))
+	}
 }
 
 func (ps *Pins[T]) dial(p *Pin[T]) {
@@ -97,7 +113,7 @@ func (ps *Pins[T]) Give(p *Pin[T]) {
 
 // left takes a connection that is closed out of the accounts.
 func (ps *Pins[T]) left(p *Pin[T]) {
-	ps.open--
+	ps.count(-1)
 	idle := ps.idle[p.proto-2]
 	for i := range idle {
 		if idle[i] == p {
@@ -111,8 +127,14 @@ func (ps *Pins[T]) left(p *Pin[T]) {
 func (ps *Pins[T]) expire() {
 	for i := range ps.idle {
 		old := 0
-		for old < len(ps.idle[i]) && time.Duration(ps.loop.Now()-ps.idle[i][old].since) > idleTime {
-			old++
+		for ; old < len(ps.idle[i]); old++ {
+			limit := idleTime
+			if len(ps.idle[i])-old > fewIdle {
+				limit = spareTime
+			}
+			if time.Duration(ps.loop.Now()-ps.idle[i][old].since) <= limit {
+				break
+			}
 		}
 		for range old {
 			ps.idle[i][0].Close()

@@ -214,6 +214,21 @@ func (p *Process) RSS(t testing.TB) int {
 	return 0
 }
 
+// CPU is the processor time that it has used so far. Linux only.
+func (p *Process) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // from the third on
+	var user, system int
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(user+system) * (time.Second / 100)
+}
+
 // Descriptors is how many it has open. Linux only.
 func (p *Process) Descriptors(t testing.TB) int {
 	t.Helper()
@@ -282,7 +297,8 @@ var (
 )
 
 // StartProxy runs the proxy in front of an upstream. RIPTIDE_TEST_LOOPS sets the
-// number of its event loops.
+// number of its event loops, RIPTIDE_TEST_SUBSCRIBERS how many subscribers may
+// have an upstream connection of their own.
 func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	t.Helper()
 	if len(o.Tenants) == 0 {
@@ -297,6 +313,9 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s\nadmin:\n  listen: %s\n", addr, p.Admin)
 	fmt.Fprintf(&b, "upstream:\n  mode: standalone\n  addresses: [%s]\n%s", upstream, o.Upstream)
+	if n := os.Getenv("RIPTIDE_TEST_SUBSCRIBERS"); n != "" && !strings.Contains(o.Upstream, "subscriber_connections:") {
+		fmt.Fprintf(&b, "  subscriber_connections: %s\n", n)
+	}
 	if o.Limits != "" {
 		fmt.Fprintf(&b, "limits:\n%s", o.Limits)
 	}
