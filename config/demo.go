@@ -16,6 +16,7 @@ func Demo() (*Config, []DemoLogin) {
 	for _, login := range logins {
 		t := newTenant()
 		t.Users["default"] = &User{SHA256: []string{HashSecret(login.Secret)}}
+		t.Scripts = TrustedScripts // the embedded server has no users that could confine them
 		c.Tenants[login.Tenant] = t
 	}
 	return c, logins

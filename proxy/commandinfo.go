@@ -108,3 +108,16 @@ func (s *session) garbled(cmd *command.Command, err error) []byte {
 	s.w.reply = resp.AppendError(s.w.reply[:0], "ERR unexpected reply from the upstream")
 	return s.w.reply
 }
+
+// onlyDocs answers nothing for a server that does not have COMMAND DOCS and
+// says something else: redis-cli would end over it.
+func onlyDocs(s *session, _ *command.Command, reply []byte) []byte {
+	if reply[0] == '-' || reply[0] == '%' {
+		return reply
+	}
+	if fields, ok := resp.Fields(nil, reply); ok && len(fields) > 0 && fields[0][0] != '*' {
+		return reply
+	}
+	s.w.reply = resp.AppendMap(s.w.reply[:0], s.proto, 0)
+	return s.w.reply
+}

@@ -101,7 +101,7 @@ var handlers = [command.HandlerCount]handler{
 
 	command.HandleCommand:      {run: commandAll},
 	command.HandleCommandInfo:  {run: commandSome},
-	command.HandleCommandDocs:  {run: commandSome},
+	command.HandleCommandDocs:  {run: commandSome, reply: onlyDocs},
 	command.HandleCommandCount: {run: commandCount},
 	command.HandleCommandList:  {run: forward, reply: hideNames},
 	command.HandleFunctionList: {run: functionList},

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
@@ -102,6 +104,11 @@ func (sc *scripts) failed(err error) error {
 		return nil
 	case errors.Is(err, script.ErrForbidden), errors.Is(err, script.ErrRules):
 		slog.Error("scripts are refused", "error", err)
+		return errNoWall
+	}
+	var said redis.Error
+	if errors.As(err, &said) && strings.HasPrefix(said.Error(), "ERR ") {
+		slog.Error("scripts are refused: the upstream lacks what it takes to confine them", "error", err)
 		return errNoWall
 	}
 	slog.Warn("the users for scripts could not be made", "error", err)
