@@ -99,7 +99,6 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 	if t.Compression.Algorithm != NoCompression {
 		l.notYet(key("compression"), "compression")
 	}
-	l.notYet(key("scripts"), "scripts")
 }
 
 func (l *loader) checkUser(at place, tenant, name string, u *User) {

@@ -105,7 +105,6 @@ plans: {}
 		`f:4: user "zeta.u" has no secret, so nobody can log in as it`,
 		`f:6: quotas is not in effect yet (nor in 2 other places)`,
 		`f:7: tenant "acme" has no users, so nobody can log in to it`,
-		`f:9: scripts is not in effect yet`,
 		`f:10: compression is not in effect yet`,
 		`f:11: tenant "beta" has no users, so nobody can log in to it`,
 		`f:14: plans is not in effect yet`,
@@ -155,7 +154,7 @@ tenants:
 		"riptide.yaml:2: tls: tls is not supported yet: the proxy would listen in plain text only",
 		"riptide.yaml:23: tenants.acme.users.reader.acl: "+noACL,
 	)
-	if len(warnings) != 5 {
+	if len(warnings) != 4 {
 		t.Error(lines(warnings))
 	}
 }

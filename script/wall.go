@@ -34,8 +34,8 @@ func confined(c *command.Command) bool {
 	switch {
 	case harmless[c.Name]:
 		return true
-	case c.Run == command.Refused || c.Unwalled || c.Handler != command.NoHandler:
-		return false
+	case c.Run == command.Refused || c.Unwalled || c.Handler != command.NoHandler && !c.Channels:
+		return false // what is published reaches the tenant's channels only; the proxy but corrects the count
 	case c.Has(command.Admin) || c.Has(command.NoScript):
 		return false
 	case c.Cats&command.CatScripting != 0 || c.Cats&command.CatTransaction != 0:
