@@ -69,7 +69,6 @@ func TestFull(t *testing.T) {
 		"testdata/full.yaml:23: plans is not in effect yet",
 		"testdata/full.yaml:37: quotas is not in effect yet",
 		"testdata/full.yaml:38: compression is not in effect yet",
-		"testdata/full.yaml:41: scripts is not in effect yet",
 	)
 }
 
