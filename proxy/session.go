@@ -17,8 +17,9 @@ import (
 type session struct {
 	w      *worker
 	conn   *netloop.Conn
-	id     uint64
-	born   int64 // loop's clock
+	id     uint64 // the process's number for it
+	number uint64 // the tenant's, which clients are told: CLIENT ID
+	born   int64  // loop's clock
 	name   string
 	proto  int
 	limits *resp.Limits
@@ -58,6 +59,8 @@ type session struct {
 	mute       uint8               // CLIENT REPLY
 	capturing  bool                // answers go to captured
 	captured   []byte
+	numbered   *namespace.Tenant                // whose number it has
+	numbers    map[*namespace.Tenant]uint64     // and had before
 	deferred   func(ctx context.Context) func() // what an answer to be captured takes
 
 	partial *resp.Request // the state of an incomplete request

@@ -58,6 +58,42 @@ func (t *tenantStats) enter(s *session) {
 	s.mode = s.mode&^tenantModes | t.mode
 }
 
+// takeNumber gives the session a number among the tenant's clients, so that its
+// clients can not tell how many others have connected. It keeps the one that it had,
+// as a connection's number does not change.
+func (s *session) takeNumber() {
+	t := s.who.Tenant
+	if t == s.numbered {
+		return
+	}
+	if s.numbered != nil {
+		if s.numbers == nil {
+			s.numbers = make(map[*namespace.Tenant]uint64)
+		}
+		s.numbers[s.numbered] = s.number
+	}
+	s.numbered = t
+	if n, had := s.numbers[t]; had {
+		s.number = n
+		return
+	}
+	s.number = s.own().clients.Add(1)
+}
+
+// client returns the tenant's client with that number, if it is on this loop.
+func (w *worker) client(t *namespace.Tenant, number int64) *session {
+	view := w.stats[t.ID]
+	if view == nil {
+		return nil
+	}
+	for s := view.first; s != nil; s = s.next {
+		if s.number == uint64(number) && s.who != nil && s.who.Tenant == t {
+			return s
+		}
+	}
+	return nil
+}
+
 // leave takes a session away from the tenant, with what it was told of it.
 func (t *tenantStats) leave(s *session) {
 	t.connections--
@@ -84,10 +120,11 @@ type tenantOwn struct {
 	maxMemory int64 // its quota; 0: none
 	maxConns  int64 // likewise
 
-	slowID atomic.Int64 // of the next entry of the slow log
-	peak   atomic.Int64 // of the memory that was measured
-	space  spaceCache
-	rates  rates
+	clients atomic.Uint64 // numbers given to clients
+	slowID  atomic.Int64  // of the next entry of the slow log
+	peak    atomic.Int64  // of the memory that was measured
+	space   spaceCache
+	rates   rates
 }
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
