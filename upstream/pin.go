@@ -57,6 +57,7 @@ type Pin[T any] struct {
 	paused  bool
 	behind  int   // bytes that have arrived behind what the owner is told of
 	since   int64 // loop's clock when it was given back
+	opening *netloop.Timer
 }
 
 // Proto is the version of the protocol that it speaks.
@@ -102,7 +103,7 @@ func (p *Pin[T]) Full() bool { return p.full }
 // loop's clock.
 func (p *Pin[T]) Quiet() time.Duration {
 	if p.conn == nil {
-		return 0 // connecting has its own limit
+		return 0 // opening has its own limit
 	}
 	return time.Duration(p.pool.loop.Now() - max(p.conn.LastInput(), p.conn.LastOutput()))
 }
@@ -165,8 +166,21 @@ func (p *Pin[T]) Close() {
 	}
 	p.state = stateClosed
 	p.owner = nil
+	p.pool.loop.Stop(p.opening)
 	p.pool.left(p)
 	p.Break(nil)
+}
+
+// late ends a connection that takes too long to open, be it that others are
+// opened first, or that the server does not greet.
+func (p *Pin[T]) late() {
+	switch {
+	case p.state != stateOpening:
+	case p.conn != nil:
+		p.Break(errSilent)
+	default:
+		p.lost(ErrUnavailable)
+	}
 }
 
 func (p *Pin[T]) dialed(fd int, err error) {
@@ -201,9 +215,11 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 		}
 		if err != nil {
 			p.Break(err)
-			return len(b), netloop.Hold
 		}
-		if reply == nil || p.state == stateClosed {
+		if p.conn.IsClosed() {
+			return len(b), netloop.Hold // the rest is nobody's, if the owner found that replies are out of step
+		}
+		if reply == nil {
 			break
 		}
 		if p.paused {
@@ -252,7 +268,9 @@ func (p *Pin[T]) greeted(reply []byte) error {
 	if id, ok := resp.ParseInt(reply[1 : len(reply)-2]); ok && reply[0] == ':' {
 		p.id = id
 	}
+	p.dirty = p.dirty || p.id == 0 && !unknown // a busy server's: who blocks on it could not be unblocked
 	p.state = stateUp
+	p.pool.loop.Stop(p.opening)
 	p.base = p.conn.Sent() + uint64(p.conn.Unsent())
 	p.conn.Write(p.waiting)
 	p.waiting = nil
@@ -294,6 +312,7 @@ func (p *Pin[T]) Closed(err error) {
 func (p *Pin[T]) lost(err error) {
 	opening := p.state != stateUp
 	p.state = stateClosed
+	p.pool.loop.Stop(p.opening)
 	p.pool.left(p)
 	owner := p.owner
 	p.owner = nil
