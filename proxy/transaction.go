@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"unsafe"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -23,7 +24,9 @@ type transaction struct {
 	moved bool // a SELECT is queued
 	// aborted: the proxy refused a command, of which the upstream does not know
 	aborted bool
-	lost    bool // the upstream connection broke
+	lost    bool                // the upstream connection broke
+	held    int                 // bytes that queue takes
+	scripts map[string]struct{} // by their SHA
 }
 
 // queuedCommand is one of them.
@@ -40,8 +43,20 @@ type queuedCommand struct {
 	script        *script.Script // which the reply is of
 }
 
-// maxQueued bounds the commands in a transaction.
-const maxQueued = 1 << 20
+// maxHeld bounds what the proxy remembers of a transaction. Most of its commands
+// it passes on, and only counts.
+const maxHeld = 64 << 20
+
+func (tx *transaction) add(q queuedCommand) {
+	tx.queue = append(tx.queue, q)
+	tx.held += int(unsafe.Sizeof(q)) + len(q.raw) + len(q.args)*int(unsafe.Sizeof(resp.Arg{})) + len(q.reply)
+	if q.script != nil {
+		if tx.scripts == nil {
+			tx.scripts = make(map[string]struct{})
+		}
+		tx.scripts[q.script.SHA] = struct{}{}
+	}
+}
 
 const (
 	queued       = "+QUEUED\r\n"
@@ -194,7 +209,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 		s.reject(cmd, refusal(cmd))
 	case cmd.Has(command.NoMulti):
 		s.reject(cmd, errNotInTx)
-	case len(tx.queue) >= maxQueued:
+	case tx.held+len(r.Raw) > maxHeld && (tx.held > maxHeld || cmd.Run == command.Local || cmd.Run == command.Slow):
 		s.reject(cmd, "ERR the transaction is too long")
 	case h.tx != nil:
 		h.tx(s, cmd, r)
@@ -209,7 +224,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 			s.stand(queuedCommand{cmd: cmd, reply: reply})
 			break
 		}
-		tx.queue = append(tx.queue, queuedCommand{cmd: cmd})
+		tx.add(queuedCommand{cmd: cmd})
 	default:
 		s.queue(cmd, r)
 	}
@@ -223,12 +238,12 @@ func (s *session) queue(cmd *command.Command, r *namespace.Request) {
 		s.tx.aborted = true
 		return
 	}
-	s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd})
+	s.tx.add(queuedCommand{cmd: cmd})
 }
 
 // stand has a PING stand for a command that the proxy answers.
 func (s *session) stand(q queuedCommand) {
-	s.tx.queue = append(s.tx.queue, q)
+	s.tx.add(q)
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.slot(q.cmd))
 }
 
@@ -236,8 +251,8 @@ func (s *session) stand(q queuedCommand) {
 func (s *session) capture(f func()) []byte {
 	s.capturing = true
 	s.captured = nil
+	defer func() { s.capturing = false }() // also when f panics
 	f()
-	s.capturing = false
 	return s.captured
 }
 
@@ -263,9 +278,10 @@ func (s *session) executed(t *slot, reply []byte) {
 	x := execution{s: s, n: n, body: body, out: make([][]byte, 0, len(tx.queue))}
 	err := x.restore(tx)
 	if err != nil {
-		// What is on the connection now, nobody knows.
-		s.pin.Spoil()
+		// Whose the replies behind it are, nobody knows: a login that fails may
+		// leave the array without one of its elements.
 		s.complete(t.seq, s.garbled(t.cmd, err), false)
+		s.pin.Break(err)
 		return
 	}
 	if len(x.later) == 0 {
@@ -275,7 +291,7 @@ func (s *session) executed(t *slot, reply []byte) {
 	s.async(func(ctx context.Context) func() {
 		dones := make([]func(), len(x.later))
 		for i, l := range x.later {
-			dones[i] = l.work(ctx)
+			dones[i] = s.guarded(ctx, l.work)
 		}
 		return func() {
 			for i, l := range x.later {
