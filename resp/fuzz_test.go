@@ -130,3 +130,86 @@ func checkReplaced(t *testing.T, in []byte) {
 		t.Fatalf("%q: replaced by itself it is %q, which scans as %+v", in, out, end)
 	}
 }
+
+// nested are replies with pushes in the middle, and what looks like that.
+var nested = []string{
+	"*2\r\n>1\r\n+x\r\n:1\r\n>2\r\n+x\r\n*1\r\n:2\r\n+b\r\n", "%1\r\n+k\r\n>1\r\n+x\r\n~1\r\n>0\r\n:1\r\n", "*1\r\n$6\r\n\r\n>1\r\n\r\n",
+	"*?\r\n>1\r\n+x\r\n:1\r\n.\r\n", "*1\r\n|1\r\n+a\r\n+b\r\n>1\r\n+x\r\n:1\r\n", "*1\r\n>1\r\n>1\r\n+x\r\n+y\r\n:1\r\n", ">1\r\n>1\r\n+x\r\n+y\r\n",
+}
+
+// FuzzUnnest checks that what is left of a reply is a reply of the same type
+// without pushes in the middle, that nothing is lost, and that what was taken out
+// are pushes.
+func FuzzUnnest(f *testing.F) {
+	for _, s := range slices.Concat(nested, goodReplies) {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		whole := feedWhole(in)
+		if !whole.done {
+			if out, _, _, err := Unnest([]byte("x"), in); err != nil && string(out) != "x" {
+				t.Fatalf("%q: %q, %v", in, out, err)
+			}
+			return
+		}
+		in = in[:whole.n]
+		out, pushes, found, err := Unnest([]byte("x"), in)
+		if err != nil && err != ErrReplyDepth {
+			t.Fatalf("%q: %v", in, err)
+		}
+		if !found {
+			if string(out) != "x" || len(pushes) > 0 {
+				t.Fatalf("%q: nothing found, and %q, %q", in, out, pushes)
+			}
+			return
+		}
+		out = out[1:]
+		size := len(out)
+		for _, p := range pushes {
+			size += len(p)
+			if end := feedWhole(p); !end.done || end.n != len(p) || end.kind != '>' {
+				t.Fatalf("%q: %q is no push", in, p)
+			}
+		}
+		if end := feedWhole(out); !end.done || end.n != len(out) || end.kind != whole.kind || size != len(in) {
+			t.Fatalf("%q: without pushes %q, which scans as %+v; pushes %q", in, out, end, pushes)
+		}
+		if again, more, found, err := Unnest(nil, out); found || err != nil {
+			t.Fatalf("%q: without pushes %q, and again %q, %q, %v", in, out, again, more, err)
+		}
+	})
+}
+
+// FuzzFields checks that the elements of a reply are whole values which follow
+// each other, and are as many as it says.
+func FuzzFields(f *testing.F) {
+	for _, s := range slices.Concat(nested, goodReplies) {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		fields, ok := Fields(nil, in)
+		n, body, isArray := ArrayElements(in)
+		if !ok {
+			return
+		}
+		if isArray != (in[0] == '*') || isArray && n != len(fields) {
+			t.Fatalf("%q: %d elements, or %d, %v", in, len(fields), n, isArray)
+		}
+		all := bytes.Join(fields, nil)
+		for _, e := range fields {
+			if size, err := ValueSize(e); err != nil || size != len(e) {
+				t.Fatalf("%q: element %q, of which the value is %d, %v", in, e, size, err)
+			}
+		}
+		if isArray && !bytes.HasPrefix(body, all) {
+			t.Fatalf("%q: elements %q of %q", in, fields, body)
+		}
+		// Where there are no pushes between them, they are all there is.
+		if bytes.Contains(in, []byte("\n>")) {
+			return
+		}
+		if whole := feedWhole(in); whole.kind == in[0] && (!whole.done || whole.n != len(in)-len(bytes.TrimPrefix(in[bytes.IndexByte(in, '\n')+1:], all))) {
+			t.Fatalf("%q: elements %q, but %+v", in, fields, whole)
+		}
+	})
+}
