@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/script"
+)
+
+// executed brings the reply of EXEC.
+func (s *session) executed(t *slot, reply []byte) {
+	tx := s.sent[0]
+	s.sent = s.sent[1:]
+	n, body, ok := resp.ArrayElements(reply)
+	if !ok {
+		s.complete(t.seq, s.restore(t.cmd, reply), false)
+		return
+	}
+	x := execution{s: s, n: n, body: body, out: make([][]byte, 0, len(tx.queue))}
+	err := x.restore(tx)
+	if err != nil {
+		// Whose the replies behind it are, nobody knows: a login that fails may
+		// leave the array without one of its elements.
+		s.complete(t.seq, s.garbled(t.cmd, err), false)
+		s.pin.Break(err)
+		return
+	}
+	if len(x.later) == 0 {
+		s.complete(t.seq, x.join(), false)
+		return
+	}
+	s.async(func(ctx context.Context) func() {
+		dones := make([]func(), len(x.later))
+		for i, l := range x.later {
+			dones[i] = s.guarded(ctx, l.work)
+		}
+		return func() {
+			for i, l := range x.later {
+				x.out[l.at] = s.capture(dones[i])
+			}
+			s.complete(t.seq, x.join(), false)
+		}
+	})
+}
+
+// execution makes the reply of EXEC from the upstream's.
+type execution struct {
+	s     *session
+	n     int    // elements to come
+	body  []byte // which they are in
+	out   [][]byte
+	later []laterReply
+}
+
+// laterReply is one that takes time, since the proxy has to ask other loops or the
+// upstream.
+type laterReply struct {
+	at   int // in out
+	work func(ctx context.Context) (done func())
+}
+
+func (x *execution) join() []byte {
+	size := 16
+	for _, b := range x.out {
+		size += len(b)
+	}
+	reply := resp.AppendArray(make([]byte, 0, size), len(x.out))
+	for _, b := range x.out {
+		reply = append(reply, b...)
+	}
+	return reply
+}
+
+// next returns the next element, nil if there is none.
+func (x *execution) next() []byte {
+	size, err := resp.ValueSize(x.body)
+	if err != nil || len(x.body) == 0 {
+		return nil
+	}
+	element := x.body[:size]
+	x.body = x.body[size:]
+	x.n--
+	return element
+}
+
+func (x *execution) restore(tx *transaction) error {
+	for i := range tx.queue {
+		q := &tx.queue[i]
+		if !x.logins(q.before) {
+			return errShortExec
+		}
+		element := x.next()
+		if element == nil {
+			return errShortExec
+		}
+		x.one(q, element)
+		if !x.logins(q.after) {
+			return errShortExec
+		}
+	}
+	if rest := x.next(); rest != nil || x.n != 0 || len(x.body) > 0 {
+		return errShortExec
+	}
+	return nil
+}
+
+// logins takes the replies of the logins around a script.
+func (x *execution) logins(n int) bool {
+	for range n {
+		if string(x.next()) != okReply {
+			x.s.w.scriptUser(x.s.who.Tenant).ready = false
+			return false
+		}
+	}
+	return true
+}
+
+// one restores the reply of one command.
+func (x *execution) one(q *queuedCommand, element []byte) {
+	s := x.s
+	switch {
+	case q.reply != nil:
+		x.out = append(x.out, q.reply)
+	case q.args != nil:
+		r := &namespace.Request{Raw: q.raw, Args: q.args}
+		h := &handlers[q.cmd.Handler]
+		reply := s.capture(func() {
+			if h.slow != nil {
+				s.runSlow(q.cmd, r, h.slow)
+			} else {
+				h.run(s, q.cmd, r)
+			}
+		})
+		if s.deferred != nil {
+			x.later = append(x.later, laterReply{len(x.out), s.deferred})
+			s.deferred = nil
+		}
+		x.out = append(x.out, reply)
+	case q.script != nil || handlers[q.cmd.Handler].script:
+		switch {
+		case q.script == nil:
+		case script.CompileError(element):
+			x.later = append(x.later, laterReply{len(x.out), s.diagnosis(q.script)})
+		case !script.Rejected(element):
+			q.script.Take()
+		}
+		x.out = append(x.out, bytes.Clone(s.restoreScript(q.script, element)))
+	default:
+		x.out = append(x.out, bytes.Clone(s.restore(q.cmd, element)))
+	}
+}
+
+var errShortExec = errors.New("EXEC has not as many replies as commands were queued")
