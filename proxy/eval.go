@@ -352,39 +352,17 @@ func scriptShow(ctx context.Context, op *slowOp) []byte {
 	return resp.AppendBulk(nil, sc.Source)
 }
 
-// scriptKill is SCRIPT KILL. Which script runs only the server knows, and what it
-// runs ends with the prefix of whose it is.
+// scriptKill is SCRIPT KILL, for a script of the tenant's own.
 func scriptKill(ctx context.Context, op *slowOp) []byte {
-	const none = "NOTBUSY No scripts in execution right now."
-	stats, err := op.client.Do(ctx, "FUNCTION", "STATS").Slice()
+	owner, _, err := op.srv.scripts.oldest(ctx)
 	if err != nil {
 		return failure(err, false)
 	}
-	if !runs(stats, op.tenant) {
-		return resp.AppendError(nil, none)
+	if owner != op.tenant {
+		return resp.AppendError(nil, "NOTBUSY No scripts in execution right now.")
 	}
 	if err := op.client.ScriptKill(ctx).Err(); err != nil {
 		return failure(err, false)
 	}
 	return bytes.Clone(ok)
-}
-
-// runs reports whether FUNCTION STATS shows a script of the tenant's.
-func runs(stats []any, t *namespace.Tenant) bool {
-	for i := 0; i+1 < len(stats); i += 2 {
-		running, isList := stats[i+1].([]any)
-		if stats[i] != "running_script" || !isList {
-			continue
-		}
-		for j := 0; j+1 < len(running); j += 2 {
-			words, isList := running[j+1].([]any)
-			if running[j] != "command" || !isList || len(words) == 0 {
-				continue
-			}
-			last, _ := words[len(words)-1].(string)
-			db, rest, own := t.Split([]byte(last))
-			return own && len(rest) == 0 && db >= 0
-		}
-	}
-	return false
 }

@@ -258,10 +258,6 @@ func (s *session) Closed(error) {
 // drain is finish for a shutdown: a connection with nothing under way need not
 // part politely.
 func (s *session) drain() {
-	if s.blocked > 0 {
-		s.conn.Close(nil)
-		return
-	}
 	if s.head == s.tail && s.conn.Unsent() == 0 {
 		s.conn.Close(nil)
 		return
