@@ -1,0 +1,86 @@
+package tests
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"riptide-proxy/tests/harness"
+)
+
+// What one tenant leaves behind on a connection to the upstream must not reach
+// the next one that has it.
+
+// busy has the upstream run a script of acme's until release is called.
+func busy(t *testing.T, w *world) (release func()) {
+	t.Helper()
+	c := w.proxy.Connect(t, harness.Acme)
+	if err := c.Send("EVAL", "while true do end", "0"); err != nil {
+		t.Fatal(err)
+	}
+	probe, err := harness.Dial(w.redis.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { probe.Close() })
+	harness.Eventually(t, "the upstream is busy", func() bool {
+		reply, err := probe.Do("GET", "x")
+		return err == nil && strings.HasPrefix(reply, "-BUSY")
+	})
+	return func() {
+		t.Helper()
+		if reply, err := probe.Do("SCRIPT", "KILL"); err != nil || reply != "+OK\r\n" {
+			t.Fatalf("SCRIPT KILL: %q, %v", reply, err)
+		}
+		if reply, err := c.Reply(); err != nil || reply[0] != '-' {
+			t.Fatalf("the script: %q, %v", reply, err)
+		}
+	}
+}
+
+// An upstream that is busy refuses to end a subscription: it goes on.
+func TestHandoverUnsubscribeRefused(t *testing.T) {
+	for _, proto := range []string{"2", "3"} {
+		for _, end := range [][]string{{"UNSUBSCRIBE"}, {"PUNSUBSCRIBE"}, {"SUNSUBSCRIBE"}} {
+			t.Run("RESP"+proto+" "+end[0], func(t *testing.T) {
+				w := newWorld(t, false, harness.Options{}, "--busy-reply-threshold", "50")
+				a := w.proxy.Connect(t, harness.Acme)
+				a.Do("HELLO", proto)
+				begin := strings.Replace(end[0], "UN", "", 1)
+				if reply, err := a.Do(begin, "ch"); err != nil || reply[0] == '-' {
+					t.Fatalf("%s: %q, %v", begin, reply, err)
+				}
+				release := busy(t, w)
+				if reply, err := a.Do(append(end, "ch")...); err != nil || !strings.HasPrefix(reply, "-BUSY") {
+					t.Fatalf("%s: %q, %v", end[0], reply, err)
+				}
+				release()
+
+				// The next one in the pool.
+				g := w.proxy.Connect(t, harness.Globex)
+				g.Do("HELLO", proto)
+				must := func(want string, args ...string) {
+					t.Helper()
+					if reply, err := g.Do(args...); err != nil || reply != want {
+						t.Fatalf("%q: %q, %v", args, reply, err)
+					}
+				}
+				must("+OK\r\n", "WATCH", "k")
+				word := "PUBLISH"
+				if end[0][0] == 'S' {
+					word = "SPUBLISH"
+				}
+				b := w.proxy.Connect(t, harness.Acme)
+				for i := range 3 {
+					b.Do(word, "ch", fmt.Sprint("secret", i))
+				}
+				time.Sleep(50 * time.Millisecond)
+				must(map[string]string{"2": "$-1\r\n", "3": "_\r\n"}[proto], "GET", "k")
+				must("+OK\r\n", "MULTI")
+				must("+QUEUED\r\n", "SET", "k", "v")
+				must("*1\r\n+OK\r\n", "EXEC")
+			})
+		}
+	}
+}
