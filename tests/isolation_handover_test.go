@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -82,5 +83,65 @@ func TestHandoverUnsubscribeRefused(t *testing.T) {
 				must("*1\r\n+OK\r\n", "EXEC")
 			})
 		}
+	}
+}
+
+// A client that another one's invalidations go to keeps its connection to the
+// upstream when it becomes somebody else. What was published to it before is
+// no answer to anything.
+func TestHandoverResetAmongMessages(t *testing.T) {
+	w := newWorld(t, false, harness.Options{})
+	publisher := w.proxy.Connect(t, harness.Acme)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		batch := bytes.Repeat(harness.Request("PUBLISH", "ch", "secret"), 50)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			publisher.Write(batch)
+			for range 50 {
+				if _, err := publisher.Reply(); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	for range 30 {
+		a, b := w.proxy.Connect(t, harness.Acme), w.proxy.Connect(t, harness.Acme)
+		id, err := a.Do("CLIENT", "ID")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply, err := b.Do("CLIENT", "TRACKING", "ON", "REDIRECT", strings.Trim(id, ":\r\n")); err != nil || reply != "+OK\r\n" {
+			t.Fatalf("REDIRECT: %q, %v", reply, err)
+		}
+		if reply, err := a.Do("SUBSCRIBE", "ch"); err != nil || reply[0] != '*' {
+			t.Fatalf("SUBSCRIBE: %q, %v", reply, err)
+		}
+		var pipe []byte
+		for _, call := range []string{"RESET", "HELLO 3 AUTH globex globex-secret", "GET none", "EXISTS none", "ECHO end"} {
+			pipe = append(pipe, harness.Request(strings.Fields(call)...)...)
+		}
+		a.Write(pipe)
+		var got []string
+		for len(got) == 0 || got[len(got)-1] != "$3\r\nend\r\n" {
+			reply, err := a.Reply()
+			if err != nil {
+				t.Fatalf("%q, %v", got, err)
+			}
+			if len(got) > 0 || !strings.Contains(reply, "message") { // those before RESET are acme's own
+				got = append(got, reply)
+			}
+		}
+		if len(got) != 5 || got[0] != "+RESET\r\n" || got[2] != "_\r\n" || got[3] != ":0\r\n" {
+			t.Fatalf("%q", got)
+		}
+		a.Close()
+		b.Close()
 	}
 }
