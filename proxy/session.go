@@ -42,6 +42,7 @@ type session struct {
 	sent       []*transaction      // whose EXEC is not answered
 	standing   [][]byte            // answers of the proxy's for which a PING stands on the pin
 	called     []*script.Script    // on the pin, and not answered
+	wrapped    *script.Script      // a long one, for the EVAL that comes next
 	watching   bool                // keys are watched on the pin
 	watchLost  bool                // they were when it was lost
 	subs       *subscriptions      // nil: none
