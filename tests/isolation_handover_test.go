@@ -145,3 +145,44 @@ func TestHandoverResetAmongMessages(t *testing.T) {
 		b.Close()
 	}
 }
+
+// The numbers of the upstream's clients, which count everybody's connections,
+// can not be told from those that do not exist.
+func TestRedirectTellsNothing(t *testing.T) {
+	w := newWorld(t, false, harness.Options{})
+	g := w.proxy.Connect(t, harness.Globex)
+	if reply, err := g.Do("WATCH", "k"); err != nil || reply != "+OK\r\n" { // a connection of its own
+		t.Fatalf("%q, %v", reply, err)
+	}
+	a, other := w.proxy.Connect(t, harness.Acme), w.proxy.Connect(t, harness.Acme)
+	a.Do("HELLO", "3")
+	own := func(c *harness.Conn) string {
+		id, _ := c.Do("CLIENT", "ID")
+		return strings.Trim(id, ":\r\n")
+	}
+	me, friend := own(a), own(other)
+	for _, call := range []string{
+		"OFF REDIRECT %", "ON REDIRECT %", "ON REDIRECT % REDIRECT 99", "ON REDIRECT " + friend + " REDIRECT %", "ON REDIRECT % REDIRECT " + friend,
+		"BAD REDIRECT %", "ON BCAST REDIRECT % PREFIX a PREFIX ab", "OFF PREFIX x REDIRECT %",
+	} {
+		answers := make(map[string]bool)
+		for id := range 60 { // 1 is the tenant's as well, see newWorld
+			if id := fmt.Sprint(id); id != "1" && id != me && id != friend {
+				a.Do("CLIENT", "TRACKING", "OFF")
+				reply, err := a.Do(append([]string{"CLIENT", "TRACKING"}, strings.Fields(strings.ReplaceAll(call, "%", id))...)...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				answers[reply] = true
+			}
+		}
+		if len(answers) != 1 {
+			t.Errorf("%s: %v", call, answers)
+		}
+	}
+	for _, call := range []string{"ON REDIRECT " + friend, "OFF REDIRECT " + friend} {
+		if reply, err := a.Do(append([]string{"CLIENT", "TRACKING"}, strings.Fields(call)...)...); err != nil || reply != "+OK\r\n" {
+			t.Errorf("%s: %q, %v", call, reply, err)
+		}
+	}
+}
