@@ -41,8 +41,8 @@ func clientUnblock(s *session, _ *command.Command, r *namespace.Request) {
 	s.async(func(ctx context.Context) func() {
 		var up int64
 		err := s.w.srv.each(ctx, func(w *worker) {
-			b := w.sessions[uint64(id)]
-			if b != nil && b.who != nil && b.who.Tenant == tenant && b.blocked > 0 && b.pin != nil {
+			b := w.tenantStats(tenant.ID).client(id)
+			if b != nil && b.blocked > 0 && b.pin != nil {
 				// It may be unblocked by itself meanwhile: nobody else must
 				// have the connection then.
 				b.pin.Spoil()

@@ -76,7 +76,7 @@ func errKind(name []byte) string {
 func (s *session) line() clientLine {
 	now := s.w.loop.Now()
 	line := clientLine{
-		id: s.id, addr: s.conn.Peer(), local: s.localAddr(),
+		id: s.number, addr: s.conn.Peer(), local: s.localAddr(),
 		name: s.name, user: s.user(), flags: s.flags(), kind: s.kind(),
 		age: time.Duration(now - s.born), idle: time.Duration(now - s.conn.LastInput()),
 		db: s.db, multi: -1, buffered: s.conn.Buffered(), unsent: s.conn.Unsent(),

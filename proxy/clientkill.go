@@ -68,7 +68,7 @@ func clientKill(s *session, _ *command.Command, r *namespace.Request) {
 func (f *killFilter) matches(c *session) bool {
 	return (f.addr == nil || *f.addr == c.conn.Peer().String()) &&
 		(f.local == nil || *f.local == c.localAddr().String()) &&
-		(f.id == 0 || f.id == int64(c.id)) &&
+		(f.id == 0 || f.id == int64(c.number)) &&
 		(!f.byKind || f.kind == c.kind()) &&
 		(f.user == nil || f.user == c.who) &&
 		(f.age == 0 || time.Duration(c.w.loop.Now()-c.born) >= f.age) &&

@@ -43,7 +43,7 @@ func quit(s *session, _ *command.Command, _ *namespace.Request) {
 
 // clientID is CLIENT ID.
 func clientID(s *session, _ *command.Command, _ *namespace.Request) {
-	s.answer(resp.AppendInt(nil, int64(s.id)))
+	s.answer(resp.AppendInt(nil, int64(s.number)))
 }
 
 //lint:ignore ST1005 the words are Redis's

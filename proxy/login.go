@@ -87,6 +87,9 @@ func (s *session) become(who *namespace.Identity) {
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
 		s.limits = &s.w.srv.limits
+		if s.numbered != who.Tenant {
+			s.number, s.numbered = s.own().clients.Add(1), who.Tenant
+		}
 		s.use(0)
 	}
 	s.stats.enter(s)
@@ -199,7 +202,7 @@ func (s *session) appendHello(b []byte) []byte {
 	b = resp.AppendBulkString(b, "proto")
 	b = resp.AppendInt(b, int64(s.proto))
 	b = resp.AppendBulkString(b, "id")
-	b = resp.AppendInt(b, int64(s.id))
+	b = resp.AppendInt(b, int64(s.number))
 	b = resp.AppendBulkString(b, "mode")
 	b = resp.AppendBulkString(b, s.w.srv.mode())
 	b = resp.AppendBulkString(b, "role")

@@ -17,8 +17,8 @@ import (
 type session struct {
 	w      *worker
 	conn   *netloop.Conn
-	id     uint64
-	born   int64 // loop's clock
+	id     uint64 // in this process; what clients see is number
+	born   int64  // loop's clock
 	name   string
 	proto  int
 	limits *resp.Limits
@@ -29,8 +29,10 @@ type session struct {
 	stats  *tenantStats
 	link   *upstream.Link[slot]
 
-	last       uint16   // ID of the command that ran last
-	next, prev *session // of the same tenant, on the same loop
+	number     uint64            // what the tenant's clients know it by
+	numbered   *namespace.Tenant // whose number that is
+	last       uint16            // ID of the command that ran last
+	next, prev *session          // of the same tenant, on the same loop
 	about      about
 
 	// What follows is zero for a session that shares its connection, and so is

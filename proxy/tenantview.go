@@ -58,6 +58,16 @@ func (t *tenantStats) enter(s *session) {
 	s.mode = s.mode&^tenantModes | t.mode
 }
 
+// client is the tenant's session with that number on this loop, or nil.
+func (t *tenantStats) client(number int64) *session {
+	for s := t.first; s != nil; s = s.next {
+		if s.number == uint64(number) {
+			return s
+		}
+	}
+	return nil
+}
+
 // leave takes a session away from the tenant, with what it was told of it.
 func (t *tenantStats) leave(s *session) {
 	t.connections--
@@ -84,10 +94,11 @@ type tenantOwn struct {
 	maxMemory int64 // its quota; 0: none
 	maxConns  int64 // likewise
 
-	slowID atomic.Int64 // of the next entry of the slow log
-	peak   atomic.Int64 // of the memory that was measured
-	space  spaceCache
-	rates  rates
+	clients atomic.Uint64 // numbers given to clients: one for all tenants would count the others'
+	slowID  atomic.Int64  // of the next entry of the slow log
+	peak    atomic.Int64  // of the memory that was measured
+	space   spaceCache
+	rates   rates
 }
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {

@@ -168,8 +168,8 @@ func (srv *Server) redirectTo(ctx context.Context, t *namespace.Tenant, id int64
 	for end := time.Now().Add(redirectTime); time.Now().Before(end); {
 		found := false
 		err := srv.each(ctx, func(w *worker) {
-			target := w.sessions[uint64(id)]
-			if target == nil || target.who == nil || target.who.Tenant != t || target.leaving {
+			target := w.tenantStats(t.ID).client(id)
+			if target == nil || target.leaving {
 				return
 			}
 			found = true

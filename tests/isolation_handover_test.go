@@ -186,3 +186,37 @@ func TestRedirectTellsNothing(t *testing.T) {
 		}
 	}
 }
+
+// How many connections others open can not be told from the numbers of one's
+// own.
+func TestClientNumbersCountOneTenant(t *testing.T) {
+	w := newWorld(t, false, harness.Options{})
+	number := func(c *harness.Conn) string {
+		t.Helper()
+		reply, err := c.Do("CLIENT", "ID")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply
+	}
+	first := w.proxy.Connect(t, harness.Globex)
+	for range 5 {
+		w.proxy.Connect(t, harness.Acme)
+	}
+	second := w.proxy.Connect(t, harness.Globex)
+	if a, b := number(first), number(second); a != ":1\r\n" || b != ":2\r\n" {
+		t.Errorf("%q, %q", a, b)
+	}
+	// It stays a connection's, and is nobody else's.
+	second.Do("RESET")
+	w.proxy.Connect(t, harness.Globex)
+	if reply, err := second.Do("AUTH", "globex", "globex-secret"); err != nil || reply != "+OK\r\n" {
+		t.Fatalf("AUTH: %q, %v", reply, err)
+	}
+	if b := number(second); b != ":2\r\n" {
+		t.Errorf("after RESET: %q", b)
+	}
+	if reply, err := second.Do("CLIENT", "LIST", "ID", "1", "2", "3", "4"); err != nil || strings.Count(reply, "\nid=") != 3 {
+		t.Errorf("CLIENT LIST: %q, %v", reply, err)
+	}
+}
