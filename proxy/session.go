@@ -43,6 +43,7 @@ type session struct {
 	sent       []*transaction      // whose EXEC is not answered
 	standing   [][]byte            // answers of the proxy's for which a PING stands on the pin
 	called     []*script.Script    // on the pin, and not answered
+	wrapped    *script.Script      // a long one, for the EVAL that comes next
 	watching   bool                // keys are watched on the pin
 	watchLost  bool                // they were when it was lost
 	subs       *subscriptions      // nil: none
@@ -73,8 +74,8 @@ type session struct {
 	held     bool   // told the connection to hold its input
 	wantIdle bool   // until everything is answered
 	stalled  bool   // in worker.stalled
-	slow     bool   // a slow operation is running
-	cancel   func() // of the slow operation
+	slow     int    // slow operations that are running
+	cancel   func() // of the slow operations
 	leaving  bool   // takes no more commands; ends once all are answered
 	gone     bool   // the connection is closed
 }
@@ -128,7 +129,7 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if s.leaving {
 			return len(b), netloop.Hold
 		}
-		if s.slow || !s.mayTake() {
+		if s.slow > 0 || !s.mayTake() {
 			return off, netloop.Hold
 		}
 		if off == len(b) {
@@ -203,7 +204,7 @@ func (s *session) mayTake() bool {
 
 // tryResume goes on with a session that was held, if it may.
 func (s *session) tryResume() {
-	if !s.held || s.gone || s.slow || s.leaving {
+	if !s.held || s.gone || s.slow > 0 || s.leaving {
 		return
 	}
 	flight := s.tail - s.head

@@ -77,16 +77,26 @@ func (s *session) async(work func(ctx context.Context) (done func())) {
 	}
 	w := s.w
 	ctx, cancel := context.WithCancel(w.srv.ctx)
-	s.slow, s.cancel = true, cancel
-	s.tail++ // so that the session is not taken for idle
+	// There may be several: replies that take such work may come while another's
+	// is done.
+	if s.slow == 0 {
+		s.tail++ // so that the session is not taken for idle
+		s.cancel = cancel
+	} else {
+		others := s.cancel
+		s.cancel = func() { others(); cancel() }
+	}
+	s.slow++
 	w.srv.slow.Add(1)
 	go func() {
 		defer w.srv.slow.Done()
 		done := s.guarded(ctx, work)
 		w.loop.Post(func() {
 			cancel()
-			s.slow, s.cancel = false, nil
-			s.tail--
+			if s.slow--; s.slow == 0 {
+				s.tail-- // nothing was given out behind it
+				s.cancel = nil
+			}
 			if s.gone {
 				return
 			}

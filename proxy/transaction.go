@@ -24,6 +24,7 @@ type transaction struct {
 	// aborted: the proxy refused a command, of which the upstream does not know
 	aborted bool
 	lost    bool // the upstream connection broke
+	kept    int  // bytes of what the proxy keeps of its commands
 }
 
 // queuedCommand is one of them.
@@ -40,8 +41,16 @@ type queuedCommand struct {
 	script        *script.Script // which the reply is of
 }
 
-// maxQueued bounds the commands in a transaction.
-const maxQueued = 1 << 20
+const (
+	// maxQueued bounds the commands in a transaction.
+	maxQueued = 1 << 20
+	// maxKept bounds what the proxy keeps, in bytes, of those that it runs itself, and
+	// then the bytes that it answers them with: short commands have long answers.
+	maxKept = 32 << 20
+	// maxLater bounds the commands whose answers have to be gathered, and are all held until
+	// the last one is there.
+	maxLater = 100
+)
 
 const (
 	queued       = "+QUEUED\r\n"
@@ -228,9 +237,17 @@ func (s *session) queue(cmd *command.Command, r *namespace.Request) {
 
 // stand has a PING stand for a command that the proxy answers.
 func (s *session) stand(q queuedCommand) {
+	s.tx.kept += len(q.raw) + len(q.args)*argSize + len(q.reply)
+	if s.tx.kept > maxKept {
+		s.reject(q.cmd, "ERR the transaction is too long")
+		return
+	}
 	s.tx.queue = append(s.tx.queue, q)
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.slot(q.cmd))
 }
+
+// argSize is what a resp.Arg takes.
+const argSize = 12
 
 // capture returns what f answers, instead of sending it.
 func (s *session) capture(f func()) []byte {
@@ -279,7 +296,7 @@ func (s *session) executed(t *slot, reply []byte) {
 		}
 		return func() {
 			for i, l := range x.later {
-				x.out[l.at] = s.capture(dones[i])
+				x.out[l.at] = x.bounded(s.capture(dones[i]))
 			}
 			s.complete(t.seq, x.join(), false)
 		}
@@ -293,6 +310,7 @@ type execution struct {
 	body  []byte // which they are in
 	out   [][]byte
 	later []laterReply
+	own   int // bytes that the proxy has answered itself
 }
 
 // laterReply is one that takes time, since the proxy has to ask other loops or the
@@ -367,6 +385,10 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 	case q.args != nil:
 		r := &namespace.Request{Raw: q.raw, Args: q.args}
 		h := &handlers[q.cmd.Handler]
+		if (x.own > maxKept || len(x.later) == maxLater) && q.cmd.Handler != command.HandleSelect {
+			x.out = append(x.out, errTooMuch)
+			break
+		}
 		reply := s.capture(func() {
 			if h.slow != nil {
 				s.runSlow(q.cmd, r, h.slow)
@@ -378,7 +400,7 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 			x.later = append(x.later, laterReply{len(x.out), s.deferred})
 			s.deferred = nil
 		}
-		x.out = append(x.out, reply)
+		x.out = append(x.out, x.bounded(reply))
 	case q.script != nil || handlers[q.cmd.Handler].script:
 		switch {
 		case q.script == nil:
@@ -392,5 +414,16 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		x.out = append(x.out, bytes.Clone(s.restore(q.cmd, element)))
 	}
 }
+
+// bounded counts an answer of the proxy's own, and puts an error in place of
+// those that are too much.
+func (x *execution) bounded(reply []byte) []byte {
+	if x.own += len(reply); x.own > maxKept {
+		return errTooMuch
+	}
+	return reply
+}
+
+var errTooMuch = resp.AppendError(nil, errOversized.Error())
 
 var errShortExec = errors.New("EXEC has not as many replies as commands were queued")

@@ -123,10 +123,13 @@ func startStatePlain(t *testing.T) *harness.Process {
 		"--user", harness.Acme.ID, "on", ">"+harness.Acme.Secret, "~*", "&*", "+@all")
 }
 
+// stateSteps is how long a session is by default.
+const stateSteps = 2500
+
 func stateSessions(t *testing.T, themes []string, other func(t *testing.T) *stateSide) {
 	t.Helper()
 	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 7)
-	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 2500))
+	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", stateSteps))
 	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))
 	redis := startStatePlain(t)
 	cover := &stateCoverage{good: make(map[string]int)}
@@ -147,7 +150,9 @@ func stateSessions(t *testing.T, themes []string, other func(t *testing.T) *stat
 		})
 	}
 	if only == 0 && themes == nil {
-		cover.check(t)
+		if steps >= stateSteps { // shorter ones have not had the time
+			cover.check(t)
+		}
 	}
 }
 

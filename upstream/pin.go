@@ -203,7 +203,7 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 			p.Break(err)
 			return len(b), netloop.Hold
 		}
-		if reply == nil || p.state == stateClosed {
+		if reply == nil || p.state == stateClosed || p.conn.IsClosed() {
 			break
 		}
 		if p.paused {
