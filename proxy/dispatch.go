@@ -100,6 +100,8 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		return false
 	}
 	switch {
+	case s.mode&modeTx != 0 && cmd.Handler == command.HandleSelect && s.head != s.tail:
+		return false // replies to come name keys of the database that there is now
 	case s.mode&modeTx != 0 && !cmd.AtOnce:
 		s.stats.commands[cmd.ID]++
 		s.last = uint16(cmd.ID)

@@ -224,12 +224,8 @@ func (s *session) appendCall(b []byte, cmd *command.Command, r *namespace.Reques
 // calls reports whether the transaction has a script queued already, which the
 // upstream will know by its hash then.
 func (tx *transaction) calls(sc *script.Script) bool {
-	for i := range tx.queue {
-		if q := tx.queue[i].script; q != nil && q.SHA == sc.SHA {
-			return true
-		}
-	}
-	return false
+	_, has := tx.scripts[sc.SHA]
+	return has
 }
 
 // callInTx queues a script in a transaction, on the session's own connection.
@@ -240,7 +236,7 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 	t := s.who.Tenant
 	if t.Scripts == config.TrustedScripts {
 		s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, sha), s.slot(cmd))
-		s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd, script: sc})
+		s.tx.add(queuedCommand{cmd: cmd, script: sc})
 		return
 	}
 	u := w.scriptUser(t)
@@ -249,15 +245,14 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 		s.reject(cmd, "NOPERM '"+cmd.Name+"' is not available inside a transaction")
 		return
 	case !u.ready:
-		s.reject(cmd, u.err.Error())
-		u.err = nil // the next one tries again
+		s.reject(cmd, u.refusal())
 		return
 	}
 	guarded := sc.Guarded()
 	s.pin.End(u.auth, s.unasked(cmd))
 	s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, guarded, false), s.slot(cmd))
 	s.pin.End(w.srv.target.AppendLogin(nil), s.unasked(cmd))
-	s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1})
+	s.tx.add(queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1})
 }
 
 // inTx takes EVAL and its kin between MULTI and EXEC. What would be an error at
@@ -284,7 +279,7 @@ func (s *session) scriptsReady() bool {
 		return true
 	}
 	u := s.w.scriptUser(t)
-	if u.ready || u.err != nil {
+	if u.ready || u.err != nil || s.link.Down() {
 		return true
 	}
 	s.async(func(ctx context.Context) func() {
@@ -313,8 +308,7 @@ func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *scr
 		s.answerError("NOPERM '" + cmd.Name + "' is not available to a client that tracks keys or has subscribed")
 		return
 	case !u.ready:
-		s.answerError(u.err.Error())
-		u.err = nil
+		s.answerError(u.refusal())
 		return
 	}
 	guarded := sc.Guarded()
@@ -343,7 +337,7 @@ func (s *session) diagnosis(sc *script.Script) func(ctx context.Context) func() 
 func (s *session) diagnose(seq uint32, sc *script.Script) {
 	work := s.diagnosis(sc)
 	s.async(func(ctx context.Context) func() {
-		done := work(ctx)
+		done := s.guarded(ctx, work)
 		return func() { s.complete(seq, s.capture(done), false) }
 	})
 }

@@ -58,7 +58,7 @@ func keyspaceInTx(name, body string, pattern func(*session, *namespace.Request) 
 			prefix, match = s.who.Tenant.Root(), anyDatabase
 		}
 		s.pin.End(resp.AppendRequest(s.pin.Begin(1024), "EVAL", text, "0", namespace.EscapeGlob(prefix)+match, strconv.Itoa(rand.IntN(1<<30))), s.slot(cmd))
-		s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd})
+		s.tx.add(queuedCommand{cmd: cmd})
 	}
 }
 
@@ -79,5 +79,5 @@ func scanInTx(s *session, cmd *command.Command, r *namespace.Request) {
 		words = append(words, more.(string))
 	}
 	s.pin.End(resp.AppendRequest(s.pin.Begin(256), words...), s.slot(cmd))
-	s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd})
+	s.tx.add(queuedCommand{cmd: cmd})
 }

@@ -114,7 +114,10 @@ func (s *session) forget() {
 	if s.tx != nil {
 		s.use(s.tx.db)
 	}
-	s.tx, s.sent, s.called, s.standing = nil, nil, nil, nil
+	s.tx, s.sent, s.called = nil, nil, nil
+	for len(s.standing) > 0 {
+		s.stood()
+	}
 	s.watching, s.watchLost = false, false
 	s.unsubscribed()
 	s.tracking, s.redirected, s.redirect, s.prefixes = false, false, 0, nil
@@ -162,7 +165,19 @@ func (s *session) noted(cmd *command.Command, note uint8) slot {
 // proxy's: so it comes behind the messages that commands before it have caused.
 func (s *session) standIn(reply []byte) {
 	s.standing = append(s.standing, append([]byte(nil), reply...))
+	s.parkedBytes += len(reply)
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.noted(pingRow, noteStand))
+}
+
+// stood takes the next answer that a PING stands for.
+func (s *session) stood() []byte {
+	own := s.standing[0]
+	s.standing[0] = nil
+	if s.standing = s.standing[1:]; len(s.standing) == 0 {
+		s.standing = nil
+	}
+	s.parkedBytes -= len(own)
+	return own
 }
 
 var pingRow = command.Lookup([]byte("ping"))
@@ -256,9 +271,7 @@ func (s *session) Reply(t *slot, reply []byte) {
 	case noteStale:
 		s.complete(t.seq, nullArray(s.proto), false)
 	case noteStand:
-		own := s.standing[0]
-		s.standing = s.standing[1:]
-		s.complete(t.seq, own, false)
+		s.complete(t.seq, s.stood(), false)
 	case noteScript:
 		sc := s.called[0]
 		s.called = s.called[1:]
@@ -301,9 +314,7 @@ func (s *session) Failed(t *slot, err error) {
 	case noteScript:
 		s.called = s.called[1:]
 	case noteStand:
-		own := s.standing[0]
-		s.standing = s.standing[1:]
-		if !s.gone {
+		if own := s.stood(); !s.gone {
 			s.complete(t.seq, own, false)
 		}
 		return

@@ -70,6 +70,7 @@ func (w *worker) scriptLink(proto int, plain bool) *upstream.Link[scriptCall] {
 	k := &w.scriptLinks[i]
 	if *k == nil {
 		*k = upstream.NewLink(w.loop, target, proto, upstream.Owner[scriptCall](scriptOwner{w}))
+		(*k).Groups()
 	}
 	return *k
 }
@@ -79,7 +80,12 @@ func (w *worker) runScript(c *scriptCall, req []byte) {
 	if !c.plain {
 		u := w.scriptUser(c.tenant)
 		if !u.ready {
+			if c.s.link.Down() { // to make the user would only take until it fails
+				c.s.completeError(c.seq, errUnavailable)
+				return
+			}
 			c.req = bytes.Clone(req)
+			c.s.parkedBytes += len(c.req)
 			u.waiting = append(u.waiting, c)
 			w.provision(c.tenant, u)
 			return
@@ -229,8 +235,10 @@ func (o scriptOwner) diagnose(c *scriptCall) {
 	o.soon(&call)
 }
 
-// soon sends a script, but not from within the link's own replies.
+// soon sends a script, but not from within the link's own replies. What the
+// session asks meanwhile must not overtake it.
 func (o scriptOwner) soon(c *scriptCall) {
+	c.s.mode |= modeAwait
 	o.w.loop.After(0, func() {
 		if !c.s.gone {
 			o.w.sendScript(c)

@@ -186,6 +186,17 @@ type scriptUser struct {
 	waiting []*scriptCall // behind them
 }
 
+// refusal says why a script can not run on the session's own connection. The
+// next one asks again.
+func (u *scriptUser) refusal() string {
+	err := u.err
+	u.err = nil
+	if err == nil { // it was ready, and the upstream was lost since
+		return errUnavailable
+	}
+	return err.Error()
+}
+
 func (w *worker) scriptUser(t *namespace.Tenant) *scriptUser {
 	u := w.scriptUsers[t]
 	if u == nil {
@@ -210,6 +221,9 @@ func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
 		w.loop.Post(func() {
 			u.asked = false
 			u.ready = err == nil
+			for _, c := range u.waiting {
+				c.s.parkedBytes -= len(c.req)
+			}
 			calls := append(u.failed, u.waiting...)
 			u.failed, u.waiting = nil, nil
 			for _, c := range calls {

@@ -75,7 +75,7 @@ type session struct {
 	wantIdle bool   // until everything is answered
 	stalled  bool   // in worker.stalled
 	slow     int    // slow operations that are running
-	cancel   func() // of the slow operations
+	cancel   func() // of all of them
 	leaving  bool   // takes no more commands; ends once all are answered
 	gone     bool   // the connection is closed
 }

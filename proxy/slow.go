@@ -67,7 +67,8 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 }
 
 // async runs work in a goroutine and then, on the loop, what it returns. The
-// session takes no command meanwhile. ctx ends when the
+// session takes no command meanwhile. There can be several: two EXEC in flight may each
+// have something to ask. ctx ends when the
 // client's connection is reset, or closed by the proxy; a client that only
 // stops sending may still want the answer.
 func (s *session) async(work func(ctx context.Context) (done func())) {
@@ -77,16 +78,15 @@ func (s *session) async(work func(ctx context.Context) (done func())) {
 	}
 	w := s.w
 	ctx, cancel := context.WithCancel(w.srv.ctx)
-	// There may be several: replies that take such work may come while another's
-	// is done.
-	if s.slow == 0 {
-		s.tail++ // so that the session is not taken for idle
-		s.cancel = cancel
-	} else {
-		others := s.cancel
-		s.cancel = func() { others(); cancel() }
+	before := s.cancel
+	s.cancel = func() {
+		cancel()
+		if before != nil {
+			before()
+		}
 	}
 	s.slow++
+	s.tail++ // so that the session is not taken for idle
 	w.srv.slow.Add(1)
 	go func() {
 		defer w.srv.slow.Done()
@@ -94,12 +94,18 @@ func (s *session) async(work func(ctx context.Context) (done func())) {
 		w.loop.Post(func() {
 			cancel()
 			if s.slow--; s.slow == 0 {
-				s.tail-- // nothing was given out behind it
 				s.cancel = nil
 			}
+			s.tail--
 			if s.gone {
 				return
 			}
+			defer func() {
+				if p := recover(); p != nil {
+					slog.Error("panic after a slow operation", "panic", p, "stack", string(debug.Stack()))
+					s.conn.Close(errInternal) // what it was to answer, nobody will
+				}
+			}()
 			done()
 			s.tryResume()
 		})

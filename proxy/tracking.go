@@ -81,6 +81,10 @@ func clientTracking(s *session, cmd *command.Command, r *namespace.Request) {
 // track sends CLIENT TRACKING. up is the upstream's number for the client that
 // messages are to go to.
 func (s *session) track(cmd *command.Command, r *namespace.Request, q trackingRequest, id, up int64) {
+	if q.on && len(s.prefixes)+len(q.prefixes)+s.extra >= maxPrefixes {
+		s.answerError("ERR too many prefixes are tracked")
+		return
+	}
 	var args [][]byte
 	var prefixes []string
 	for i := range r.Len() {
@@ -127,6 +131,10 @@ func (s *session) track(cmd *command.Command, r *namespace.Request, q trackingRe
 	s.compose(cmd, args...)
 }
 
+// maxPrefixes bounds the prefixes of one client. The upstream looks at each of
+// them, in each of the tenant's databases, whenever anybody writes.
+const maxPrefixes = 128
+
 // trackingAsked is what CLIENT TRACKING comes to if the upstream agrees.
 type trackingAsked struct {
 	on       bool
@@ -141,7 +149,7 @@ func tracked(s *session, cmd *command.Command, reply []byte) []byte {
 		if s.asked.every != nil {
 			s.pin.End(resp.AppendRequest(s.pin.Begin(64), "CLIENT", "TRACKING", "OFF"), s.unasked(cmd))
 			s.pin.End(resp.AppendRequest(s.pin.Begin(256), s.asked.every...), s.unasked(cmd))
-			s.asked.every = nil
+			s.asked.every, s.extra = nil, 0
 		}
 		s.tracking, s.redirect = s.asked.on, s.asked.redirect
 		if s.tracking {
@@ -152,7 +160,7 @@ func tracked(s *session, cmd *command.Command, reply []byte) []byte {
 			}
 			slices.Sort(s.prefixes)
 		} else {
-			s.prefixes = nil
+			s.prefixes, s.extra = nil, 0
 		}
 		return reply
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"unsafe"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -23,8 +24,9 @@ type transaction struct {
 	moved bool // a SELECT is queued
 	// aborted: the proxy refused a command, of which the upstream does not know
 	aborted bool
-	lost    bool // the upstream connection broke
-	kept    int  // bytes of what the proxy keeps of its commands
+	lost    bool                // the upstream connection broke
+	held    int                 // bytes that queue takes
+	scripts map[string]struct{} // by their SHA
 }
 
 // queuedCommand is one of them.
@@ -41,16 +43,29 @@ type queuedCommand struct {
 	script        *script.Script // which the reply is of
 }
 
+// maxHeld bounds what the proxy remembers of a transaction. Most of its commands
+// it passes on, and only counts.
+const maxHeld = 64 << 20
+
 const (
-	// maxQueued bounds the commands in a transaction.
-	maxQueued = 1 << 20
-	// maxKept bounds what the proxy keeps, in bytes, of those that it runs itself, and
-	// then the bytes that it answers them with: short commands have long answers.
+	// maxKept bounds the bytes that the proxy answers the commands with which it runs itself:
+	// short commands have long answers.
 	maxKept = 32 << 20
 	// maxLater bounds the commands whose answers have to be gathered, and are all held until
 	// the last one is there.
 	maxLater = 100
 )
+
+func (tx *transaction) add(q queuedCommand) {
+	tx.queue = append(tx.queue, q)
+	tx.held += int(unsafe.Sizeof(q)) + len(q.raw) + len(q.args)*int(unsafe.Sizeof(resp.Arg{})) + len(q.reply)
+	if q.script != nil {
+		if tx.scripts == nil {
+			tx.scripts = make(map[string]struct{})
+		}
+		tx.scripts[q.script.SHA] = struct{}{}
+	}
+}
 
 const (
 	queued       = "+QUEUED\r\n"
@@ -203,7 +218,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 		s.reject(cmd, refusal(cmd))
 	case cmd.Has(command.NoMulti):
 		s.reject(cmd, errNotInTx)
-	case len(tx.queue) >= maxQueued:
+	case tx.held+len(r.Raw) > maxHeld && (tx.held > maxHeld || cmd.Run == command.Local || cmd.Run == command.Slow):
 		s.reject(cmd, "ERR the transaction is too long")
 	case h.tx != nil:
 		h.tx(s, cmd, r)
@@ -218,7 +233,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 			s.stand(queuedCommand{cmd: cmd, reply: reply})
 			break
 		}
-		tx.queue = append(tx.queue, queuedCommand{cmd: cmd})
+		tx.add(queuedCommand{cmd: cmd})
 	default:
 		s.queue(cmd, r)
 	}
@@ -232,29 +247,21 @@ func (s *session) queue(cmd *command.Command, r *namespace.Request) {
 		s.tx.aborted = true
 		return
 	}
-	s.tx.queue = append(s.tx.queue, queuedCommand{cmd: cmd})
+	s.tx.add(queuedCommand{cmd: cmd})
 }
 
 // stand has a PING stand for a command that the proxy answers.
 func (s *session) stand(q queuedCommand) {
-	s.tx.kept += len(q.raw) + len(q.args)*argSize + len(q.reply)
-	if s.tx.kept > maxKept {
-		s.reject(q.cmd, "ERR the transaction is too long")
-		return
-	}
-	s.tx.queue = append(s.tx.queue, q)
+	s.tx.add(q)
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.slot(q.cmd))
 }
-
-// argSize is what a resp.Arg takes.
-const argSize = 12
 
 // capture returns what f answers, instead of sending it.
 func (s *session) capture(f func()) []byte {
 	s.capturing = true
 	s.captured = nil
+	defer func() { s.capturing = false }() // also when f panics
 	f()
-	s.capturing = false
 	return s.captured
 }
 
@@ -280,9 +287,10 @@ func (s *session) executed(t *slot, reply []byte) {
 	x := execution{s: s, n: n, body: body, out: make([][]byte, 0, len(tx.queue))}
 	err := x.restore(tx)
 	if err != nil {
-		// What is on the connection now, nobody knows.
-		s.pin.Spoil()
+		// Whose the replies behind it are, nobody knows: a login that fails may
+		// leave the array without one of its elements.
 		s.complete(t.seq, s.garbled(t.cmd, err), false)
+		s.pin.Break(err)
 		return
 	}
 	if len(x.later) == 0 {
@@ -292,7 +300,7 @@ func (s *session) executed(t *slot, reply []byte) {
 	s.async(func(ctx context.Context) func() {
 		dones := make([]func(), len(x.later))
 		for i, l := range x.later {
-			dones[i] = l.work(ctx)
+			dones[i] = s.guarded(ctx, l.work)
 		}
 		return func() {
 			for i, l := range x.later {

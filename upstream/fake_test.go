@@ -182,16 +182,17 @@ type owner struct {
 	fates    chan fate
 	asked    map[int]int
 	relieved chan bool
+	more     func(c *cmd, reply string) bool // whether another reply is to come
 }
 
 func (o *owner) Reply(c *cmd, b []byte) bool {
 	o.fates <- fate{id: c.id, reply: string(b)}
-	return false
+	return o.more != nil && o.more(c, string(b))
 }
 func (o *owner) Failed(c *cmd, err error) { o.fates <- fate{id: c.id, err: err} }
 func (o *owner) Oversized(c *cmd) bool {
 	o.fates <- fate{id: c.id, err: errOversized}
-	return false
+	return o.more != nil && o.more(c, "")
 }
 func (o *owner) Relieved() { o.relieved <- true }
 func (o *owner) Lost()     {}

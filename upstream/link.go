@@ -75,6 +75,7 @@ type Link[T any] struct {
 	waiting  []waiting[T] // to be sent once connected
 	queued   int          // bytes in waiting
 	full     bool
+	groups   bool
 	busy     int64 // loop's clock when flight was empty last
 	backoff  time.Duration
 	since    int64  // loop's clock when it came up
@@ -95,6 +96,10 @@ func NewLink[T any](loop *netloop.Loop, target *Target, proto int, owner Owner[T
 	k.watch()
 	return k
 }
+
+// Groups tells that what is given to the link as one command are several, of
+// which one may run though the last one did not arrive.
+func (k *Link[T]) Groups() { k.groups = true }
 
 // Up reports whether commands can be sent right now.
 func (k *Link[T]) Up() bool { return k.state == stateUp }
@@ -225,7 +230,9 @@ func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 		}
 		if err != nil {
 			k.conn.Close(err)
-			return len(b), netloop.Hold
+		}
+		if k.conn.IsClosed() {
+			return len(b), netloop.Hold // the rest is nobody's, if the owner found that replies are out of step
 		}
 		if reply == nil {
 			break

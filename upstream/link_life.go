@@ -175,7 +175,7 @@ func (k *Link[T]) rescue(conn *netloop.Conn, begun bool, err error) {
 		case suspect:
 		case e.start >= sent && end-sent <= uint64(len(unsent)):
 			req = unsent[e.start-sent : end-sent]
-		case end > sent || k.owner.Again(&e.t):
+		case end > sent && !k.groups || k.owner.Again(&e.t):
 			// Incomplete, so it can not have run; or it does no harm twice.
 			req = k.log.bytes(e.start, end)
 		}

@@ -57,6 +57,7 @@ type Pin[T any] struct {
 	paused  bool
 	behind  int   // bytes that have arrived behind what the owner is told of
 	since   int64 // loop's clock when it was given back
+	opening *netloop.Timer
 }
 
 // Proto is the version of the protocol that it speaks.
@@ -102,7 +103,7 @@ func (p *Pin[T]) Full() bool { return p.full }
 // loop's clock.
 func (p *Pin[T]) Quiet() time.Duration {
 	if p.conn == nil {
-		return 0 // connecting has its own limit
+		return 0 // opening has its own limit
 	}
 	return time.Duration(p.pool.loop.Now() - max(p.conn.LastInput(), p.conn.LastOutput()))
 }
@@ -124,7 +125,10 @@ func (p *Pin[T]) End(b []byte, t T) {
 		p.full = p.full || len(p.waiting) > highMark
 	} else {
 		p.conn.Write(b)
-		p.full = p.full || p.conn.Unsent() > highMark
+		if !p.full && p.conn.Unsent() > highMark {
+			p.full = true
+			p.pool.loop.After(0, p.measure) // Written is told of what had to wait only
+		}
 	}
 	if cap(p.pool.buf) > maxPinBuffer {
 		p.pool.buf = nil
@@ -165,8 +169,21 @@ func (p *Pin[T]) Close() {
 	}
 	p.state = stateClosed
 	p.owner = nil
+	p.pool.loop.Stop(p.opening)
 	p.pool.left(p)
 	p.Break(nil)
+}
+
+// late ends a connection that takes too long to open, be it that others are
+// opened first, or that the server does not greet.
+func (p *Pin[T]) late() {
+	switch {
+	case p.state != stateOpening:
+	case p.conn != nil:
+		p.Break(errSilent)
+	default:
+		p.lost(ErrUnavailable)
+	}
 }
 
 func (p *Pin[T]) dialed(fd int, err error) {
@@ -201,9 +218,11 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 		}
 		if err != nil {
 			p.Break(err)
-			return len(b), netloop.Hold
 		}
-		if reply == nil || p.state == stateClosed || p.conn.IsClosed() {
+		if p.state == stateClosed || p.conn.IsClosed() {
+			return len(b), netloop.Hold // the rest is nobody's, if the owner found that replies are out of step
+		}
+		if reply == nil {
 			break
 		}
 		if p.paused {
@@ -252,17 +271,21 @@ func (p *Pin[T]) greeted(reply []byte) error {
 	if id, ok := resp.ParseInt(reply[1 : len(reply)-2]); ok && reply[0] == ':' {
 		p.id = id
 	}
+	p.dirty = p.dirty || p.id == 0 && !unknown // a busy server's: who blocks on it could not be unblocked
 	p.state = stateUp
+	p.pool.loop.Stop(p.opening)
 	p.base = p.conn.Sent() + uint64(p.conn.Unsent())
 	p.conn.Write(p.waiting)
 	p.waiting = nil
-	p.measure()
+	if p.full {
+		p.pool.loop.After(0, p.measure)
+	}
 	return nil
 }
 
 // measure clears full.
 func (p *Pin[T]) measure() {
-	if p.full && p.conn.Unsent() < lowMark {
+	if p.state == stateUp && p.full && p.conn.Unsent() < lowMark {
 		p.full = false
 		if p.owner != nil {
 			p.owner.Relieved()
@@ -272,9 +295,7 @@ func (p *Pin[T]) measure() {
 
 // Written implements netloop.Handler.
 func (p *Pin[T]) Written() {
-	if p.state == stateUp {
-		p.measure()
-	}
+	p.measure()
 }
 
 // HungUp implements netloop.Handler. A pin is never on hold.
@@ -294,6 +315,7 @@ func (p *Pin[T]) Closed(err error) {
 func (p *Pin[T]) lost(err error) {
 	opening := p.state != stateUp
 	p.state = stateClosed
+	p.pool.loop.Stop(p.opening)
 	p.pool.left(p)
 	owner := p.owner
 	p.owner = nil

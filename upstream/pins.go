@@ -52,10 +52,13 @@ func (ps *Pins[T]) Open() int { return ps.open }
 // login, or nil if there are as many as there may be.
 func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
 	idle := &ps.idle[proto-2]
-	if n := len(*idle); n > 0 {
+	for n := len(*idle); n > 0; n-- {
 		p := (*idle)[n-1]
 		(*idle)[n-1] = nil
 		*idle = (*idle)[:n-1]
+		if p.conn.IsClosed() {
+			continue // by the server, in this turn
+		}
 		p.owner = owner
 		return p
 	}
@@ -68,6 +71,7 @@ func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
 	}
 	ps.count(1)
 	p := &Pin[T]{pool: ps, owner: owner, proto: proto, state: stateOpening}
+	p.opening = ps.loop.After(ps.target.ConnectTimeout+ps.target.Timeout, p.late)
 	if ps.dialing < maxDialing {
 		ps.dial(p)
 	} else {
