@@ -96,6 +96,9 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	if h.script && (s.mode&modeTx != 0 || s.pinsScripts()) && !s.scriptsReady() {
 		return false
 	}
+	if cmd.Handler == command.HandleEval && !s.wraps(r) {
+		return false
+	}
 	switch {
 	case s.mode&modeTx != 0 && cmd.Handler == command.HandleSelect && s.head != s.tail:
 		return false // replies to come name keys of the database that there is now

@@ -41,9 +41,54 @@ func eval(s *session, cmd *command.Command, r *namespace.Request) {
 	if !s.mayRunScript(r) {
 		return
 	}
+	if len(r.At(1)) > script.LongestSaved {
+		s.answerError(errLongScript)
+		return
+	}
 	t := s.who.Tenant
-	sc := s.w.srv.scripts.store.Add(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	sc := s.wrapped
+	if s.wrapped = nil; sc == nil || !s.isScript(sc, r.At(1)) {
+		sc = s.w.srv.scripts.store.Add(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	}
 	s.call(cmd, r, sc, false)
+}
+
+const errLongScript = "ERR the script is longer than this proxy takes (1 MiB)"
+
+// inlineScript is the length up to which a script is wrapped on the loop. For a
+// longer one all the loop's clients would have to wait.
+const inlineScript = 16 << 10
+
+// wraps reports whether EVAL can go on. If not, its long script is being
+// wrapped, and the session waits.
+func (s *session) wraps(r *namespace.Request) bool {
+	source, t := r.At(1), s.who.Tenant
+	switch {
+	case len(source) <= inlineScript || len(source) > script.LongestSaved || t.Scripts == config.NoScripts:
+		return true
+	case s.wrapped != nil && s.isScript(s.wrapped, source):
+		return true
+	}
+	trusted, store := t.Scripts == config.TrustedScripts, s.w.srv.scripts.store
+	if s.wrapped = store.Get(t.ID, trusted, []byte(script.Sum(source))); s.wrapped != nil {
+		return true
+	}
+	source, turns := bytes.Clone(source), s.w.srv.turns[t.ID]
+	s.async(func(ctx context.Context) func() {
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+		case <-ctx.Done():
+			return s.finish
+		}
+		sc := store.Add(t.ID, trusted, source)
+		return func() { s.wrapped = sc }
+	})
+	return false
+}
+
+func (s *session) isScript(sc *script.Script, source []byte) bool {
+	return sc.Trusted == (s.who.Tenant.Scripts == config.TrustedScripts) && bytes.Equal(sc.Source, source)
 }
 
 func (w *worker) noteLoaded(t *namespace.Tenant, sc *script.Script) {
@@ -133,6 +178,11 @@ func (s *session) mayRunScript(r *namespace.Request) bool {
 // call sends a script, or a function, on the connection for scripts.
 func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Script, sha bool) {
 	w := s.w
+	if len(r.Raw) > w.maxBulk-maxPrefix && s.tooLong(cmd, r) || sc != nil && len(sc.Wrapped) > w.maxBulk-maxGuard {
+		// The upstream would close the connection that carries everybody's scripts.
+		s.answerError(errTooLong)
+		return
+	}
 	if s.tx != nil {
 		s.callInTx(cmd, r, sc, sha)
 		return
@@ -149,6 +199,9 @@ func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Sc
 		w.script = nil
 	}
 }
+
+// maxGuard is room for what Guarded puts in front of a script.
+const maxGuard = 1 << 10
 
 // appendCall appends the command as the upstream is to get it.
 func (s *session) appendCall(b []byte, cmd *command.Command, r *namespace.Request, sc *script.Script, sha bool) []byte {
@@ -295,6 +348,9 @@ func scriptLoad(ctx context.Context, op *slowOp) []byte {
 	if t.Scripts == config.NoScripts {
 		return resp.AppendError(nil, errNoScripts.Error())
 	}
+	if len(op.args[2]) > script.LongestSaved {
+		return resp.AppendError(nil, errLongScript)
+	}
 	sc := script.New(op.args[2], t.Scripts == config.TrustedScripts)
 	if err := op.client.Do(ctx, "EVAL", sc.Diagnosis(), 0).Err(); err != nil {
 		return script.RestoreError(nil, failure(err, false), sc, op.prefix)
@@ -346,39 +402,17 @@ func scriptShow(ctx context.Context, op *slowOp) []byte {
 	return resp.AppendBulk(nil, sc.Source)
 }
 
-// scriptKill is SCRIPT KILL. Which script runs only the server knows, and what it
-// runs ends with the prefix of whose it is.
+// scriptKill is SCRIPT KILL, for a script of the tenant's own.
 func scriptKill(ctx context.Context, op *slowOp) []byte {
-	const none = "NOTBUSY No scripts in execution right now."
-	stats, err := op.client.Do(ctx, "FUNCTION", "STATS").Slice()
+	owner, _, err := op.srv.scripts.oldest(ctx)
 	if err != nil {
 		return failure(err, false)
 	}
-	if !runs(stats, op.tenant) {
-		return resp.AppendError(nil, none)
+	if owner != op.tenant {
+		return resp.AppendError(nil, "NOTBUSY No scripts in execution right now.")
 	}
 	if err := op.client.ScriptKill(ctx).Err(); err != nil {
 		return failure(err, false)
 	}
 	return bytes.Clone(ok)
-}
-
-// runs reports whether FUNCTION STATS shows a script of the tenant's.
-func runs(stats []any, t *namespace.Tenant) bool {
-	for i := 0; i+1 < len(stats); i += 2 {
-		running, isList := stats[i+1].([]any)
-		if stats[i] != "running_script" || !isList {
-			continue
-		}
-		for j := 0; j+1 < len(running); j += 2 {
-			words, isList := running[j+1].([]any)
-			if running[j] != "command" || !isList || len(words) == 0 {
-				continue
-			}
-			last, _ := words[len(words)-1].(string)
-			db, rest, own := t.Split([]byte(last))
-			return own && len(rest) == 0 && db >= 0
-		}
-	}
-	return false
 }

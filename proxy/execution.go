@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
@@ -39,7 +40,7 @@ func (s *session) executed(t *slot, reply []byte) {
 		}
 		return func() {
 			for i, l := range x.later {
-				x.out[l.at] = s.capture(dones[i])
+				x.out[l.at] = x.bounded(s.capture(dones[i]))
 			}
 			s.complete(t.seq, x.join(), false)
 		}
@@ -53,6 +54,7 @@ type execution struct {
 	body  []byte // which they are in
 	out   [][]byte
 	later []laterReply
+	own   int // bytes that the proxy has answered itself
 }
 
 // laterReply is one that takes time, since the proxy has to ask other loops or the
@@ -127,6 +129,10 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 	case q.args != nil:
 		r := &namespace.Request{Raw: q.raw, Args: q.args}
 		h := &handlers[q.cmd.Handler]
+		if (x.own > maxKept || len(x.later) == maxLater) && q.cmd.Handler != command.HandleSelect {
+			x.out = append(x.out, errTooMuch)
+			break
+		}
 		reply := s.capture(func() {
 			if h.slow != nil {
 				s.runSlow(q.cmd, r, h.slow)
@@ -138,7 +144,7 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 			x.later = append(x.later, laterReply{len(x.out), s.deferred})
 			s.deferred = nil
 		}
-		x.out = append(x.out, reply)
+		x.out = append(x.out, x.bounded(reply))
 	case q.script != nil || handlers[q.cmd.Handler].script:
 		switch {
 		case q.script == nil:
@@ -152,5 +158,16 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		x.out = append(x.out, bytes.Clone(s.restore(q.cmd, element)))
 	}
 }
+
+// bounded counts an answer of the proxy's own, and puts an error in place of
+// those that are too much.
+func (x *execution) bounded(reply []byte) []byte {
+	if x.own += len(reply); x.own > maxKept {
+		return errTooMuch
+	}
+	return reply
+}
+
+var errTooMuch = resp.AppendError(nil, errOversized.Error())
 
 var errShortExec = errors.New("EXEC has not as many replies as commands were queued")

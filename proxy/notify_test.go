@@ -174,7 +174,7 @@ func TestParseTracking(t *testing.T) {
 		{"what", trackingRequest{}},
 		{"on bcast", trackingRequest{on: true, bcast: true}},
 		{"ON REDIRECT 7", trackingRequest{on: true, redirect: 4}},
-		{"ON REDIRECT 7 redirect 8", trackingRequest{on: true, redirect: 6}},
+		{"ON REDIRECT 7 redirect 8", trackingRequest{on: true, redirect: 4, others: []int{6}}},
 		{"ON REDIRECT", trackingRequest{on: true}}, // the upstream has the error for it
 		{"ON PREFIX", trackingRequest{on: true}},
 		{"ON BCAST PREFIX a prefix b NOLOOP", trackingRequest{on: true, bcast: true, prefixes: []int{5, 7}}},

@@ -200,9 +200,9 @@ func (s *session) Answers(reply []byte, push bool) bool {
 	t := s.pin.Oldest()
 	confirms := t != nil && (t.note == noteConfirm || t.note == noteLast || t.note == noteQuiet)
 	// Until the upstream has confirmed the end of subscriptions there may be
-	// messages.
-	ending := confirms || t != nil && t.note == noteReset
-	if !push && (s.pin.Proto() == 3 || s.subs == nil && !s.hearing && !ending) {
+	// messages; before RESET in RESP2, even if a HELLO is on its way behind it.
+	resetting := t != nil && t.note == noteReset
+	if !push && !resetting && (s.pin.Proto() == 3 || s.subs == nil && !s.hearing && !confirms) {
 		return true
 	}
 	switch messageKind(reply) {

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
+	"errors"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -152,7 +154,10 @@ type confirmation struct {
 	reply []byte
 	added []string
 	kind  int
+	ends  bool // subscriptions end
 }
+
+var errSubscribed = errors.New("the upstream does not end a subscription")
 
 // subscribe is SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE name [name ...].
 func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
@@ -188,7 +193,7 @@ func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 // unsubscribe is UNSUBSCRIBE, PUNSUBSCRIBE and SUNSUBSCRIBE [name ...].
 func unsubscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 	return func(s *session, cmd *command.Command, r *namespace.Request) {
-		var c confirmation
+		c := confirmation{ends: true}
 		var stale []string
 		one := func(name string) {
 			if s.subs != nil {
@@ -257,13 +262,27 @@ func (s *session) confirmBy(cmd *command.Command, word string, names []string, c
 func (s *session) confirmed(t *slot, reply []byte) {
 	c := &s.confirm
 	if reply[0] == '-' && c.reply != nil {
-		// The one reply for all of them: it did not subscribe.
+		// The one reply for all of them.
+		if c.ends {
+			// Messages go on, and nobody must have them who gets the
+			// connection next.
+			s.pin.Break(errSubscribed)
+			s.completeError(t.seq, string(bytes.TrimRight(reply[1:], "\r\n")))
+			s.unsubscribed()
+			s.subscriber()
+			s.finish()
+			return
+		}
 		for last := t.note == noteLast; !last; {
 			next := s.pin.Skip()
 			last = next == nil || next.note == noteLast
 		}
 		s.notSubscribed()
-		s.completeError(t.seq, "NOPERM the upstream does not let the proxy subscribe")
+		text := "NOPERM the upstream does not let the proxy subscribe" // its own words may name the channel
+		if !bytes.HasPrefix(reply, []byte("-NOPERM")) {
+			text = string(bytes.TrimRight(reply[1:], "\r\n"))
+		}
+		s.completeError(t.seq, text)
 		return
 	}
 	if t.note != noteLast {

@@ -226,7 +226,12 @@ func (o scriptOwner) answer(c *scriptCall, reply []byte) {
 func (o scriptOwner) diagnose(c *scriptCall) {
 	call := *c
 	call.diagnosis = true
-	call.req = resp.AppendRequest(nil, []byte("EVAL"), c.script.Diagnosis(), []byte("0"))
+	text := c.script.Diagnosis()
+	if len(text) > o.w.maxBulk {
+		c.s.completeError(c.seq, errTooLong)
+		return
+	}
+	call.req = resp.AppendRequest(nil, []byte("EVAL"), text, []byte("0"))
 	o.soon(&call)
 }
 

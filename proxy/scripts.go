@@ -240,3 +240,63 @@ func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
 }
 
 var errScriptProtocol = errors.New("the upstream's replies around a script are not what they must be")
+
+// oldest returns whose script has been on its way for the longest time, of this
+// proxy's. When the upstream says that a script holds it, it is that one: which it
+// is it does not say itself.
+func (sc *scripts) oldest(ctx context.Context) (owner *namespace.Tenant, age time.Duration, err error) {
+	err = sc.srv.each(ctx, func(w *worker) {
+		take := func(t *namespace.Tenant, at int64) {
+			if a := time.Duration(w.loop.Now() - at); owner == nil || a > age {
+				owner, age = t, a
+			}
+		}
+		for _, k := range w.scriptLinks {
+			if k == nil {
+				continue
+			}
+			if c := k.Oldest(); c != nil && c.phase <= phaseScript {
+				take(c.tenant, c.at)
+			}
+		}
+		for _, s := range w.sessions {
+			if s.pin == nil || s.who == nil || len(s.called) == 0 && (len(s.sent) == 0 || !s.sent[0].scripted()) {
+				continue
+			}
+			if t := s.pin.Oldest(); t != nil {
+				take(s.who.Tenant, t.at)
+			}
+		}
+	})
+	return owner, age, err
+}
+
+// scripted reports whether a script is among the commands.
+func (tx *transaction) scripted() bool {
+	for i := range tx.queue {
+		if tx.queue[i].script != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// scriptTime is how long a script may hold the upstream. It speaks up after its
+// busy-reply-threshold, 5 s by default.
+const scriptTime = 4 * time.Second
+
+// end kills the script that holds the upstream, if it is a tenant's: everybody
+// waits for it. One that has written nobody can end.
+func (sc *scripts) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, provisionTime)
+	defer cancel()
+	owner, age, err := sc.oldest(ctx)
+	if err != nil || owner == nil || age < scriptTime {
+		return
+	}
+	if err := sc.srv.client.ScriptKill(ctx).Err(); err != nil {
+		slog.Error("a script holds the upstream and can not be ended", "tenant", owner.ID, "error", err)
+		return
+	}
+	slog.Warn("a script was ended: it held the upstream for too long", "tenant", owner.ID, "after", age)
+}

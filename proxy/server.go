@@ -163,7 +163,7 @@ func (s *Server) meet() {
 	go upstream.Watch(s.ctx, s.health, s.suspect, func(f *upstream.Facts) {
 		s.learn(f)
 		once.Do(func() { close(met) })
-	})
+	}, func() { s.scripts.end(s.ctx) })
 	select {
 	case <-met:
 	case <-time.After(meetTime):

@@ -43,6 +43,7 @@ type session struct {
 	sent       []*transaction      // whose EXEC is not answered
 	standing   [][]byte            // answers of the proxy's for which a PING stands on the pin
 	called     []*script.Script    // on the pin, and not answered
+	wrapped    *script.Script      // a long one, for the EVAL that comes next
 	watching   bool                // keys are watched on the pin
 	watchLost  bool                // they were when it was lost
 	subs       *subscriptions      // nil: none
@@ -252,10 +253,6 @@ func (s *session) Closed(error) {
 // drain is finish for a shutdown: a connection with nothing under way need not
 // part politely.
 func (s *session) drain() {
-	if s.blocked > 0 {
-		s.conn.Close(nil)
-		return
-	}
 	if s.head == s.tail && s.conn.Unsent() == 0 {
 		s.conn.Close(nil)
 		return

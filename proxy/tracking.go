@@ -22,7 +22,8 @@ import (
 type trackingRequest struct {
 	on       bool
 	bcast    bool
-	redirect int // argument with the client's id; 0: none
+	redirect int   // argument with the client's id; 0: none
+	others   []int // further ones, which are an error
 	prefixes []int
 }
 
@@ -32,7 +33,11 @@ func parseTracking(r *namespace.Request) (q trackingRequest) {
 		switch last := i+1 == r.Len(); {
 		case fold(r.At(i), "REDIRECT") && !last:
 			i++
-			q.redirect = i
+			if q.redirect == 0 {
+				q.redirect = i
+			} else {
+				q.others = append(q.others, i)
+			}
 		case fold(r.At(i), "PREFIX") && !last:
 			i++
 			q.prefixes = append(q.prefixes, i)
@@ -52,7 +57,7 @@ func clientTracking(s *session, cmd *command.Command, r *namespace.Request) {
 		return
 	}
 	id, isInt := resp.ParseInt(r.At(q.redirect))
-	if !isInt || !q.on {
+	if !isInt {
 		s.track(cmd, r, q, 0, 0)
 		return
 	}
@@ -87,8 +92,8 @@ func (s *session) track(cmd *command.Command, r *namespace.Request, q trackingRe
 		switch {
 		case i == q.redirect && i > 0 && up != 0:
 			args = append(args, strconv.AppendInt(nil, up, 10))
-		case i == q.redirect && i > 0 && id != 0:
-			args = append(args, []byte("-1")) // which is nobody's
+		case i == q.redirect && i > 0 && id != 0, slices.Contains(q.others, i):
+			args = append(args, []byte("-1")) // which is nobody's; the upstream's numbers are everybody's
 		case slices.Contains(q.prefixes, i):
 			prefixes = append(prefixes, string(arg))
 			for db := range s.who.Tenant.Databases {

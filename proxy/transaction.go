@@ -45,6 +45,15 @@ type queuedCommand struct {
 // it passes on, and only counts.
 const maxHeld = 64 << 20
 
+const (
+	// maxKept bounds the bytes that the proxy answers the commands with which it runs itself:
+	// short commands have long answers.
+	maxKept = 32 << 20
+	// maxLater bounds the commands whose answers have to be gathered, and are all held until
+	// the last one is there.
+	maxLater = 100
+)
+
 func (tx *transaction) add(q queuedCommand) {
 	tx.queue = append(tx.queue, q)
 	tx.held += int(unsafe.Sizeof(q)) + len(q.raw) + len(q.args)*int(unsafe.Sizeof(resp.Arg{})) + len(q.reply)

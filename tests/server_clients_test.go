@@ -32,6 +32,9 @@ func TestServerClients(t *testing.T) {
 	p, _, _ := startPair(t, harness.Options{Tenants: []harness.Tenant{
 		{ID: "acme", Secret: "acme-secret", YAML: "      reader: {sha256: [1a7674eebb8dd4d9d1d3ff0bfb5d8d9b0df06f9f3ab7e0a4f1c0d4e0a2d7f9aa]}\n"}, harness.Globex}})
 	boss := connectNamed(t, p, harness.Acme, "boss")
+	for range 20 {
+		p.Connect(t, harness.Globex).Close() // so that the stranger has a number that is none of acme's
+	}
 	stranger := connectNamed(t, p, harness.Globex, "stranger")
 	names := regexp.MustCompile(`name=(\S*) `)
 	list := func(c *harness.Conn) string {

@@ -123,13 +123,13 @@ func startStatePlain(t *testing.T) *harness.Process {
 		"--user", harness.Acme.ID, "on", ">"+harness.Acme.Secret, "~*", "&*", "+@all")
 }
 
-// fullSteps are enough for everything to come about that the test must cover.
-const fullSteps = 2500
+// stateSteps is how long a session is by default.
+const stateSteps = 2500
 
 func stateSessions(t *testing.T, themes []string, other func(t *testing.T) *stateSide) {
 	t.Helper()
 	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 7)
-	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", fullSteps))
+	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", stateSteps))
 	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))
 	redis := startStatePlain(t)
 	cover := &stateCoverage{good: make(map[string]int)}
@@ -149,8 +149,10 @@ func stateSessions(t *testing.T, themes []string, other func(t *testing.T) *stat
 			}
 		})
 	}
-	if only == 0 && themes == nil && steps >= fullSteps {
-		cover.check(t)
+	if only == 0 && themes == nil {
+		if steps >= stateSteps { // shorter ones have not had the time
+			cover.check(t)
+		}
 	}
 }
 

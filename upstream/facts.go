@@ -177,14 +177,21 @@ const (
 	healthTimeout = 3 * time.Second
 )
 
+// Busy tells that the server answers nothing but that a script holds it.
+const Busy = "BUSY "
+
 // Watch keeps an eye on the server until ctx ends. It calls changed with the
 // server's facts when the server is found, or found again, and with nil when it
-// stops answering. What comes through suspect makes it find everything out
+// stops answering. It calls busy whenever the server says that a script holds it. What comes through suspect makes it find everything out
 // again, at once.
-func Watch(ctx context.Context, c *redis.Client, suspect <-chan struct{}, changed func(*Facts)) {
+func Watch(ctx context.Context, c *redis.Client, suspect <-chan struct{}, changed func(*Facts), busy func()) {
 	up, healthy := false, false
 	for {
 		if err := look(ctx, c, up, changed); err != nil && ctx.Err() == nil {
+			var said redis.Error
+			if errors.As(err, &said) && strings.HasPrefix(said.Error(), Busy) {
+				busy()
+			}
 			if healthy {
 				slog.Error("the upstream fails its health check", "error", err)
 				changed(nil)

@@ -127,7 +127,7 @@ func TestWatch(t *testing.T) {
 	done := make(chan bool)
 	go func() {
 		defer close(done)
-		Watch(ctx, c, nil, func(f *Facts) { told <- f })
+		Watch(ctx, c, nil, func(f *Facts) { told <- f }, func() {})
 	}()
 	if await(t, told, "the server to be found") == nil {
 		t.Error("lost before it was found")

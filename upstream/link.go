@@ -272,6 +272,18 @@ func (k *Link[T]) reply(reply []byte, dropped bool) error {
 // it is not held any more: long ones are not. It is valid until the end of the turn.
 func (k *Link[T]) Request() []byte { return k.log.bytes(k.start, k.end) }
 
+// Oldest is the command that is to be answered next, as it was sent; nil if
+// there is none.
+func (k *Link[T]) Oldest() *T {
+	switch {
+	case k.partial:
+		return &k.current
+	case k.flight.n > 0:
+		return &k.flight.front().t
+	}
+	return nil
+}
+
 // Break closes the connection, for a server that does not keep to what it
 // should answer. The link connects again.
 func (k *Link[T]) Break(err error) {

@@ -125,7 +125,10 @@ func (p *Pin[T]) End(b []byte, t T) {
 		p.full = p.full || len(p.waiting) > highMark
 	} else {
 		p.conn.Write(b)
-		p.full = p.full || p.conn.Unsent() > highMark
+		if !p.full && p.conn.Unsent() > highMark {
+			p.full = true
+			p.pool.loop.After(0, p.measure) // Written is told of what had to wait only
+		}
 	}
 	if cap(p.pool.buf) > maxPinBuffer {
 		p.pool.buf = nil
@@ -216,7 +219,7 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 		if err != nil {
 			p.Break(err)
 		}
-		if p.conn.IsClosed() {
+		if p.state == stateClosed || p.conn.IsClosed() {
 			return len(b), netloop.Hold // the rest is nobody's, if the owner found that replies are out of step
 		}
 		if reply == nil {
@@ -274,13 +277,15 @@ func (p *Pin[T]) greeted(reply []byte) error {
 	p.base = p.conn.Sent() + uint64(p.conn.Unsent())
 	p.conn.Write(p.waiting)
 	p.waiting = nil
-	p.measure()
+	if p.full {
+		p.pool.loop.After(0, p.measure)
+	}
 	return nil
 }
 
 // measure clears full.
 func (p *Pin[T]) measure() {
-	if p.full && p.conn.Unsent() < lowMark {
+	if p.state == stateUp && p.full && p.conn.Unsent() < lowMark {
 		p.full = false
 		if p.owner != nil {
 			p.owner.Relieved()
@@ -290,9 +295,7 @@ func (p *Pin[T]) measure() {
 
 // Written implements netloop.Handler.
 func (p *Pin[T]) Written() {
-	if p.state == stateUp {
-		p.measure()
-	}
+	p.measure()
 }
 
 // HungUp implements netloop.Handler. A pin is never on hold.
