@@ -227,6 +227,9 @@ func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 			k.conn.Close(err)
 			return len(b), netloop.Hold
 		}
+		if k.conn.IsClosed() {
+			return len(b), netloop.Hold // by Break: whose the rest is, nobody knows
+		}
 		if reply == nil {
 			break
 		}

@@ -183,7 +183,10 @@ func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 			p.Break(err)
 			return len(b), netloop.Hold
 		}
-		if reply == nil || p.state == stateClosed || p.conn.IsClosed() {
+		if p.conn.IsClosed() {
+			return len(b), netloop.Hold // by Break, or since its owner has left
+		}
+		if reply == nil {
 			break
 		}
 	}
