@@ -111,6 +111,9 @@ func (s *session) forget() {
 	if s.tx != nil {
 		s.use(s.tx.db)
 	}
+	for len(s.standing) > 0 {
+		s.stoodFor()
+	}
 	s.tx, s.sent, s.called, s.standing = nil, nil, nil, nil
 	s.watching, s.watchLost = false, false
 	s.unsubscribed()
@@ -159,7 +162,16 @@ func (s *session) noted(cmd *command.Command, note uint8) slot {
 // proxy's: so it comes behind the messages that commands before it have caused.
 func (s *session) standIn(reply []byte) {
 	s.standing = append(s.standing, append([]byte(nil), reply...))
+	s.parkedBytes += len(reply)
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.noted(pingRow, noteStand))
+}
+
+// stoodFor is the answer for which the PING stood that is done.
+func (s *session) stoodFor() []byte {
+	own := s.standing[0]
+	s.standing = s.standing[1:]
+	s.parkedBytes -= len(own)
+	return own
 }
 
 var pingRow = command.Lookup([]byte("ping"))
@@ -253,9 +265,7 @@ func (s *session) Reply(t *slot, reply []byte) {
 	case noteStale:
 		s.complete(t.seq, nullArray(s.proto), false)
 	case noteStand:
-		own := s.standing[0]
-		s.standing = s.standing[1:]
-		s.complete(t.seq, own, false)
+		s.complete(t.seq, s.stoodFor(), false)
 	case noteScript:
 		sc := s.called[0]
 		s.called = s.called[1:]
@@ -295,8 +305,7 @@ func (s *session) Failed(t *slot, err error) {
 	case noteScript:
 		s.called = s.called[1:]
 	case noteStand:
-		own := s.standing[0]
-		s.standing = s.standing[1:]
+		own := s.stoodFor()
 		if !s.gone {
 			s.complete(t.seq, own, false)
 		}

@@ -81,6 +81,7 @@ func (w *worker) runScript(c *scriptCall, req []byte) {
 		if !u.ready {
 			c.req = bytes.Clone(req)
 			u.waiting = append(u.waiting, c)
+			u.bytes += len(req)
 			w.provision(c.tenant, u)
 			return
 		}
@@ -345,6 +346,9 @@ func (o scriptOwner) Refused() {
 // scriptsFull reports whether the link that the session's scripts ride takes
 // no more for now.
 func (w *worker) scriptsFull(s *session) bool {
+	if s.who != nil && w.scriptUser(s.who.Tenant).bytes > softOutput {
+		return true // until its user is there
+	}
 	for _, k := range w.scriptLinks {
 		if k != nil && k.Full() {
 			return true

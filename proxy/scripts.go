@@ -177,6 +177,7 @@ type scriptUser struct {
 	err     error // why it could not be, for a transaction that waited for it
 	failed  []*scriptCall
 	waiting []*scriptCall // behind them
+	bytes   int           // of those
 }
 
 func (w *worker) scriptUser(t *namespace.Tenant) *scriptUser {
@@ -204,7 +205,7 @@ func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
 			u.asked = false
 			u.ready = err == nil
 			calls := append(u.failed, u.waiting...)
-			u.failed, u.waiting = nil, nil
+			u.failed, u.waiting, u.bytes = nil, nil, 0
 			for _, c := range calls {
 				switch {
 				case c.s.gone:
@@ -214,6 +215,7 @@ func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
 					w.sendScript(c)
 				}
 			}
+			w.Relieved()
 		})
 	}()
 }
