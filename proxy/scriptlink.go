@@ -87,6 +87,7 @@ func (w *worker) runScript(c *scriptCall, req []byte) {
 			c.req = bytes.Clone(req)
 			c.s.parkedBytes += len(c.req)
 			u.waiting = append(u.waiting, c)
+			u.bytes += len(req)
 			w.provision(c.tenant, u)
 			return
 		}
@@ -353,6 +354,9 @@ func (o scriptOwner) Refused() {
 // scriptsFull reports whether the link that the session's scripts ride takes
 // no more for now.
 func (w *worker) scriptsFull(s *session) bool {
+	if s.who != nil && w.scriptUser(s.who.Tenant).bytes > softOutput {
+		return true // until its user is there
+	}
 	for _, k := range w.scriptLinks {
 		if k != nil && k.Full() {
 			return true

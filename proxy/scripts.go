@@ -184,6 +184,7 @@ type scriptUser struct {
 	err     error // why it could not be, for a transaction that waited for it
 	failed  []*scriptCall
 	waiting []*scriptCall // behind them
+	bytes   int           // of those
 }
 
 // refusal says why a script can not run on the session's own connection. The
@@ -225,7 +226,7 @@ func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
 				c.s.parkedBytes -= len(c.req)
 			}
 			calls := append(u.failed, u.waiting...)
-			u.failed, u.waiting = nil, nil
+			u.failed, u.waiting, u.bytes = nil, nil, 0
 			for _, c := range calls {
 				switch {
 				case c.s.gone:
@@ -235,6 +236,7 @@ func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
 					w.sendScript(c)
 				}
 			}
+			w.Relieved()
 		})
 	}()
 }

@@ -95,3 +95,50 @@ func TestHostileScriptsDoNotStall(t *testing.T) {
 		}
 	}
 }
+
+// Scripts that wait for their tenant's user, and answers that wait for a busy
+// upstream, do not pile up.
+func TestHostileWaitingForTheUpstream(t *testing.T) {
+	text := strings.Repeat("x", 1<<20)
+	for name, call := range map[string][]string{"scripts": {"EVAL", "return 1", "0", text}, "answers": {"ECHO", text}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, false, harness.Options{}, "--enable-debug-command", "yes")
+			a := w.proxy.Connect(t, harness.Acme)
+			a.Do("HELLO", "3")
+			for range 1500 { // so that it may have many commands unanswered
+				a.Do("PING")
+			}
+			if name == "answers" {
+				a.Do("SUBSCRIBE", "ch")
+			}
+			base := w.proxy.RSS(t)
+			if err := w.control.Send("DEBUG", "SLEEP", "3"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+			const n = 400
+			go func() {
+				a.Write(harness.Request("PUBLISH", "ch", "m"))
+				for range n {
+					a.Write(harness.Request(call...))
+				}
+			}()
+			time.Sleep(1500 * time.Millisecond)
+			if rss := w.proxy.RSS(t); rss-base > 128<<20 {
+				t.Errorf("the proxy has grown by %d MiB", (rss-base)>>20)
+			}
+			if _, err := w.control.Reply(); err != nil {
+				t.Fatal(err)
+			}
+			for answered := 0; answered < n+1; {
+				reply, err := a.Reply()
+				if err != nil || reply[0] == '-' {
+					t.Fatalf("after %d: %.60q, %v", answered, reply, err)
+				}
+				if reply[0] != '>' {
+					answered++
+				}
+			}
+		})
+	}
+}

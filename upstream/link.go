@@ -234,6 +234,9 @@ func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 		if k.conn.IsClosed() {
 			return len(b), netloop.Hold // the rest is nobody's, if the owner found that replies are out of step
 		}
+		if k.conn.IsClosed() {
+			return len(b), netloop.Hold // by Break: whose the rest is, nobody knows
+		}
 		if reply == nil {
 			break
 		}
