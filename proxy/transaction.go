@@ -190,8 +190,9 @@ func watch(s *session, cmd *command.Command, r *namespace.Request) {
 		s.answerError("ERR WATCH inside MULTI is not allowed")
 		return
 	}
-	s.watching = true
+	flight := s.pin.Flight()
 	s.toPin(cmd, r, noteNone)
+	s.watching = s.watching || s.pin.Flight() > flight // it may be too long
 }
 
 // unwatch is UNWATCH. Without anything watched it needs no connection.
