@@ -3,7 +3,8 @@
 -- must have a line of its own and nothing may depend on where a line ends.
 --
 -- It is comfort: it makes names look as the tenant knows them. What a script may reach is decided by the upstream user
--- that it runs as. Only the part "fence" is about safety, see docs/decisions/0006-scripts.md.
+-- that it runs as. Only the parts "run", "clean", "metatable" and "fence" are about safety, see
+-- docs/decisions/0006-scripts.md.
 
 --@head
 -- p: the prefix, which came as the last argument. M: how the commands that the script names take their keys, 1 meaning

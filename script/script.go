@@ -2,8 +2,9 @@
 // tenant's names, the upstream users that scripts run as, and the scripts that each tenant has loaded.
 //
 // What keeps a script inside its tenant is the upstream's access control: it runs as a user that may touch no other
-// keys and run no command that these rules do not confine. The wrapping makes that comfortable, not safe, but for one
-// thing: scripts of all tenants share one Lua state, and the prelude keeps them from changing it for each other.
+// keys and run no command that these rules do not confine. The wrapping makes that comfortable, not safe, but for two
+// things: it keeps scripts from changing the Lua state that all tenants' share, and from raising errors that kill the
+// server or forge replies.
 package script
 
 import (
