@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -311,6 +312,9 @@ func (s *session) Failed(t *slot, err error) {
 		s.blocked--
 	case noteExec:
 		s.sent = s.sent[1:]
+		if errors.Is(err, upstream.ErrUnavailable) { // it was not sent any more
+			err = errExecLost
+		}
 	case noteScript:
 		s.called = s.called[1:]
 	case noteStand:

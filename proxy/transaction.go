@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"unsafe"
 
 	"riptide-proxy/command"
@@ -68,9 +69,10 @@ func (tx *transaction) add(q queuedCommand) {
 const (
 	queued       = "+QUEUED\r\n"
 	errExecAbort = "EXECABORT Transaction discarded because of previous errors."
-	errExecLost  = "UNKNOWN connection to the upstream was lost, the transaction was discarded"
 	errNotInTx   = "ERR Command not allowed inside a transaction"
 )
+
+var errExecLost = errors.New("UNKNOWN connection to the upstream was lost, the transaction was discarded")
 
 func nullArray(proto int) []byte { return resp.AppendNullArray(nil, proto) }
 
@@ -169,7 +171,7 @@ func exec(s *session, cmd *command.Command, r *namespace.Request) {
 	note := noteExec
 	switch {
 	case tx.lost:
-		s.answerError(errExecLost)
+		s.answerError(errExecLost.Error())
 		return
 	case tx.aborted:
 		note = noteAborted
