@@ -35,7 +35,12 @@ func (r *Request) AppendPrefixed(dst []byte, i int, prefix []byte) []byte {
 // AppendAllPrefixed appends the request with prefix in front of the arguments
 // whose ascending indexes are given.
 func (r *Request) AppendAllPrefixed(dst []byte, indexes []int32, prefix []byte) []byte {
-	from := uint32(0)
+	return r.appendFrom(dst, 0, indexes, prefix)
+}
+
+// appendFrom appends what stands in Raw from a position on, with prefix in front
+// of arguments.
+func (r *Request) appendFrom(dst []byte, from uint32, indexes []int32, prefix []byte) []byte {
 	for _, i := range indexes {
 		a := r.Args[i]
 		dst = append(dst, r.Raw[from:a.Head]...)
@@ -85,13 +90,5 @@ func appendLength(dst []byte, n int) []byte {
 // front of the arguments whose ascending indexes are given. The caller has written what
 // comes before.
 func (r *Request) AppendRestPrefixed(dst []byte, from int, indexes []int32, prefix []byte) []byte {
-	at := r.Args[from].Head
-	for _, i := range indexes {
-		a := r.Args[i]
-		dst = append(dst, r.Raw[at:a.Head]...)
-		dst = appendLength(dst, len(prefix)+int(a.End-a.Beg))
-		dst = append(dst, prefix...)
-		at = a.Beg
-	}
-	return append(dst, r.Raw[at:]...)
+	return r.appendFrom(dst, r.Args[from].Head, indexes, prefix)
 }

@@ -271,8 +271,8 @@ func inTx(run func(*session, *command.Command, *namespace.Request)) func(*sessio
 }
 
 // scriptsReady reports whether a script can be sent on the session's own
-// connection. If not,
-// the session waits until the tenant's user is there, or can not be had.
+// connection. If not, the session waits until the tenant's user is there, or
+// can not be had.
 func (s *session) scriptsReady() bool {
 	t := s.who.Tenant
 	if t.Scripts != config.IsolatedScripts || s.tx != nil && s.tx.lost {

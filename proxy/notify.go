@@ -109,19 +109,25 @@ const (
 	isConfirmation
 )
 
+// messageClasses are by the first word.
+var messageClasses = func() map[string]messageClass {
+	m := map[string]messageClass{
+		"message": isMessage, "pmessage": isMessage, "smessage": isMessage,
+		"invalidate": isMessage, "tracking-redir-broken": isMessage,
+	}
+	for kind := range kinds {
+		m[subscribeWords[kind]], m[unsubscribeWords[kind]] = isConfirmation, isConfirmation
+	}
+	return m
+}()
+
 // messageKind tells by its first word what a push is, or in RESP2 an array that
 // a subscriber gets.
 func messageKind(reply []byte) messageClass {
 	if len(reply) == 0 || reply[0] != '*' && reply[0] != '>' {
 		return isReply
 	}
-	switch string(resp.First(reply)) {
-	case "message", "pmessage", "smessage", "invalidate", "tracking-redir-broken":
-		return isMessage
-	case "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe":
-		return isConfirmation
-	}
-	return isReply
+	return messageClasses[string(resp.First(reply))]
 }
 
 // Message implements upstream.PinOwner.

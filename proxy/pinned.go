@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -363,6 +362,6 @@ func (s *session) silent(limit time.Duration) bool {
 	return s.pin != nil && s.pin.Flight() > 0 && s.blocked == 0 && s.pin.Quiet() > limit
 }
 
-var errPinSilent = fmt.Errorf("no reply for too long")
+var errPinSilent = errors.New("no reply for too long")
 
 var _ upstream.PinOwner[slot] = (*session)(nil)

@@ -49,9 +49,7 @@ const (
 	phaseFailed2 = phaseMark | 8
 )
 
-const (
-	okReply = "+OK\r\n"
-)
+const okReply = "+OK\r\n"
 
 // scriptOwner is told what becomes of a loop's scripts.
 type scriptOwner struct{ w *worker }

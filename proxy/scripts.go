@@ -135,7 +135,7 @@ func (sc *scripts) keep() {
 			}
 			sc.save(sc.srv.ctx, s.tenant, s.script)
 			if !sc.knows(s) {
-				script.DeleteSaved(sc.srv.ctx, sc.srv.client, string(s.tenant.Root()))
+				script.DeleteOne(sc.srv.ctx, sc.srv.client, string(s.tenant.Root()), s.script.SHA)
 			}
 		}
 	}
@@ -262,7 +262,7 @@ func (sc *scripts) oldest(ctx context.Context) (owner *namespace.Tenant, age tim
 			}
 		}
 		for _, s := range w.sessions {
-			if s.pin == nil || s.who == nil || len(s.called) == 0 && (len(s.sent) == 0 || !s.sent[0].scripted()) {
+			if s.pin == nil || s.who == nil || len(s.called) == 0 && (len(s.sent) == 0 || len(s.sent[0].scripts) == 0) {
 				continue
 			}
 			if t := s.pin.Oldest(); t != nil {
@@ -271,16 +271,6 @@ func (sc *scripts) oldest(ctx context.Context) (owner *namespace.Tenant, age tim
 		}
 	})
 	return owner, age, err
-}
-
-// scripted reports whether a script is among the commands.
-func (tx *transaction) scripted() bool {
-	for i := range tx.queue {
-		if tx.queue[i].script != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // scriptTime is how long a script may hold the upstream. It speaks up after its

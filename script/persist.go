@@ -93,6 +93,11 @@ func Load(ctx context.Context, client redis.Cmdable, root string, shas ...string
 	return found, nil
 }
 
+// DeleteOne removes one of a tenant's saved scripts.
+func DeleteOne(ctx context.Context, client redis.Cmdable, root, sha string) error {
+	return client.HDel(ctx, root+persistedKey, sha).Err()
+}
+
 // DeleteSaved removes all saved scripts of a tenant.
 func DeleteSaved(ctx context.Context, client redis.Cmdable, root string) error {
 	return client.Unlink(ctx, root+persistedKey).Err()
