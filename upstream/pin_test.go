@@ -192,8 +192,13 @@ func TestPinOpensTooLong(t *testing.T) {
 func TestPinClose(t *testing.T) {
 	f := newFake(t)
 	r := newPinRig(t, &Target{Address: f.address()}, 10)
-	dialing := r.take(2, "GET a")
-	r.on(func() { dialing.pin.Close(); dialing.pin.Close() })
+	dialing := &pinOwner{r: r, lines: make(chan string, 8)}
+	r.on(func() { // within one turn of the loop: it can not have been greeted yet
+		dialing.pin = r.pins.Take(2, dialing)
+		dialing.give(1, "GET", "a")
+		dialing.pin.Close()
+		dialing.pin.Close()
+	})
 	r.wantOpen(0)
 	r.eventually("no dialing", func() bool { return r.pins.dialing == 0 })
 	await(t, f.conns, "the connection").wantEnd()
