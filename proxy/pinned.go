@@ -22,6 +22,7 @@ const (
 	modeAwait                         // the next command waits until all before are answered
 	modeScripts                       // what is unanswered rides the connection for scripts
 	modeHub                           // what is unanswered rides the hub
+	modeValues                        // the tenant's values may be sealed
 )
 
 // A slot's note, where its reply is more than a reply.
@@ -285,13 +286,13 @@ func (s *session) Reply(t *slot, reply []byte) {
 		s.complete(t.seq, s.restoreScript(sc, reply), false)
 	default:
 		if string(reply) == queued || t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
-			s.complete(t.seq, reply, len(reply) >= largeReply)
+			s.finishReply(t, reply, len(reply) >= largeReply)
 			break
 		}
 		if s.published != nil {
 			reply = s.reached(t.seq, reply)
 		}
-		s.complete(t.seq, s.restore(t.cmd, reply), false)
+		s.finishReply(t, s.restore(t.cmd, reply), false)
 	}
 	if cap(w.reply) > maxScratch {
 		w.reply = nil
