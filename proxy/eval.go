@@ -235,7 +235,7 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 	w := s.w
 	t := s.who.Tenant
 	if t.Scripts == config.TrustedScripts {
-		s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, sha), s.slot(cmd))
+		s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, sc, sha))
 		s.tx.add(queuedCommand{cmd: cmd, script: sc})
 		return
 	}
@@ -249,9 +249,9 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 		return
 	}
 	guarded := sc.Guarded()
-	s.pin.End(u.auth, s.unasked(cmd))
-	s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, guarded, false), s.slot(cmd))
-	s.pin.End(w.srv.target.AppendLogin(nil), s.unasked(cmd))
+	s.giveUnasked(cmd, u.auth)
+	s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, guarded, false))
+	s.giveUnasked(cmd, w.srv.target.AppendLogin(nil))
 	s.tx.add(queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1})
 }
 

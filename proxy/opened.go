@@ -39,17 +39,17 @@ func (x *opening) open(dst, stored []byte, at namespace.ValueAt) ([]byte, error)
 }
 
 // specOf is which parts of the reply are values.
-func specOf(cmd *command.Command, note *valueNote) (command.ReplySpec, command.SortGets) {
+func specOf(cmd *command.Command, note *valueNote) command.ReplySpec {
 	if note != nil {
-		return note.spec, note.sort
+		return note.spec
 	}
-	return cmd.ReplyValues, command.SortGets{}
+	return replyOf(cmd)
 }
 
 // finishReply completes a slot with a reply that names no keys any more, once
 // the values in it are opened.
 func (s *session) finishReply(t *slot, reply []byte, input bool) {
-	if s.mode&modeValues == 0 || t.cmd.ReplyValues == command.NoValues || reply[0] == '-' {
+	if s.mode&modeValues == 0 || replyOf(t.cmd).None() || reply[0] == '-' {
 		s.complete(t.seq, reply, input)
 		return
 	}
@@ -75,9 +75,9 @@ func (s *session) finishReply(t *slot, reply []byte, input bool) {
 func (s *session) openHere(cmd *command.Command, note *valueNote, reply []byte) (out []byte, changed bool, err error) {
 	w := s.w
 	v := s.stats.values
-	spec, sort := specOf(cmd, note)
+	spec := specOf(cmd, note)
 	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, note: note, limit: asideValue}
-	out, changed, err = namespace.OpenValues(w.opened[:0], reply, spec, sort, value.IsSealed, w.open)
+	out, changed, err = namespace.OpenValues(w.opened[:0], reply, spec, value.IsSealed, w.open)
 	if changed {
 		w.opened = out
 	}
@@ -135,10 +135,10 @@ func (s *session) openWork(cmd *command.Command, note *valueNote, reply []byte) 
 		case <-ctx.Done():
 			return resp.AppendError(nil, errUnavailable), n
 		}
-		spec, sort := specOf(cmd, note)
+		spec := specOf(cmd, note)
 		for tries := 0; ; tries++ {
 			x := opening{codec: v.codec, counters: n, prefix: prefix, note: note, limit: maxReply}
-			out, changed, err := namespace.OpenValues(nil, reply, spec, sort, value.IsSealed, x.open)
+			out, changed, err := namespace.OpenValues(nil, reply, spec, value.IsSealed, x.open)
 			var missing *value.MissingDictError
 			if errors.As(err, &missing) && tries < maxDictionaries {
 				if err = srv.fetchDictionary(ctx, tenant, missing.ID); err == nil {

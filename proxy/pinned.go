@@ -40,6 +40,7 @@ const (
 	noteScript        // the reply is a script's
 	noteStand         // a PING that stands for an answer of the proxy's
 	noteQuiet         // a confirmation that the client did not ask for
+	noteTalk          // the reply is for a plan
 	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
 )
 
@@ -151,8 +152,12 @@ func (s *session) toPin(cmd *command.Command, r *namespace.Request, note uint8) 
 		note = noteBlocks
 		s.blocked++
 	}
-	b := s.pin.Begin(len(r.Raw) + len(w.indexes)*(len(prefix)+24))
-	s.pin.End(r.AppendAllPrefixed(b, w.indexes, prefix), s.noted(cmd, note))
+	size := len(r.Raw) + len(w.indexes)*(len(prefix)+24)
+	if s.holds() {
+		s.give(cmd, r.AppendAllPrefixed(s.room(size), w.indexes, prefix))
+		return
+	}
+	s.pin.End(r.AppendAllPrefixed(s.pin.Begin(size), w.indexes, prefix), s.noted(cmd, note))
 }
 
 // noted is slot for one with a note.
@@ -250,7 +255,7 @@ func (s *session) Reply(t *slot, reply []byte) {
 		return
 	case noteBlocks:
 		s.blocked--
-	case noteDrop, noteQuiet, noteReset:
+	case noteDrop, noteQuiet, noteReset, noteTalk:
 	default:
 		if took := s.w.answered(t, reply); took >= slowCommand {
 			s.w.slowReply(t, took, nil)
@@ -258,10 +263,14 @@ func (s *session) Reply(t *slot, reply []byte) {
 	}
 	switch t.note {
 	case noteDrop, noteQuiet, noteReset:
+	case noteTalk:
+		s.talk.reply(reply)
 	case noteConfirm, noteLast:
 		s.confirmed(t, reply)
 	case noteExec:
-		s.executed(t, reply)
+		tx := s.sent[0]
+		s.sent = s.sent[1:]
+		s.executed(t.seq, t.cmd, tx, reply)
 	case noteMulti:
 		if reply[0] == '-' {
 			s.endTx() // none has begun
@@ -307,6 +316,9 @@ func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
 func (s *session) Failed(t *slot, err error) {
 	switch t.note {
 	case noteDrop, noteQuiet, noteReset, noteLogin, noteConfirm:
+		return
+	case noteTalk:
+		s.talk.fail(err)
 		return
 	case noteBlocks:
 		s.blocked--

@@ -222,7 +222,7 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 		n.plain, n.pairs = nil, nil
 		watch = append(watch, string(n.key))
 		if n.text {
-			requests = append(requests, request("GETRANGE", string(n.key), "0", sealedEnd))
+			requests = append(requests, request("GETRANGE", string(n.key), "0", "3"))
 		}
 		for _, f := range n.fields {
 			requests = append(requests, request("HGET", string(n.key), string(f)))
@@ -243,7 +243,7 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 	requests = nil
 	for _, n := range p.needs {
 		if n.text {
-			if b, ok := bulk(replies[0]); ok && value.IsSealed(append(b[:len(b):len(b)], 0)) {
+			if b, ok := bulk(replies[0]); ok && value.IsSealed(b) {
 				long = append(long, n)
 				requests = append(requests, request("GET", string(n.key)))
 			}

@@ -45,22 +45,24 @@ func (t *tenantStats) setValues(v *tenantValues) {
 // valueNote is what is remembered of a request to open the values in its reply.
 type valueNote struct {
 	spec command.ReplySpec
-	sort command.SortGets
 	keys [][]byte // as the tenant calls them; nil where nothing is encrypted
 }
 
 // noteOf returns what to remember of a request; nil when its row says it all.
 func (s *session) noteOf(cmd *command.Command, r *namespace.Request, prefixed []int32) *valueNote {
-	if cmd.ReplyValues == command.NoValues {
+	if cmd.ReplyValues == command.NoValues && cmd.StreamReply == command.NoValues {
 		return nil
 	}
-	spec, sort := cmd.ReplyValuesOf(r)
+	spec := replyOf(cmd)
+	if cmd.ReplyValues != command.NoValues {
+		spec = cmd.ReplyValuesOf(r)
+	}
 	encrypts := s.stats.values.codec.Encrypts()
-	if !encrypts && spec == cmd.ReplyValues && sort.Patterns == 0 {
+	if !encrypts && spec == replyOf(cmd) {
 		return nil
 	}
-	n := &valueNote{spec: spec, sort: sort}
-	if encrypts && spec != command.NoValues {
+	n := &valueNote{spec: spec}
+	if encrypts && !spec.None() {
 		for _, i := range prefixed {
 			n.keys = append(n.keys, append([]byte(nil), r.At(int(i))...))
 		}
@@ -68,24 +70,38 @@ func (s *session) noteOf(cmd *command.Command, r *namespace.Request, prefixed []
 	return n
 }
 
+// replyOf is where in a command's replies values are, as far as its row tells.
+func replyOf(cmd *command.Command) command.ReplySpec {
+	if cmd.ReplyValues != command.NoValues {
+		return command.ReplySpec{Kind: cmd.ReplyValues}
+	}
+	return command.ReplySpec{Kind: cmd.StreamReply}
+}
+
+// carries reports whether a command's arguments or replies hold values.
+func carries(cmd *command.Command) bool {
+	return cmd.ReplyValues != command.NoValues || !cmd.Values.None() || cmd.StreamReply != command.NoValues || !cmd.StreamValues.None()
+}
+
 // valuesOf returns which arguments are values that may be sealed.
 func (w *worker) valuesOf(cmd *command.Command, r *namespace.Request, v *valueView) []int32 {
 	w.values = cmd.Values.Positions(w.values[:0], r)
-	if len(w.values) == 0 && cmd.StreamValues && v.codec.Streams() {
-		w.values = cmd.StreamPositions(w.values, r)
+	if !cmd.StreamValues.None() && v.codec.Streams() {
+		w.values = cmd.StreamValues.Positions(w.values, r)
 	}
 	return w.values
 }
 
 // sealing is the request whose values are being sealed.
 type sealing struct {
-	w        *worker
-	view     *valueView
+	marks    *marks
+	codec    *value.Codec
 	counters *value.Counters
 	cmd      *command.Command
 	r        *namespace.Request
 	prefix   []byte
 	prefixed []int32
+	stored   bool // names have the prefix already
 	tooLong  bool
 }
 
@@ -93,12 +109,14 @@ type sealing struct {
 func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 	plain := x.r.At(int(i))
 	name := value.Name{Prefix: x.prefix, Key: x.r.At(int(x.cmd.KeyOfValue(x.prefixed, i)))}
-	codec := x.view.codec
-	if !codec.Encrypts() && !value.IsSealed(plain) && x.w.srv.marks.has(name) {
+	if x.stored {
+		name.Key = name.Key[len(x.prefix):]
+	}
+	if !x.codec.Encrypts() && !value.IsSealed(plain) && x.marks.has(name) {
 		return dst, false
 	}
 	before := len(dst)
-	dst, sealed := codec.Seal(x.counters, dst, plain, name)
+	dst, sealed := x.codec.Seal(x.counters, dst, plain, name)
 	x.tooLong = x.tooLong || len(dst)-before > upstream.DefaultMaxBulk
 	return dst, sealed
 }
@@ -107,7 +125,7 @@ func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 func (s *session) appendValues(b []byte, cmd *command.Command, r *namespace.Request, prefixed, values []int32) []byte {
 	w := s.w
 	v := s.stats.values
-	w.sealing = sealing{w: w, view: v, counters: &v.counters, cmd: cmd, r: r, prefix: s.prefixOf(cmd), prefixed: prefixed}
+	w.sealing = sealing{marks: w.srv.marks, codec: v.codec, counters: &v.counters, cmd: cmd, r: r, prefix: s.prefixOf(cmd), prefixed: prefixed}
 	b = r.AppendSealed(b, prefixed, w.sealing.prefix, values, w.seal)
 	w.sealing.r = nil
 	return b
@@ -136,6 +154,10 @@ func (s *session) sendValues(cmd *command.Command, r *namespace.Request, note ui
 	w.indexes, verdict = cmd.Prefixed(w.indexes[:0], r)
 	if s.pin == nil && verdict&command.Blocks != 0 {
 		return false
+	}
+	if s.pin == nil && s.link.Down() {
+		s.answerError(errUnavailable)
+		return true
 	}
 	values := w.valuesOf(cmd, r, s.stats.values)
 	if hasLarge(r, values) {
@@ -184,7 +206,7 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 			return s.finish
 		}
 		var n value.Counters
-		x := sealing{w: w, view: v, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed}
+		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed}
 		b := own.AppendSealed(make([]byte, 0, len(own.Raw)/2+4096), prefixed, prefix, values, x.seal)
 		return func() {
 			v.counters.Add(&n)

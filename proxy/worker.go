@@ -77,7 +77,7 @@ type slot struct {
 	at      int64  // loop's clock when it was sent
 	seq     uint32 // its place in the session
 	retried bool
-	note    uint8 // what the reply is besides
+	note    uint8      // what the reply is besides
 	vals    *valueNote // what to open the values in the reply takes
 }
 
