@@ -51,9 +51,10 @@ type Command struct {
 	StreamValues ValueSpec
 	StreamReply  ReplyKind
 
-	Moves    bool // values stay as they are and get another key's name: RENAME
-	Dumps    bool // replies with a value as the server serializes it
-	Restores bool // stores a value from what the server serialized
+	LengthOnly bool // asks for the length of a value, and looks no further inside
+	Moves      bool // values stay as they are and get another key's name: RENAME
+	Dumps      bool // replies with a value as the server serializes it
+	Restores   bool // stores a value from what the server serialized
 
 	Subs   []*Command // a container's subcommands, in the order of their names
 	Parent *Command   // the container of a subcommand

@@ -56,7 +56,7 @@ var hashRows = rows{
 	"hsetnx": {Arity: 4, Flags: Write | DenyOOM | Fast, Cats: CatHash, Keys: key(RW | Insert),
 		Run: Shared, Values: value(3)},
 	"hstrlen": {Arity: 3, Flags: ReadOnly | Fast, Cats: CatHash, Keys: key(RO),
-		Run: Shared, InsideString: true, InsideField: 2},
+		Run: Shared, InsideString: true, LengthOnly: true, InsideField: 2},
 	"httl": {Arity: -5, Flags: ReadOnly | Fast, Cats: CatHash, Keys: key(RO | Access),
 		Since: "redis 7.4, valkey 9.0", Run: Shared},
 	"hvals": {Arity: 2, Flags: ReadOnly, Cats: CatHash, Keys: key(RO | Access),

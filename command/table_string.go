@@ -54,7 +54,7 @@ var stringRows = rows{
 		Run: Shared, Values: value(2)},
 	"setrange": {Arity: 4, Flags: Write | DenyOOM, Cats: CatString, Keys: key(RW | Update),
 		Run: Shared, InsideString: true},
-	"strlen": {Arity: 2, Flags: ReadOnly | Fast, Cats: CatString, Keys: key(RO), Run: Shared, InsideString: true},
+	"strlen": {Arity: 2, Flags: ReadOnly | Fast, Cats: CatString, Keys: key(RO), Run: Shared, InsideString: true, LengthOnly: true},
 	"substr": {Arity: 4, Flags: ReadOnly, Cats: CatString, Keys: key(RO | Access),
 		Run: Shared, InsideString: true},
 }

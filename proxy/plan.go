@@ -10,6 +10,7 @@ import (
 	"riptide-proxy/resp"
 	"riptide-proxy/upstream"
 	"riptide-proxy/value"
+	"riptide-proxy/value/inside"
 )
 
 // plan is commands that run in one transaction of the upstream's, before which
@@ -35,6 +36,7 @@ type plan struct {
 	tails       [][]byte // keys that may begin with a sealed value's first bytes afterwards
 	tooLong     bool
 	total       int64 // bytes of what was made plain
+	env         inside.Env
 }
 
 // need is what has to be plain at a key.
@@ -243,14 +245,14 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 	requests = nil
 	for _, n := range p.needs {
 		if n.text {
-			if b, ok := bulk(replies[0]); ok && value.IsSealed(b) {
+			if b, ok := content(replies[0]); ok && value.IsSealed(b) {
 				long = append(long, n)
 				requests = append(requests, request("GET", string(n.key)))
 			}
 			replies = replies[1:]
 		}
 		for _, f := range n.fields {
-			if b, ok := bulk(replies[0]); ok {
+			if b, ok := content(replies[0]); ok {
 				if err := p.openField(ctx, n, f, b); err != nil {
 					return err
 				}
@@ -272,7 +274,7 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 		return unsent(err)
 	}
 	for i, n := range long {
-		if b, ok := bulk(replies[i]); ok {
+		if b, ok := content(replies[i]); ok {
 			plain, err := p.open(ctx, b, n.key)
 			if err != nil {
 				return err
@@ -355,8 +357,8 @@ func (p *plan) fixes(dst [][]byte) [][]byte {
 
 func request(args ...string) []byte { return resp.AppendRequest(nil, args...) }
 
-// bulk is the content of a reply that is a bulk string.
-func bulk(reply []byte) ([]byte, bool) {
+// content is that of content of a reply that is a bulk string.
+func content(reply []byte) ([]byte, bool) {
 	if reply[0] != '$' {
 		return nil, false
 	}
