@@ -48,10 +48,12 @@ func (s *session) hold(cmd *command.Command, raw []byte, own bool) {
 	}
 	h.args = scan.Args
 	if !own {
-		h.prefixed, _ = cmd.Prefixed(nil, h.request())
+		if h.prefixed, _ = cmd.Prefixed(nil, h.request()); cmd.Moves {
+			h.prefixed = []int32{1, 2} // whatever it is called, it goes out as from and to
+		}
 		h.values = slices.Clone(s.w.valuesOf(cmd, h.request(), s.stats.values))
 	}
-	s.tx.held = append(s.tx.held, h)
+	s.tx.waiting = append(s.tx.waiting, h)
 	s.tx.heldBytes += h.size()
 }
 
@@ -85,7 +87,7 @@ func (s *session) room(n int) []byte {
 // given counts what give was given.
 func (s *session) given() int {
 	if s.holds() {
-		return len(s.tx.held)
+		return len(s.tx.waiting)
 	}
 	return s.pin.Flight()
 }
@@ -106,15 +108,17 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 		s.sendHeld(cmd, tx, requests)
 		return
 	}
+	s.planning++
 	s.async(func(ctx context.Context) func() {
 		release, ok := p.turn(ctx)
 		if !ok {
-			return s.finish
+			return func() { s.planning--; s.finish() }
 		}
 		defer release()
 		if !p.looksInside {
 			requests := p.requests(nil, true)
 			return func() {
+				s.planning--
 				p.done(s)
 				switch {
 				case s.pin == nil:
@@ -128,6 +132,7 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 		}
 		reply, err := p.run(ctx, s.talkOnPin)
 		return func() {
+			s.planning--
 			p.done(s)
 			if err != nil {
 				s.answer(planFailure(err))
@@ -145,9 +150,9 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 func (s *session) sendHeld(cmd *command.Command, tx *transaction, requests [][]byte) {
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "MULTI"), s.unasked(multiRow))
 	for i, b := range requests {
-		s.pin.End(b, s.unasked(tx.held[i].cmd))
+		s.pin.End(b, s.unasked(tx.waiting[i].cmd))
 	}
-	tx.held = nil
+	tx.waiting = nil
 	s.sent = append(s.sent, tx)
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "EXEC"), s.noted(cmd, noteExec))
 }

@@ -33,7 +33,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 		defer func() { s.tx = before }() // also when it panics
 		s.enqueue(cmd, r)
 	}()
-	if len(tx.queue) == 0 || len(tx.held) == 0 {
+	if len(tx.queue) == 0 || len(tx.waiting) == 0 {
 		return // it has its error
 	}
 	if q := tx.queue[0]; q.reply != nil {
@@ -43,12 +43,12 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 	p := s.plan(tx, false)
 	proto, began := s.proto, s.w.loop.Now()
 	tracked := s.tracking && s.pin != nil && !s.watching
-	self, version := s.w.srv.self()
-	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: command.Server{Product: self, Version: version}}
+	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
+	s.planning++
 	s.async(func(ctx context.Context) func() {
 		release, ok := p.turn(ctx)
 		if !ok {
-			return s.finish
+			return func() { s.planning--; s.finish() }
 		}
 		defer release()
 		var (
@@ -63,6 +63,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 			reply, err = p.single(ctx, t)
 		}
 		return func() {
+			s.planning--
 			p.done(s)
 			defer s.unpin()
 			if took := time.Duration(s.w.loop.Now() - began); took >= slowCommand {
@@ -85,7 +86,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 
 // arguments are the first command's, with names as the upstream knows them.
 func (p *plan) arguments() (args [][]byte) {
-	h := p.tx.held[0]
+	h := p.tx.waiting[0]
 	for i := range h.args {
 		args = append(args, h.name(int32(i)))
 	}
@@ -94,7 +95,7 @@ func (p *plan) arguments() (args [][]byte) {
 
 // single runs the plan of a single command, and returns its reply.
 func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
-	h := p.tx.held[0]
+	h := p.tx.waiting[0]
 	encrypts := p.view.codec.Encrypts()
 	switch f := inside.Lookup(h.cmd.Name); {
 	case len(h.prefixed) == 0:
@@ -145,7 +146,7 @@ func (p *plan) ours(reply []byte) ([]byte, error) {
 
 // atOnce has the upstream run requests in one transaction, and returns their replies.
 func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, error) {
-	all := append(append([][]byte{request("MULTI")}, requests...), request("EXEC"))
+	all := append(append([][]byte{rawRequest("MULTI")}, requests...), rawRequest("EXEC"))
 	replies, err := talk(ctx, all)
 	if err != nil {
 		return nil, err
@@ -179,9 +180,9 @@ func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, err
 // length is STRLEN and HSTRLEN, which a sealed value's header answers.
 func (p *plan) length(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
 	key := string(h.name(h.prefixed[0]))
-	look := request("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1))
+	look := rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1))
 	if h.cmd.InsideField > 0 {
-		look = request("HGET", key, string(h.name(int32(h.cmd.InsideField))))
+		look = rawRequest("HGET", key, string(h.name(int32(h.cmd.InsideField))))
 	}
 	replies, err := atOnce(ctx, talk, look, h.raw)
 	if err != nil {
@@ -199,7 +200,7 @@ func (p *plan) length(ctx context.Context, talk talker, h *heldCommand) ([]byte,
 func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
 	key := h.name(h.prefixed[0])
 	for range maxTries {
-		replies, err := atOnce(ctx, talk, h.raw, request("TYPE", string(key)))
+		replies, err := atOnce(ctx, talk, h.raw, rawRequest("TYPE", string(key)))
 		if err != nil {
 			return nil, unsent(err)
 		}
@@ -210,10 +211,10 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 		}
 		version := dump.Version(payload)
 		if kind == "+hash\r\n" {
-			if replies, err = atOnce(ctx, talk, request("HGETALL", string(key)), h.raw); err != nil {
+			if replies, err = atOnce(ctx, talk, rawRequest("HGETALL", string(key)), h.raw); err != nil {
 				return nil, unsent(err)
 			}
-			fields, ok := resp.Fields(nil, replies[0])
+			fields, ok := contents(replies[0])
 			if !ok {
 				continue
 			}
@@ -231,7 +232,7 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 			}
 			return resp.AppendBulk(nil, dump.Hash(fields, version)), nil
 		}
-		if replies, err = atOnce(ctx, talk, request("GET", string(key)), h.raw); err != nil {
+		if replies, err = atOnce(ctx, talk, rawRequest("GET", string(key)), h.raw); err != nil {
 			return nil, unsent(err)
 		}
 		stored, ok := content(replies[0])
@@ -254,14 +255,14 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 // puts the outcome in its place.
 func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
 	key := h.name(h.prefixed[0])
-	get, field := request("GET", string(key)), []byte(nil)
+	get, field := rawRequest("GET", string(key)), []byte(nil)
 	if h.cmd.InsideField > 0 {
 		field = h.name(int32(h.cmd.InsideField))
-		get = request("HGET", string(key), string(field))
+		get = rawRequest("HGET", string(key), string(field))
 	}
 	args := p.arguments()
 	for range maxTries {
-		replies, err := talk(ctx, [][]byte{request("WATCH", string(key)), get})
+		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(key)), get})
 		if err != nil {
 			return nil, unsent(err)
 		}
@@ -310,7 +311,7 @@ func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f insid
 	return nil, errContended
 }
 
-func (p *plan) unwatch(ctx context.Context, talk talker) { talk(ctx, [][]byte{request("UNWATCH")}) }
+func (p *plan) unwatch(ctx context.Context, talk talker) { talk(ctx, [][]byte{rawRequest("UNWATCH")}) }
 
 // seal is what is to be stored of a value.
 func (p *plan) seal(plain, key []byte) []byte {
@@ -326,7 +327,7 @@ func (p *plan) seal(plain, key []byte) []byte {
 func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
 	from, to := h.name(h.prefixed[0]), h.name(h.prefixed[1])
 	for range maxTries {
-		replies, err := talk(ctx, [][]byte{request("WATCH", string(from), string(to)), request("TYPE", string(from))})
+		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(from), string(to)), rawRequest("TYPE", string(from))})
 		if err != nil {
 			return nil, unsent(err)
 		}
@@ -358,7 +359,7 @@ func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 }
 
 func (p *plan) moveString(ctx context.Context, talk talker, from, to []byte) ([][]byte, error) {
-	replies, err := talk(ctx, [][]byte{request("GET", string(from))})
+	replies, err := talk(ctx, [][]byte{rawRequest("GET", string(from))})
 	if err != nil {
 		return nil, unsent(err)
 	}
@@ -374,11 +375,11 @@ func (p *plan) moveString(ctx context.Context, talk talker, from, to []byte) ([]
 }
 
 func (p *plan) moveHash(ctx context.Context, talk talker, from, to []byte) (swap [][]byte, err error) {
-	replies, err := talk(ctx, [][]byte{request("HGETALL", string(from))})
+	replies, err := talk(ctx, [][]byte{rawRequest("HGETALL", string(from))})
 	if err != nil {
 		return nil, unsent(err)
 	}
-	fields, ok := resp.Fields(nil, replies[0])
+	fields, ok := contents(replies[0])
 	if !ok || bytes.Equal(from, to) {
 		return nil, nil
 	}
@@ -403,7 +404,7 @@ func (p *plan) sealAgain(ctx context.Context) {
 	for _, n := range p.needs {
 		keys = append(keys, n.key)
 	}
-	for _, h := range p.tx.held {
+	for _, h := range p.tx.waiting {
 		if h.cmd.Has(command.Write) && !h.own {
 			for _, i := range h.prefixed {
 				keys = append(keys, h.name(i))

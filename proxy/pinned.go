@@ -71,7 +71,7 @@ func (s *session) pinned() (ok, answered bool) {
 
 // unpin gives the connection back when nothing of the session's is on it.
 func (s *session) unpin() {
-	if s.pin == nil || s.pin.Flight() > 0 || s.tx != nil || s.watching || s.subs != nil && !s.onHub || s.tracking || s.redirected {
+	if s.pin == nil || s.pin.Flight() > 0 || s.planning > 0 || s.tx != nil || s.watching || s.subs != nil && !s.onHub || s.tracking || s.redirected {
 		return
 	}
 	s.w.pins.Give(s.pin)

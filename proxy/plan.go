@@ -58,7 +58,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		fieldTTL: s.w.known == nil || s.w.known[fieldTTLRow.ID], maxBulk: s.w.maxBulk,
 	}
 	moves := false
-	for _, h := range tx.held {
+	for _, h := range tx.waiting {
 		p.looksInside = p.looksInside || p.looks(h)
 		p.large = p.large || hasLarge(h.request(), h.values)
 		moves = moves || h.cmd.Moves
@@ -66,7 +66,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 	if !p.looksInside {
 		return p
 	}
-	for _, h := range tx.held {
+	for _, h := range tx.waiting {
 		if h.own {
 			continue
 		}
@@ -142,7 +142,7 @@ func (p *plan) done(s *session) { s.stats.addValues(&p.counters) }
 // requests returns the held commands behind those already in dst, with their
 // values sealed or as they are.
 func (p *plan) requests(dst [][]byte, seal bool) [][]byte {
-	for _, h := range p.tx.held {
+	for _, h := range p.tx.waiting {
 		if !seal || len(h.values) == 0 {
 			dst = append(dst, h.raw)
 			continue
@@ -174,14 +174,14 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 			p.forget(ctx, talk)
 			return nil, err
 		}
-		requests := [][]byte{request("MULTI")}
+		requests := [][]byte{rawRequest("MULTI")}
 		requests = p.fixes(requests)
 		front := len(requests) - 1
 		requests = p.requests(requests, false)
 		for _, key := range p.tails {
-			requests = append(requests, request("EVAL", wrapScript, "1", string(key)))
+			requests = append(requests, rawRequest("EVAL", wrapScript, "1", string(key)))
 		}
-		requests = append(requests, request("EXEC"))
+		requests = append(requests, rawRequest("EXEC"))
 		replies, err := talk(ctx, requests)
 		if err != nil {
 			return nil, err
@@ -209,7 +209,7 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 // forget takes back what look has watched.
 func (p *plan) forget(ctx context.Context, talk talker) {
 	if !p.watched && len(p.needs) > 0 {
-		talk(ctx, [][]byte{request("UNWATCH")})
+		talk(ctx, [][]byte{rawRequest("UNWATCH")})
 	}
 }
 
@@ -224,16 +224,16 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 		n.plain, n.pairs = nil, nil
 		watch = append(watch, string(n.key))
 		if n.text {
-			requests = append(requests, request("GETRANGE", string(n.key), "0", "3"))
+			requests = append(requests, rawRequest("GETRANGE", string(n.key), "0", "3"))
 		}
 		for _, f := range n.fields {
-			requests = append(requests, request("HGET", string(n.key), string(f)))
+			requests = append(requests, rawRequest("HGET", string(n.key), string(f)))
 		}
 		if n.hash {
-			requests = append(requests, request("TYPE", string(n.key)))
+			requests = append(requests, rawRequest("TYPE", string(n.key)))
 		}
 	}
-	replies, err := talk(ctx, append([][]byte{request(watch...)}, requests...))
+	replies, err := talk(ctx, append([][]byte{rawRequest(watch...)}, requests...))
 	if err != nil {
 		return unsent(err)
 	}
@@ -247,7 +247,7 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 		if n.text {
 			if b, ok := content(replies[0]); ok && value.IsSealed(b) {
 				long = append(long, n)
-				requests = append(requests, request("GET", string(n.key)))
+				requests = append(requests, rawRequest("GET", string(n.key)))
 			}
 			replies = replies[1:]
 		}
@@ -262,7 +262,7 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 		if n.hash {
 			if string(replies[0]) == "+hash\r\n" {
 				long = append(long, n)
-				requests = append(requests, request("HGETALL", string(n.key)))
+				requests = append(requests, rawRequest("HGETALL", string(n.key)))
 			}
 			replies = replies[1:]
 		}
@@ -284,7 +284,7 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 			}
 			continue
 		}
-		fields, ok := resp.Fields(nil, replies[i])
+		fields, ok := contents(replies[i])
 		if !ok {
 			continue // another type by now, so EXEC will do nothing
 		}
@@ -355,7 +355,7 @@ func (p *plan) fixes(dst [][]byte) [][]byte {
 	return dst
 }
 
-func request(args ...string) []byte { return resp.AppendRequest(nil, args...) }
+func rawRequest(args ...string) []byte { return resp.AppendRequest(nil, args...) }
 
 // content is that of content of a reply that is a bulk string.
 func content(reply []byte) ([]byte, bool) {
@@ -367,6 +367,27 @@ func content(reply []byte) ([]byte, bool) {
 		return nil, false
 	}
 	return reply[i+1 : len(reply)-2], true
+}
+
+// contents are those of the bulk strings that a reply is made of, be it an array or a
+// map.
+func contents(reply []byte) (all [][]byte, ok bool) {
+	end := bytes.IndexByte(reply, '\n') + 1
+	if end < 4 || reply[0] != '*' && reply[0] != '%' {
+		return nil, false
+	}
+	for rest := reply[end:]; len(rest) > 0; {
+		size, err := resp.ValueSize(rest)
+		if err != nil {
+			return nil, false
+		}
+		b, ok := content(rest[:size])
+		if !ok {
+			return nil, false
+		}
+		all, rest = append(all, b), rest[size:]
+	}
+	return all, true
 }
 
 func isNull(reply []byte) bool {

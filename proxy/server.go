@@ -122,6 +122,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		s.own[t.ID] = newTenantOwn(cfg, t)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.makeValues(s.ctx); err != nil {
+		return nil, err
+	}
 	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}

@@ -24,13 +24,13 @@ type transaction struct {
 	// aborted: the proxy refused a command, of which the upstream does not know
 	aborted bool
 	lost    bool                // the upstream connection broke
-	kept    int                 // bytes that queue takes
+	held    int                 // bytes that queue takes
 	scripts map[string]struct{} // by their SHA
 
 	// holds: nothing is sent before EXEC. front and back are how many replies of EXEC are to
 	// commands of the proxy's own.
 	holds       bool
-	held        []*heldCommand
+	waiting     []*heldCommand
 	heldBytes   int
 	front, back int
 }
@@ -65,7 +65,7 @@ const (
 
 func (tx *transaction) add(q queuedCommand) {
 	tx.queue = append(tx.queue, q)
-	tx.kept += int(unsafe.Sizeof(q)) + len(q.raw) + len(q.args)*int(unsafe.Sizeof(resp.Arg{})) + len(q.reply)
+	tx.held += int(unsafe.Sizeof(q)) + len(q.raw) + len(q.args)*int(unsafe.Sizeof(resp.Arg{})) + len(q.reply)
 	if q.script != nil {
 		if tx.scripts == nil {
 			tx.scripts = make(map[string]struct{})
@@ -259,7 +259,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 		s.reject(cmd, refusal(cmd))
 	case cmd.Has(command.NoMulti):
 		s.reject(cmd, errNotInTx)
-	case tx.kept+len(r.Raw) > maxHeld && (tx.kept > maxHeld || cmd.Run == command.Local || cmd.Run == command.Slow):
+	case tx.held+len(r.Raw) > maxHeld && (tx.held > maxHeld || cmd.Run == command.Local || cmd.Run == command.Slow):
 		s.reject(cmd, "ERR the transaction is too long")
 	case tx.heldBytes+len(r.Raw) > s.w.srv.limits.Request:
 		s.reject(cmd, "ERR the transaction is too long")
