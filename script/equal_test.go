@@ -1,6 +1,7 @@
 package script
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -366,7 +367,12 @@ if redis.call('exists','k1') == 1 then return redis.call('del','k1') else return
 `), "\n")
 
 func TestEqual(t *testing.T) {
-	w := newWorld(t, false)
+	for _, mode := range []Mode{{}, {Values: true}} {
+		t.Run(fmt.Sprintf("%+v", mode), func(t *testing.T) { testEqual(t, newWorld(t, mode)) })
+	}
+}
+
+func testEqual(t *testing.T, w *world) {
 	for _, resp := range []string{"2", "3"} {
 		w.flush(t)
 		do(t, w.plain, "HELLO", resp)

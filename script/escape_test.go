@@ -35,7 +35,7 @@ func TestEscape(t *testing.T) {
 			b.WriteString(fragments[random.IntN(len(fragments))])
 		}
 		if source := b.String(); !strings.HasPrefix(source, "#!") {
-			s := New([]byte(source), false)
+			s := New([]byte(source), Mode{})
 			alone := do(t, c, "EVAL", string(s.Diagnosis()), "0") == "+OK\r\n"
 			wrapped := !CompileError([]byte(do(t, c, "SCRIPT", "LOAD", string(s.Wrapped))))
 			broken := strings.Contains(string(s.Wrapped), `its blocks do not match`)
