@@ -1,7 +1,6 @@
 package script
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -366,13 +365,10 @@ return redis.call('exists', 'k1'), 5
 if redis.call('exists','k1') == 1 then return redis.call('del','k1') else return 0 end
 `), "\n")
 
-func TestEqual(t *testing.T) {
-	for _, mode := range []Mode{{}, {Values: true}} {
-		t.Run(fmt.Sprintf("%+v", mode), func(t *testing.T) { testEqual(t, newWorld(t, mode)) })
-	}
-}
+func TestEqual(t *testing.T) { inIsolated(t, testEqual) }
 
-func testEqual(t *testing.T, w *world) {
+func testEqual(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	for _, resp := range []string{"2", "3"} {
 		w.flush(t)
 		do(t, w.plain, "HELLO", resp)

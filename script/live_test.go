@@ -18,6 +18,18 @@ const (
 
 var allModes = []Mode{{}, {Trusted: true}, {Values: true}, {Trusted: true, Values: true}}
 
+// inIsolated runs a test in both modes for isolated scripts.
+func inIsolated(t *testing.T, test func(*testing.T, Mode)) {
+	t.Run("isolated", func(t *testing.T) { test(t, Mode{}) })
+	t.Run("isolated values", func(t *testing.T) { test(t, Mode{Values: true}) })
+}
+
+// inTrusted does so for trusted ones.
+func inTrusted(t *testing.T, test func(*testing.T, Mode)) {
+	t.Run("trusted", func(t *testing.T) { test(t, Mode{Trusted: true}) })
+	t.Run("trusted values", func(t *testing.T) { test(t, Mode{Trusted: true, Values: true}) })
+}
+
 // world is a plain server and one behind the wall, with a connection to each.
 type world struct {
 	plain *harness.Conn
