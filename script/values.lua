@@ -60,7 +60,7 @@ rp()
 end
 local found=function(t)
 if not W then stop(t) end
-local k,why=string.gsub(t[1],"[\r\n]"," ")
+local k,why=string.gsub(t[1],"[%z\r\n]"," ")
 why=" is stored sealed and was not declared in KEYS"
 for i=1,#Q do
 if Q[i]==t[1] then why=" is stored sealed and was not read before the first write, the key being too large to look at" end
