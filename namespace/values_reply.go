@@ -1,6 +1,8 @@
 package namespace
 
 import (
+	"bytes"
+
 	"riptide-proxy/command"
 	"riptide-proxy/resp"
 )
@@ -32,13 +34,25 @@ func OpenValues(
 		if spec.Kind != command.WholeReply {
 			return dst, false, nil
 		}
-		if stored, size := resp.Bulk(reply); size == 0 || !sealed(stored) {
+		// It is known to be complete, so that its length need not be read to see how it begins.
+		body := bytes.IndexByte(reply, '\n') + 1
+		if end := len(reply) - len("\r\n"); body > end || !sealed(reply[body:end]) {
 			return dst, false, nil
 		}
 	case '*', '~', '%', '|':
 	default:
 		return dst, false, nil
 	}
+	return openValues(dst, reply, spec, sealed, open)
+}
+
+// openValues is OpenValues for what has to be walked over. It is apart for the
+// sake of most replies to GET, which need no opener.
+func openValues(
+	dst, reply []byte, spec command.ReplySpec,
+	sealed func(stored []byte) bool,
+	open func(dst, stored []byte, at ValueAt) ([]byte, error),
+) (out []byte, changed bool, err error) {
 	o := opener{Cursor: resp.NewCursor(reply), in: reply, out: dst, sealed: sealed, open: open}
 	o.reply(spec)
 	if o.Err() == nil && o.Pos() != len(reply) {

@@ -165,7 +165,7 @@ func (c *Cursor) attributes() {
 // Bulk returns the content of the bulk string that b begins with, and its size with header and end. The size is 0 if b
 // does not begin with a complete bulk string whose length is known.
 func Bulk(b []byte) (content []byte, size int) {
-	if len(b) == 0 || b[0] != '$' {
+	if len(b) < 2 || b[0] != '$' || b[1] == '-' {
 		return nil, 0
 	}
 	n, size := length(b)

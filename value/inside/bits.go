@@ -78,28 +78,37 @@ func bitCount(old []byte, exists bool, args [][]byte, env Env) Result {
 	if len(args) == 2 {
 		return integer(ones(old))
 	}
-	if len(args) != 4 && len(args) != 5 {
+	if len(args) > 5 || len(args) == 3 && !env.valkey8() {
 		return failed(errSyntax)
 	}
-	start, ok1 := resp.ParseInt(args[2])
-	end, ok2 := resp.ParseInt(args[3])
-	if !ok1 || !ok2 {
+	start, ok := resp.ParseInt(args[2])
+	if !ok {
 		return failed(errNotInteger)
+	}
+	isBit, known := false, true
+	if len(args) == 5 {
+		isBit, known = unit(args[4])
+	}
+	if !known && env.valkey8() {
+		return failed(errSyntax) // which reads the end last
+	}
+	size := int64(len(old))
+	end := size - 1
+	if len(args) > 3 {
+		if end, ok = resp.ParseInt(args[3]); !ok {
+			return failed(errNotInteger)
+		}
 	}
 	if env.looksFirst() && start < 0 && end < 0 && start > end {
 		return integer(0)
 	}
-	size, isBit := int64(len(old)), false
-	if len(args) == 5 {
-		var ok bool
-		if isBit, ok = unit(args[4]); !ok {
-			return failed(errSyntax)
-		}
+	if !known {
+		return failed(errSyntax)
 	}
 	if isBit {
 		size *= 8
 	}
-	start, end, ok := span(start, end, size)
+	start, end, ok = span(start, end, size)
 	switch {
 	case !ok:
 		return integer(0)

@@ -57,7 +57,7 @@ func TestAsServer(t *testing.T) {
 }
 
 // differentialSteps is how many calls of each command are compared.
-const differentialSteps = 1500
+const differentialSteps = 600
 
 // some is a number of the arguments, mostly not all.
 func (g *gen) some(args ...string) []string {

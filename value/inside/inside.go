@@ -39,6 +39,9 @@ func (e *Env) looksFirst() bool {
 	return e.Server.Product == "redis" && !e.Server.AtLeast("redis", 7, 2)
 }
 
+// valkey8 tells whether BITCOUNT takes a range without an end.
+func (e *Env) valkey8() bool { return e.Server.AtLeast("valkey", 8, 0) }
+
 // Result is a command's outcome.
 type Result struct {
 	Reply []byte // in the client's protocol
