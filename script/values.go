@@ -123,7 +123,7 @@ func markOf(c *command.Command) string {
 	return markWrite
 }
 
-var replyKinds = map[command.ReplySpec]byte{
+var replyKinds = map[command.ReplyKind]byte{
 	command.ElementValues: 'e', command.PairValues: 'p', command.MaybePairs: 'm', command.ScanPairs: 'c',
 }
 
