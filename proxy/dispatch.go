@@ -98,6 +98,12 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode &^= modeHub
 	}
+	if h.script && s.mode&(modeValues|modeTx) == modeValues {
+		if s.head != s.tail {
+			return false
+		}
+		s.mode |= modeAwait // should it come upon sealed values, it runs again
+	}
 	if h.script && (s.mode&modeTx != 0 || s.pinsScripts()) && !s.scriptsReady() {
 		return false
 	}

@@ -154,6 +154,9 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		}
 		x.out = append(x.out, x.bounded(reply))
 	case q.script != nil || handlers[q.cmd.Handler].script:
+		if _, sealed := script.SealedKeys(element); sealed {
+			element = errSealedInTx
+		}
 		switch {
 		case q.script == nil:
 		case script.CompileError(element):
@@ -210,5 +213,7 @@ func (x *execution) bounded(reply []byte) []byte {
 }
 
 var errTooMuch = resp.AppendError(nil, errOversized.Error())
+
+var errSealedInTx = resp.AppendError(nil, "ERR the script comes upon a value that is stored sealed, and whose key it has not declared in KEYS")
 
 var errShortExec = errors.New("EXEC has not as many replies as commands were queued")

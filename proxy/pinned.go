@@ -284,6 +284,12 @@ func (s *session) Reply(t *slot, reply []byte) {
 		s.complete(t.seq, s.stood(), false)
 	case noteScript:
 		sc := s.called[0]
+		if s.mode&modeValues != 0 {
+			if keys, ok := script.SealedKeys(reply); ok {
+				s.unsealPinned(*t, sc, keys)
+				break
+			}
+		}
 		s.called = s.called[1:]
 		if sc != nil && script.CompileError(reply) {
 			s.diagnose(t.seq, sc)

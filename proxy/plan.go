@@ -194,11 +194,7 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 			continue
 		}
 		p.tx.front, p.tx.back = front, len(p.tails)
-		if !p.view.codec.Encrypts() {
-			for _, n := range p.needs {
-				p.srv.marks.add(n.key)
-			}
-		} else {
+		if p.mark(); p.view.codec.Encrypts() {
 			p.sealAgain(ctx)
 		}
 		return reply, nil
