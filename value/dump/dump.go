@@ -26,7 +26,7 @@ const (
 	length64 = 0x81
 	encoded  = 0xc0
 
-	encodedInt8  = encoded | 0
+	encodedInt8  = encoded
 	encodedInt16 = encoded | 1
 	encodedInt32 = encoded | 2
 	encodedLZF   = encoded | 3

@@ -1,6 +1,9 @@
 package dump
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 // LZF, as the servers have it. Compressed data is a row of pieces, each of
 // which begins with a byte whose three upper bits are
@@ -31,7 +34,12 @@ const (
 // compressor finds repetitions by the last place where the next three bytes,
 // or others of the same hash, were seen.
 type compressor struct {
-	last [1 << 16]int32 // 0: nowhere; so the first byte is never found, as in the servers
+	// last counts places from base on, so that all it has of earlier strings is
+	// below that. The first place of a string is not told from nowhere: the
+	// servers never find it either.
+	last [1 << 16]uint32
+	base uint32
+	next uint32 // base of the next string
 	out  []byte
 }
 
@@ -45,29 +53,41 @@ func (t *compressor) release() {
 	compressors.Put(t)
 }
 
+// hash is the slot for three bytes.
 func hash(a, b, c byte) uint16 {
 	h := uint32(a)<<16 | uint32(b)<<8 | uint32(c)
 	return uint16(h>>8 - 5*h)
 }
 
+// advance forgets all strings before one of n bytes, at most 2^31.
+func (t *compressor) advance(n int) {
+	t.base = t.next
+	if uint64(t.base)+uint64(n) > math.MaxUint32 {
+		clear(t.last[:])
+		t.base = 0
+	}
+	t.next = t.base + uint32(n)
+}
+
 // compress returns s compressed, unless it takes more than limit bytes; up to
 // one more is accepted at the very end. The result is valid until the next call.
 //
-// A payload can be compressed in many ways, and this is the servers': which
+// A string can be compressed in many ways, and this is the servers': which
 // repetitions are looked for, when they end, and what a limit is taken for.
-// Their table still has what the stack has left there, so that once in a
-// while they find a repetition that nothing else would.
+// They begin with whatever is in the memory of their table. It makes no
+// difference: where three bytes come for the first time their place is always
+// entered, so that a slot with an older one can not lead to the same bytes.
 func (t *compressor) compress(s []byte, limit int) ([]byte, bool) {
-	clear(t.last[:])
+	t.advance(len(s))
 	out := append(t.out[:0], 0) // the place for the length of the bytes that stand for themselves
 	literal := 0
 	i := 0
 	for i < len(s)-2 {
 		slot := &t.last[hash(s[i], s[i+1], s[i+2])]
-		from := int(*slot)
-		*slot = int32(i)
+		from := int(*slot) - int(t.base)
+		*slot = t.base + uint32(i)
 		distance := i - from - 1
-		if from == 0 || distance >= maxDistance || s[from] != s[i] || s[from+1] != s[i+1] || s[from+2] != s[i+2] {
+		if from <= 0 || distance >= maxDistance || s[from] != s[i] || s[from+1] != s[i+1] || s[from+2] != s[i+2] {
 			if len(out) >= limit {
 				return t.fail(out)
 			}
@@ -100,7 +120,7 @@ func (t *compressor) compress(s []byte, limit int) ([]byte, bool) {
 		}
 		// Of the bytes that were repeated, only the last two can be found again.
 		for j := i - 2; j < i; j++ {
-			t.last[hash(s[j], s[j+1], s[j+2])] = int32(j)
+			t.last[hash(s[j], s[j+1], s[j+2])] = t.base + uint32(j)
 		}
 	}
 	if len(out)+3 > limit { // the bytes that are left, and a place for a length
