@@ -325,7 +325,7 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	}
 	if os.Getenv(valuesEnv) != "" && !strings.Contains(o.Top, "encryption_keys:") {
 		b.WriteString("encryption_keys:\n  test: {env: RIPTIDE_TEST_KEY}\n")
-		o.Env = append(o.Env, "RIPTIDE_TEST_KEY="+strings.Repeat("5a", 32))
+		o.Env = append(o.Env, "RIPTIDE_TEST_KEY="+config.HashSecret("a key of the tests"))
 	}
 	b.WriteString("tenants:\n")
 	for _, tenant := range o.Tenants {
