@@ -32,7 +32,7 @@ var genericRows = rows{
 	"move": {Arity: 3, Flags: Write | Fast, Cats: CatKeyspace, Keys: key(RW | Access | Update),
 		Run: Shared, Handler: HandleMove, Unwalled: true, Moves: true},
 	"object":          {Arity: -2},
-	"object|encoding": {Arity: 3, Flags: ReadOnly, Cats: CatKeyspace, Keys: keyAt(2, RO), Run: Shared},
+	"object|encoding": {Arity: 3, Flags: ReadOnly, Cats: CatKeyspace, Keys: keyAt(2, RO), Run: Shared, Encoding: true},
 	"object|freq":     {Arity: 3, Flags: ReadOnly, Cats: CatKeyspace, Keys: keyAt(2, RO), Run: Shared},
 	"object|help":     {Arity: 2, Flags: Loading | Stale, Cats: CatKeyspace, Run: Shared},
 	"object|idletime": {Arity: 3, Flags: ReadOnly, Cats: CatKeyspace, Keys: keyAt(2, RO), Run: Shared},

@@ -101,6 +101,8 @@ func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
 	case len(h.prefixed) == 0:
 	case h.cmd.LengthOnly:
 		return p.length(ctx, talk, h)
+	case h.cmd.Encoding:
+		return p.encoding(ctx, talk, h)
 	case h.cmd.Dumps:
 		return p.dump(ctx, talk, h)
 	case encrypts && h.cmd.Moves && len(h.prefixed) == 2:

@@ -106,7 +106,7 @@ func (p *plan) looks(h *heldCommand) bool {
 // since values are sealed.
 func (v *tenantValues) inside(cmd *command.Command, r *namespace.Request) bool {
 	switch {
-	case cmd.Restores || cmd.Dumps:
+	case cmd.Restores || cmd.Dumps || cmd.Encoding:
 		return true
 	case v.codec.Encrypts():
 		return cmd.Moves || cmd.LooksInside(r)
