@@ -19,7 +19,7 @@ type Settings struct {
 	Limit       int // the longest original in bytes: limits.bulk
 
 	// MinSaving is by how many percent a value has to become shorter for being compressed.
-	// With less than 0 it may even become longer, which is of use in tests.
+	// Less than 0: it is sealed even if it becomes longer, which is of use in tests.
 	MinSaving int
 
 	Exclude []string // glob patterns over Name.Key: what they match is not compressed
@@ -90,4 +90,3 @@ func (c *Codec) SetSampler(f func(name Name, plain []byte)) {
 	}
 	c.sampler.Store(&f)
 }
-

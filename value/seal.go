@@ -122,7 +122,7 @@ func (c *Codec) compressed(n *Counters, dst, plain []byte, name Name) (out []byt
 // longest is the longest payload that saves enough.
 func (c *Codec) longest(plain int) int {
 	if c.MinSaving < 0 {
-		return plain - plain*c.MinSaving/100
+		return 2*plain + maxHeader + 64
 	}
 	return plain - max(plain*c.MinSaving/100, 1)
 }
