@@ -44,6 +44,7 @@ func TestCorrupt(t *testing.T) {
 		"lz4, cut":         {LZ4, 1000, block[:len(block)-1], ErrCorrupt},
 		"lz4, empty":       {LZ4, 1000, nil, ErrCorrupt},
 		"lz4, tiny":        {LZ4, 1 << 20, []byte{0xff, 0xff}, ErrCorrupt},
+		"lz4 of nothing":   {LZ4, 0, block, ErrCorrupt},
 		"s2, shorter":      {S2, 999, s2Block, ErrCorrupt},
 		"s2, longer":       {S2, 1001, s2Block, ErrCorrupt},
 		"s2, cut":          {S2, 1000, s2Block[:len(s2Block)-1], ErrCorrupt},

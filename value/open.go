@@ -64,6 +64,9 @@ func (c *Codec) open(dst, header, payload []byte, h *Header, name Name) (out []b
 // decompress appends the original of a payload.
 func (c *Codec) decompress(dst, payload []byte, h *Header) ([]byte, error) {
 	length := int(h.Length)
+	if length == 0 && h.Algorithm != None {
+		return dst, ErrCorrupt // nothing is never compressed, and the decoder of LZ4 fails for want of room
+	}
 	switch h.Algorithm {
 	case LZ4:
 		return decompressLZ4(dst, payload, length)
