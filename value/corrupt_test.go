@@ -16,8 +16,9 @@ import (
 func forge(h Header, payload []byte) []byte { return append(h.append(nil), payload...) }
 
 func TestCorrupt(t *testing.T) {
-	c := newCodec(t, testSettings(config.Zstd))
-	c.Limit = 1 << 20
+	s := testSettings(config.Zstd)
+	s.Limit = 1 << 20
+	c := newCodec(t, s)
 	text := []byte(strings.Repeat("some text ", 100))
 	frame := zstdEncoders[DefaultLevel]().EncodeAll(text, nil)
 	bare := frame[len(appendFrameHeader(nil, len(text), false)):]

@@ -50,7 +50,7 @@ func TestDict(t *testing.T) {
 
 func TestNoDict(t *testing.T) {
 	blob := sessionBlob()
-	for name, b := range map[string][]byte{"empty": nil, "text": []byte("some text that is long enough"), "cut": blob[:40], "only magic": blob[:8]} {
+	for name, b := range map[string][]byte{"empty": nil, "text": []byte("some text that is long enough"), "cut": blob[:40], "only magic": blob[:8], "long": append(bytes.Clone(blob), make([]byte, maxDict)...)} {
 		if _, err := NewDict("", b); err == nil {
 			t.Errorf("%s: no error", name)
 		}

@@ -36,7 +36,7 @@ func (c *Codec) Open(n *Counters, dst, stored []byte, name Name) (out []byte, er
 
 // open decrypts and decompresses.
 func (c *Codec) open(dst, header, payload []byte, h *Header, name Name) (out []byte, err error) {
-	if h.Length > int64(c.Limit) {
+	if h.Length > int64(c.settings.Limit) {
 		return dst, ErrTooLong
 	}
 	if h.Cipher == NoCipher {
@@ -51,9 +51,9 @@ func (c *Codec) open(dst, header, payload []byte, h *Header, name Name) (out []b
 		if int64(len(payload)-tagSize) != h.Length {
 			return dst, ErrCorrupt
 		}
-		return c.Keys.open(s, dst, header, payload, h, name)
+		return c.settings.Keys.open(s, dst, header, payload, h, name)
 	}
-	text, err := c.Keys.open(s, s.text[:0], header, payload, h, name)
+	text, err := c.settings.Keys.open(s, s.text[:0], header, payload, h, name)
 	if err != nil {
 		return dst, err
 	}
