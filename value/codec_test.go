@@ -238,3 +238,32 @@ func TestConcurrent(t *testing.T) {
 	}
 	group.Wait()
 }
+
+// TestAllocations: once the pools are warm, nothing but the caller's buffer is written to.
+func TestAllocations(t *testing.T) {
+	for _, algorithm := range []config.Algorithm{config.NoCompression, config.LZ4, config.S2, config.Zstd} {
+		for _, cipher := range []string{"", "aes-256-gcm", "chacha20-poly1305"} {
+			s := testSettings(algorithm)
+			if cipher != "" {
+				s.Keys = newKeyring(t, "acme", cipher, "k", map[string][]byte{"k": testKey})
+			}
+			c := newCodec(t, s)
+			c.SetDicts(NewDicts(nil, []*Dict{sessionDict(t)}))
+			plain := documentJSON(newRand(1), 2000)
+			stored, back := make([]byte, 0, 4096), make([]byte, 0, 4096)
+			var n Counters
+			allocs := testing.AllocsPerRun(200, func() {
+				out, sealed := c.Seal(&n, stored, plain, testName)
+				if !sealed {
+					out = plain
+				}
+				if _, err := c.Open(&n, back, out, testName); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if allocs >= 1 && !raceDetector {
+				t.Errorf("%s %s: %v allocations", algorithm, cipher, allocs)
+			}
+		}
+	}
+}

@@ -109,3 +109,22 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 	})
 }
+
+// FuzzNewDict: what is taken for a dictionary can be used as one.
+func FuzzNewDict(f *testing.F) {
+	f.Add(sessionBlob())
+	f.Add(sessionBlob()[:300])
+	s := testSettings(config.Zstd)
+	c := newCodec(f, s)
+	f.Fuzz(func(t *testing.T, blob []byte) {
+		d, err := NewDict("", blob)
+		if err != nil {
+			return
+		}
+		defer d.coders.forget()
+		c.SetDicts(NewDicts(nil, []*Dict{d}))
+		for _, plain := range fuzzPlains() {
+			roundTrip(t, c, plain, testName)
+		}
+	})
+}
