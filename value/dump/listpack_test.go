@@ -10,7 +10,7 @@ import (
 )
 
 // A short hash's payload is the server's own, byte for byte.
-func TestHashAsServer(t *testing.T) {
+func TestShortHashAsServer(t *testing.T) {
 	c := dial(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	item := func() string {
