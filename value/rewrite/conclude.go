@@ -10,7 +10,19 @@ import (
 
 // conclude ends a complete pass: it drops the dictionaries that nobody needs any more.
 func (r *run) conclude(ctx context.Context) error {
-	if err := r.drop(ctx); err != nil {
+	var server string
+	var moves int64
+	err := r.retry(ctx, func() (err error) {
+		server, moves, err = r.server(ctx)
+		return err
+	})
+	if err == nil && server != r.state.Upstream {
+		err = errOtherServer
+	}
+	if err == nil {
+		err = r.drop(ctx, moves)
+	}
+	if err != nil {
 		return err
 	}
 	r.state.Finished = time.Now().UTC()
@@ -21,7 +33,7 @@ func (r *run) conclude(ctx context.Context) error {
 // value was seen to need. A value that was renamed while the scan went on may have
 // gone past it, so a single renaming in the whole upstream keeps all of them: they are small,
 // and without them values are lost.
-func (r *run) drop(ctx context.Context) error {
+func (r *run) drop(ctx context.Context, moves int64) error {
 	s := &r.state
 	var unused []string
 	for _, id := range s.Retired {
@@ -32,19 +44,7 @@ func (r *run) drop(ctx context.Context) error {
 	if r.Drop == nil || len(unused) == 0 {
 		return nil
 	}
-	var server string
-	var moves int64
-	err := r.retry(ctx, func() (err error) {
-		server, moves, err = r.server(ctx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	switch {
-	case server != s.Upstream:
-		return errOtherServer
-	case moves != s.Moves:
+	if moves != s.Moves {
 		s.Kept = fmt.Sprintf("keys were renamed, copied or restored in the upstream meanwhile, so that values may not have been seen: %d unused dictionaries are kept", len(unused))
 		return nil
 	}

@@ -34,9 +34,8 @@ func (r *run) hash(ctx context.Context, key string) error {
 // pairs handles fields and their values, and returns how long they are together.
 func (r *run) pairs(ctx context.Context, key string, name value.Name, pairs []string) (bytes int, err error) {
 	var swaps []*swap
-	var changes []change
-	var owner []*swap // by change
-	var place []int
+	var todo []fieldChange
+	var open [2]*swap // for values that become shorter, and for those that do not
 	for i := 0; i+1 < len(pairs); i += 2 {
 		field, stored := pairs[i], []byte(pairs[i+1])
 		bytes += len(field) + len(stored)
@@ -45,11 +44,16 @@ func (r *run) pairs(ctx context.Context, key string, name value.Name, pairs []st
 			r.keep(stored, len(stored))
 			continue
 		}
-		if n := len(swaps); n == 0 || swaps[n-1].before+swaps[n-1].after > mostBytes {
-			swaps = append(swaps, &swap{by: fields, key: key})
+		grows := 0
+		if len(next) > len(stored) {
+			grows = 1
 		}
-		s := swaps[len(swaps)-1]
-		changes, owner, place = append(changes, change{stored, next}), append(owner, s), append(place, len(s.args)/3)
+		s := open[grows]
+		if s == nil || s.before+s.after > mostBytes {
+			s = &swap{by: fields, key: key}
+			swaps, open[grows] = append(swaps, s), s
+		}
+		todo = append(todo, fieldChange{change{stored, next}, field, s, len(s.args) / 3})
 		s.args = append(s.args, field, stored, next)
 		s.before += len(stored)
 		s.after += len(next)
@@ -57,10 +61,18 @@ func (r *run) pairs(ctx context.Context, key string, name value.Name, pairs []st
 	if err := r.swapAll(ctx, swaps); err != nil {
 		return bytes, err
 	}
-	for i, c := range changes {
-		r.changed(c, owner[i].replaced(place[i]))
+	for _, f := range todo {
+		r.settle(f.swap, f.place, f.change, name, f.field)
 	}
 	return bytes, nil
+}
+
+// fieldChange is a change of a field, and where in which swap it is.
+type fieldChange struct {
+	change
+	field string
+	swap  *swap
+	place int
 }
 
 // stream looks at the values of a stream's entries, which can not be replaced: to

@@ -16,6 +16,7 @@ import (
 // and one that seals would never end.
 type lock struct {
 	client *redis.Client
+	flags  bool // the upstream takes scripts with flags
 	root   string
 	value  string // a token, and who holds it
 }
@@ -29,10 +30,10 @@ const (
 
 func lockKey(root string) string { return root + "jobs:lock" }
 
-func takeLock(ctx context.Context, client *redis.Client, root string, job Job) (*lock, error) {
+func takeLock(ctx context.Context, client *redis.Client, flags bool, root string, job Job) (*lock, error) {
 	host, _ := os.Hostname()
-	l := &lock{client, root, fmt.Sprintf("%s %s by process %d on %s", rand.Text(), job, os.Getpid(), host)}
-	err := client.SetArgs(ctx, lockKey(root), l.value, redis.SetArgs{Mode: "NX", TTL: lockTime}).Err()
+	l := &lock{client, flags, root, fmt.Sprintf("%s %s by process %d on %s", rand.Text(), job, os.Getpid(), host)}
+	err := take.get(flags).Run(ctx, client, []string{lockKey(root)}, l.value, lockTime.Milliseconds()).Err()
 	if errors.Is(err, redis.Nil) {
 		holder, err := client.Get(ctx, lockKey(root)).Result()
 		if err != nil && !errors.Is(err, redis.Nil) {
@@ -48,21 +49,24 @@ func takeLock(ctx context.Context, client *redis.Client, root string, job Job) (
 }
 
 var (
-	extend = redis.NewScript(`if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+	take   = newScript(`return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])`)
+	extend = newScript(`local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if ARGV[3] then redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) end
 return 1`)
-	unlock = redis.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1`)
+	unlock = newScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1`)
 )
 
-// save writes the state of a job and makes the lock longer, if it is still held.
+// save writes the state of a job and makes the lock longer, if nobody else has
+// it. A server that was restarted may have forgotten it.
 func (l *lock) save(ctx context.Context, job Job, state []byte) error {
 	return l.extend(ctx, string(job), state)
 }
 
 func (l *lock) extend(ctx context.Context, more ...any) error {
 	args := append([]any{l.value, lockTime.Milliseconds()}, more...)
-	held, err := extend.Run(ctx, l.client, []string{lockKey(l.root), jobsKey(l.root)}, args...).Int()
+	held, err := extend.get(l.flags).Run(ctx, l.client, []string{lockKey(l.root), jobsKey(l.root)}, args...).Int()
 	if err == nil && held == 0 {
 		err = ErrLockLost
 	}
@@ -102,5 +106,5 @@ func (l *lock) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockTime)
 	defer cancel()
 	// If that fails, it is free after lockTime.
-	unlock.Run(ctx, l.client, []string{lockKey(l.root)}, l.value)
+	unlock.plain.Run(ctx, l.client, []string{lockKey(l.root)}, l.value)
 }

@@ -106,7 +106,10 @@ func Run(ctx context.Context, o Options) (State, error) {
 		case <-work.Done():
 		}
 	})()
-	lock, err := takeLock(work, o.Client, o.Root, o.Job)
+	if r.flags, err = knowsFlags(work, o.Client); err != nil {
+		return State{}, err
+	}
+	lock, err := takeLock(work, o.Client, r.flags, o.Root, o.Job)
 	if err != nil {
 		return State{}, err
 	}
@@ -159,7 +162,7 @@ type run struct {
 
 	now      value.Header // Rekey: how it shall be
 	counters value.Counters
-	flags    flags // what the upstream's scripts can do
+	flags    bool // the upstream takes scripts with flags
 
 	saved, told, worked, reloaded time.Time
 }

@@ -53,7 +53,7 @@ type Figures struct {
 	Values    int64 `json:"values"`    // of strings and hashes
 	Rewritten int64 `json:"rewritten"` // of them
 	Raced     int64 `json:"raced"`     // somebody else wrote them first
-	Failed    int64 `json:"failed"`    // they could not be opened, and were left
+	Failed    int64 `json:"failed"`    // they could not be opened, or have no room, and were left
 
 	Before int64 `json:"before"` // bytes of all Values, as they were stored
 	After  int64 `json:"after"`  // and as they are
@@ -70,7 +70,7 @@ type Figures struct {
 	Failures []Failure `json:"failures,omitempty"` // the first few of them
 }
 
-// Failure is a value that could not be opened.
+// Failure is a value that was left for a reason that the operator should know.
 type Failure struct {
 	Key   string `json:"key"` // as it is stored, quoted like a Go string
 	Field string `json:"field,omitempty"`

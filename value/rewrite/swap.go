@@ -6,15 +6,13 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/value"
 )
 
 // A value is replaced by a script, since only there can it be compared and
-// written in one step. A flag (Redis 7 and later) lets the script write although
-// the memory is full: this is for values that become shorter, and compressing may be what
-// the operator does just because of that.
+// written in one step.
 const (
-	allowOOM = "#!lua flags=allow-oom\n"
-
 	swapString = `if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return {0} end
 redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 return {1}`
@@ -44,49 +42,26 @@ end
 return done`
 )
 
-// swapper is a script with and without the flag.
-type swapper struct{ any, shrinking *redis.Script }
-
-func newSwapper(text string) *swapper {
-	return &swapper{redis.NewScript(text), redis.NewScript(allowOOM + text)}
-}
-
-var texts, fields = newSwapper(swapString), newSwapper(swapFields)
-
-// flags is whether the upstream knows flags of scripts.
-type flags int
-
-const (
-	notAsked flags = iota
-	known
-	unknown
-)
+var texts, fields = newScript(swapString), newScript(swapFields)
 
 // swap replaces values of one key.
 type swap struct {
-	by     *swapper
+	by     *script
 	key    string
 	args   []any // what the script takes
 	before int   // bytes
 	after  int
 	script *redis.Script
 	cmd    *redis.Cmd
+	full   error // the memory is full, and the values would become longer
 }
 
 // swapAll runs the scripts. Each of the answers has a 1 for every value that was
 // replaced, and a 0 for one that had changed.
 func (r *run) swapAll(ctx context.Context, swaps []*swap) error {
-	if r.flags == notAsked {
-		if err := r.askFlags(ctx); err != nil {
-			return err
-		}
-	}
 	todo := swaps
 	for _, s := range swaps {
-		s.script = s.by.any
-		if s.after <= s.before && r.flags == known {
-			s.script = s.by.shrinking
-		}
+		s.script = s.by.get(r.flags && s.after <= s.before)
 	}
 	for try := 0; len(todo) > 0; try++ {
 		err := r.pipe(ctx, func(p redis.Pipeliner) {
@@ -107,6 +82,8 @@ func (r *run) swapAll(ctx context.Context, swaps []*swap) error {
 			case err == nil:
 			case try == 0 && strings.HasPrefix(err.Error(), "NOSCRIPT"):
 				missing = append(missing, s)
+			case strings.HasPrefix(err.Error(), "OOM") && r.Job == Recompress && !r.Plain:
+				s.full = err // others become shorter
 			default:
 				return fmt.Errorf("the upstream did not replace a value: %w", err)
 			}
@@ -116,18 +93,14 @@ func (r *run) swapAll(ctx context.Context, swaps []*swap) error {
 	return nil
 }
 
-// askFlags finds out whether the upstream takes scripts with flags.
-func (r *run) askFlags(ctx context.Context) error {
-	var load *redis.StringCmd
-	err := r.pipe(ctx, func(p redis.Pipeliner) { load = texts.shrinking.Load(ctx, p) })
-	if err != nil {
-		return err
+// settle counts what became of the i-th value of a swap.
+func (r *run) settle(s *swap, i int, c change, name value.Name, field string) {
+	if s.full != nil {
+		r.fail(name, field, s.full)
+		r.keep(c.before, len(c.before))
+		return
 	}
-	r.flags = known
-	if load.Err() != nil {
-		r.flags = unknown
-	}
-	return nil
+	r.changed(c, s.replaced(i))
 }
 
 // replaced is what the script answered about its i-th value.

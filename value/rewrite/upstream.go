@@ -37,13 +37,6 @@ func (r *run) retry(ctx context.Context, f func() error) error {
 		}
 		err = f()
 	}
-	if err != nil || r.state.Upstream == "" {
-		return err
-	}
-	server, _, err := r.server(ctx)
-	if err == nil && server != r.state.Upstream {
-		err = errOtherServer
-	}
 	return err
 }
 
@@ -103,12 +96,17 @@ func (r *run) server(ctx context.Context) (id string, moves int64, err error) {
 	}); err != nil {
 		return "", 0, err
 	}
-	for line := range strings.Lines(server.Val()) {
+	return processID(server.Val()), countMoves(stats.Val()), nil
+}
+
+// processID is what a server process calls itself in what INFO says about it.
+func processID(info string) string {
+	for line := range strings.Lines(info) {
 		if text, ok := strings.CutPrefix(line, "run_id:"); ok {
-			id = strings.TrimSpace(text)
+			return strings.TrimSpace(text)
 		}
 	}
-	return id, countMoves(stats.Val()), nil
+	return ""
 }
 
 // countMoves adds up the calls of the commands that take a stored value as it is
@@ -116,7 +114,7 @@ func (r *run) server(ctx context.Context) (id string, moves int64, err error) {
 // as clients know them.
 func countMoves(commandstats string) (n int64) {
 	for line := range strings.Lines(commandstats) {
-		name, rest, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
+		name, rest, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "cmdstat_"), ":calls=")
 		switch name {
 		case "rename", "renamenx", "copy", "move", "restore":
 			calls, _, _ := strings.Cut(rest, ",")

@@ -39,11 +39,20 @@ func (r *run) name(key string) (value.Name, bool) {
 // scan handles the keys of one page and returns the cursor of the next.
 func (r *run) scan(ctx context.Context) (next uint64, err error) {
 	r.pace.from = time.Now()
-	var keys []string
-	err = r.retry(ctx, func() (err error) {
-		keys, next, err = r.Client.Scan(ctx, r.state.Cursor, pattern(r.Root), scanCount).Result()
-		return err
+	// Which server answers is asked each time: the client connects anew by itself.
+	var server *redis.StringCmd
+	var page *redis.ScanCmd
+	err = r.pipe(ctx, func(p redis.Pipeliner) {
+		server = p.Info(ctx, "server")
+		page = p.Scan(ctx, r.state.Cursor, pattern(r.Root), scanCount)
 	})
+	if err != nil {
+		return 0, err
+	}
+	if processID(server.Val()) != r.state.Upstream {
+		return 0, errOtherServer
+	}
+	keys, next, err := page.Result()
 	if err != nil {
 		return 0, err
 	}
@@ -173,7 +182,8 @@ func (r *run) batch(ctx context.Context, keys []string) error {
 		return err
 	}
 	for i, s := range swaps {
-		r.changed(changes[i], s.replaced(0))
+		name, _ := r.name(s.key)
+		r.settle(s, 0, changes[i], name, "")
 	}
 	return nil
 }
