@@ -50,7 +50,7 @@ const (
 	maxEntry    = maxMeta + MaxSize + 64
 )
 
-var errEntry = errors.New("not a stored dictionary")
+var errEntry = errors.New("not a stored dictionary that can be read")
 
 // NewEntry is a dictionary that was just trained.
 func NewEntry(pattern string, trained *Trained) (*Entry, error) {
@@ -72,6 +72,13 @@ func (e *Entry) with(change func(*Meta)) *Entry {
 	if !other.Dropped.IsZero() {
 		other.Blob, other.dict = nil, nil
 	}
+	return &other
+}
+
+// sharing is the entry with what another one of the same id has made already.
+func (e *Entry) sharing(old *Entry) *Entry {
+	other := *e
+	other.Blob, other.dict = old.Blob, old.dict
 	return &other
 }
 
@@ -121,7 +128,7 @@ func parseEntry(t *Tenant, id uint32, stored []byte) (*Entry, error) {
 		return nil, fmt.Errorf("%w: %w", errEntry, err)
 	}
 	if e.Version != metaVersion {
-		return nil, fmt.Errorf("%w of a version that this proxy knows: %d", errEntry, e.Version)
+		return nil, fmt.Errorf("%w: it is of version %d", errEntry, e.Version)
 	}
 	if e.Size != len(blob) {
 		return nil, fmt.Errorf("%w: it has %d bytes of %d", errEntry, len(blob), e.Size)
@@ -131,12 +138,15 @@ func parseEntry(t *Tenant, id uint32, stored []byte) (*Entry, error) {
 	}
 	e.Blob = blob
 	if e.Sealed {
+		if !value.IsSealed(blob) {
+			return nil, fmt.Errorf("%w: it is not encrypted as it says", errEntry)
+		}
 		vault, err := t.vault()
 		if err != nil {
 			return nil, err
 		}
 		if e.Blob, err = vault.Open(new(value.Counters), nil, blob, entryName(t, id)); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errEntry, err)
 		}
 	}
 	if value.DictID(e.Blob) != id {
