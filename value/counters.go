@@ -14,16 +14,19 @@ type Counters struct {
 	Encrypted uint64
 	Decrypted uint64
 	Failed    uint64 // values that Open could not open
+
+	seals, opens uint64 // calls, to tell which of them are timed
 }
 
-// Flow counts values that took the same way. Sampled and Nanos are about some of
-// them only, so that counting costs no look at the clock for each value: Nanos / Sampled is the mean.
+// Flow counts the values that took the same way.
 type Flow struct {
-	Values  uint64
-	In      uint64 // bytes before
-	Out     uint64 // bytes after
-	Sampled uint64
-	Nanos   uint64
+	Values uint64
+	In     uint64 // bytes before
+	Out    uint64 // bytes after
+
+	// Nanos is the time spent, failures included. It is an estimate from one value in
+	// sampleEvery, since to look at the clock for each would cost as much as some of the values.
+	Nanos uint64
 }
 
 // Skip is why a value was not compressed.
@@ -67,6 +70,5 @@ func (f *Flow) add(o *Flow) {
 	f.Values += o.Values
 	f.In += o.In
 	f.Out += o.Out
-	f.Sampled += o.Sampled
 	f.Nanos += o.Nanos
 }

@@ -1,10 +1,11 @@
 package value
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"sync"
+	"runtime"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -14,13 +15,15 @@ type Dict struct {
 	ID      uint32 // follows from the blob; never 0
 	Pattern string // which keys it was trained for
 
-	keys    pattern
-	blob    []byte // with frameDictID for its id
-	window  int
-	decoder func() *zstd.Decoder
+	keys   pattern
+	coders *dictCoders
+}
 
-	mu       sync.Mutex
-	encoders [len(zstdLevels)]*zstd.Encoder
+// dictCoders are a dictionary's encoders and decoder. They know nothing of the Dict, so that
+// they can go when it does.
+type dictCoders struct {
+	quick, better coder[zstd.Encoder]
+	decoder       coder[zstd.Decoder]
 }
 
 // dictMagic is what a dictionary in the format of zstd begins with.
@@ -38,34 +41,50 @@ func NewDict(pattern string, blob []byte) (*Dict, error) {
 	if len(blob) < 8 || string(blob[:4]) != dictMagic {
 		return nil, fmt.Errorf("not a zstd dictionary: it does not begin with its magic number")
 	}
-	d := &Dict{ID: DictID(blob), Pattern: pattern, keys: newPattern(pattern)}
-	d.blob = append([]byte(nil), blob...)
-	binary.LittleEndian.PutUint32(d.blob[4:], frameDictID)
-	info, err := zstd.InspectDictionary(d.blob)
+	own := bytes.Clone(blob)
+	binary.LittleEndian.PutUint32(own[4:], frameDictID)
+	info, err := zstd.InspectDictionary(own)
 	if err != nil {
 		return nil, fmt.Errorf("not a zstd dictionary: %w", err)
 	}
 	// A match must reach from the end of the longest value to the beginning of the dictionary.
-	d.window = zstd.MinWindowSize
-	for d.window < info.ContentSize()+dictLength {
-		d.window *= 2
+	window := zstd.MinWindowSize
+	for window < info.ContentSize()+dictLength {
+		window *= 2
 	}
-	d.decoder = sync.OnceValue(func() *zstd.Decoder {
-		return must(newZstdDecoder(1, zstd.WithDecoderDicts(d.blob)))
-	})
+	c := new(dictCoders)
+	c.quick.bytes, c.better.bytes, c.decoder.bytes = quickEncoderBytes, betterEncoderBytes, decoderBytes
+	c.quick.make = func() *zstd.Encoder { return newDictEncoder(Fastest, window, own) }
+	c.better.make = func() *zstd.Encoder { return newDictEncoder(Better, window, own) }
+	c.decoder.make = func() *zstd.Decoder { return must(newZstdDecoder(1, zstd.WithDecoderDicts(own))) }
+	d := &Dict{ID: DictID(blob), Pattern: pattern, keys: newPattern(pattern), coders: c}
+	runtime.AddCleanup(d, (*dictCoders).forget, c)
 	return d, nil
 }
 
-// encoder is the encoder of that level.
-func (d *Dict) encoder(level int) *zstd.Encoder {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.encoders[level] == nil {
-		options := append(zstdOptions(level, 1), zstd.WithWindowSize(d.window), zstd.WithEncoderDict(d.blob))
-		d.encoders[level] = must(zstd.NewWriter(nil, options...))
-	}
-	return d.encoders[level]
+func newDictEncoder(level, window int, blob []byte) *zstd.Encoder {
+	return must(zstd.NewWriter(nil, append(zstdOptions(level, 1), zstd.WithWindowSize(window), zstd.WithEncoderDict(blob))...))
 }
+
+// forget gives back what the coders take.
+func (c *dictCoders) forget() {
+	dictEncoders.forget(&c.quick)
+	dictEncoders.forget(&c.better)
+	dictDecoders.forget(&c.decoder)
+}
+
+// encoder is the encoder for a level, or nil while others need the memory more. There are
+// two only: with a dictionary the default level makes short values neither smaller nor sooner than the
+// fastest, and the best one needs 70 MB.
+func (d *Dict) encoder(level int) *zstd.Encoder {
+	if level == Better || level == Best {
+		return dictEncoders.get(&d.coders.better, false)
+	}
+	return dictEncoders.get(&d.coders.quick, false)
+}
+
+// decoder is the decoder.
+func (d *Dict) decoder() *zstd.Decoder { return dictDecoders.get(&d.coders.decoder, true) }
 
 // Dicts is a tenant's dictionaries at a time. It does not change.
 type Dicts struct {

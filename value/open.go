@@ -11,12 +11,14 @@ func (c *Codec) Open(n *Counters, dst, stored []byte, name Name) (out []byte, er
 		return append(dst, stored...), nil
 	}
 	flow := &n.Opened[h.Algorithm]
-	timed := flow.Values%sampleEvery == sampleEvery/2
-	var began time.Time
-	if timed {
-		began = time.Now()
+	if n.opens++; n.opens%sampleEvery != 0 {
+		out, err = c.open(dst, stored[:at], stored[at:], &h, name)
+	} else {
+		began := time.Now()
+		out, err = c.open(dst, stored[:at], stored[at:], &h, name)
+		flow.Nanos += sampleEvery * uint64(time.Since(began))
 	}
-	if out, err = c.open(dst, stored[:at], stored[at:], &h, name); err != nil {
+	if err != nil {
 		n.Failed++
 		return dst, err
 	}
@@ -28,10 +30,6 @@ func (c *Codec) Open(n *Counters, dst, stored []byte, name Name) (out []byte, er
 	}
 	if h.Cipher != NoCipher {
 		n.Decrypted++
-	}
-	if timed {
-		flow.Sampled++
-		flow.Nanos += uint64(time.Since(began))
 	}
 	return out, nil
 }

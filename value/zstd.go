@@ -58,6 +58,7 @@ func zstdOptions(level, concurrency int) []zstd.EOption {
 		zstd.WithLowerEncoderMem(true),
 		zstd.WithSingleSegment(true),
 		zstd.WithEncoderCRC(false),
+		zstd.WithAllLitEntropyCompression(true), // a short value may have no repeats and yet few different bytes
 	}
 }
 
