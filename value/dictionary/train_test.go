@@ -37,7 +37,7 @@ func TestTrainGain(t *testing.T) {
 				continue
 			}
 			took := time.Since(began)
-			fresh := many(1000, func() []byte { return c.make(r) })
+			fresh := many(300, func() []byte { return c.make(r) })
 			plain := int64(len(bytes.Join(fresh, nil)))
 			size, err := sealedSize(settings(level), fresh, trained.Blob)
 			if err != nil {
@@ -45,7 +45,7 @@ func TestTrainGain(t *testing.T) {
 			}
 			without, _ := sealedSize(settings(level), fresh, nil)
 			t.Logf("%s, level %d: %d bytes each, %d without a dictionary, %d with one of %d (%.1f %% less); said %.1f %%; trained in %v",
-				c.name, level, plain/1000, without/1000, size/1000, len(trained.Blob), percent(size, plain), trained.Gain.Total(), took.Round(time.Millisecond))
+				c.name, level, plain/300, without/300, size/300, len(trained.Blob), percent(size, plain), trained.Gain.Total(), took.Round(time.Millisecond))
 			if got := percent(size, plain); got < c.total || got < trained.Gain.Total()-3 {
 				t.Errorf("%s, level %d: %.1f %% less, want %.0f; training said %.1f", c.name, level, got, c.total, trained.Gain.Total())
 			}
