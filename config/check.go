@@ -17,6 +17,7 @@ func (l *loader) check() {
 	l.checkUpstream()
 	l.checkAdmin()
 	l.checkPlans()
+	l.checkEncryptionKeys()
 	l.checkTenants()
 }
 

@@ -84,7 +84,8 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 		s.errorf(path, "there is no plan %s%s", s.quote(path, t.Plan), didYouMean(t.Plan, sorted(l.main, "plans", l.config.Plans)))
 	}
 	within(s, key("databases").path, t.Databases, 1, 1024)
-	s.checkCompression(key("compression").path, t.Compression)
+	s.checkCompression(key("compression").path, &t.Compression)
+	l.checkEncryption(key("encryption"), t.Encryption)
 	s.checkQuotas(key("quotas").path, &t.Quotas)
 
 	if len(t.Users) == 0 {
@@ -96,9 +97,6 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 	}
 
 	l.notYet(key("quotas"), "quotas")
-	if t.Compression.Algorithm != NoCompression {
-		l.notYet(key("compression"), "compression")
-	}
 }
 
 func (l *loader) checkUser(at place, tenant, name string, u *User) {
@@ -178,13 +176,6 @@ func unrestricted(acl string) bool {
 		}
 	}
 	return commands && keys && channels
-}
-
-func (s *source) checkCompression(path string, c Compression) {
-	within(s, join(path, "min_size"), c.MinSize, 0, 512*MiB)
-	if s.has(join(path, "min_size")) && !s.has(join(path, "algorithm")) {
-		s.errorf(path, "has no algorithm (none, lz4, s2 or zstd)")
-	}
 }
 
 // checkQuotas refuses a quota that is not positive. 0 would be read by one as

@@ -51,6 +51,10 @@ type Config struct {
 	// follows from the upstream's username and password.
 	FleetSecret Password `yaml:"fleet_secret"`
 
+	// EncryptionKeys are the master keys for tenants' values, by name. Keys that no tenant
+	// writes with any more stay here as long as there may be values written with them.
+	EncryptionKeys map[string]*MasterKey `yaml:"encryption_keys"`
+
 	// Plans are named sets of quotas which tenants refer to.
 	Plans map[string]*Quotas `yaml:"plans"`
 
@@ -161,6 +165,8 @@ func Default() *Config {
 
 			SubscriberConnections: -1,
 		},
+		EncryptionKeys: map[string]*MasterKey{},
+
 		Plans:   map[string]*Quotas{},
 		Tenants: map[string]*Tenant{},
 	}

@@ -43,6 +43,7 @@ func (s *source) value(n *yaml.Node, v reflect.Value, path string) {
 		if n.Anchor != "" {
 			s.errorf(path, "the value is an empty YAML anchor; quote a value that begins with &")
 		}
+		s.empty[path] = true
 		return // an empty value leaves the default
 	}
 	if _, isText := v.Addr().Interface().(encoding.TextUnmarshaler); isText {

@@ -35,6 +35,27 @@ const (
 	Zstd          Algorithm = "zstd"
 )
 
+// Level is how much work compression does.
+type Level string
+
+const (
+	Fastest      Level = "fastest"
+	DefaultLevel Level = "default"
+	Better       Level = "better"
+	Best         Level = "best"
+)
+
+// Cipher encrypts values.
+type Cipher string
+
+const (
+	NoEncryption Cipher = "none"
+	// AES256GCM is the faster one on processors with instructions for AES.
+	AES256GCM Cipher = "aes-256-gcm"
+	// ChaCha20Poly1305 is the faster one on all others.
+	ChaCha20Poly1305 Cipher = "chacha20-poly1305"
+)
+
 // Scripts is what a tenant's scripts may do.
 type Scripts string
 
@@ -57,6 +78,14 @@ func (r *Role) UnmarshalText(text []byte) error {
 
 func (a *Algorithm) UnmarshalText(text []byte) error {
 	return choose(a, text, NoCompression, LZ4, S2, Zstd)
+}
+
+func (l *Level) UnmarshalText(text []byte) error {
+	return choose(l, text, Fastest, DefaultLevel, Better, Best)
+}
+
+func (c *Cipher) UnmarshalText(text []byte) error {
+	return choose(c, text, NoEncryption, AES256GCM, ChaCha20Poly1305)
 }
 
 func (s *Scripts) UnmarshalText(text []byte) error {

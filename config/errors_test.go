@@ -192,6 +192,68 @@ var errorCases = []struct{ name, file, want string }{
 			"f:4: tenants.acme.compression.min_size: 1GiB is out of range (0B to 512MiB)"},
 	{"compression by nothing", acme + "    compression: {min_size: 1KiB}\n",
 		"f:4: tenants.acme.compression: has no algorithm (none, lz4, s2 or zstd)"},
+	{"compression, each key", acme + "    compression: {algorithm: lz4, level: 9, min_saving: 100, streams: 1, exclude: img, dictionaries: {min_size: 1GiB, size: 1}}\n",
+		"f:4: tenants.acme.compression.level: \"9\" is none of fastest, default, better, best\n" +
+			"f:4: tenants.acme.compression.streams: \"1\" is not true or false\n" +
+			"f:4: tenants.acme.compression.exclude: expected a list, got a single value\n" +
+			"f:4: tenants.acme.compression.min_saving: 100 is out of range (0 to 90)\n" +
+			"f:4: tenants.acme.compression.dictionaries.min_size: 1GiB is out of range (0B to 512MiB)\n" +
+			"f:4: tenants.acme.compression.dictionaries.size: 1B is out of range (1KiB to 1MiB)"},
+	{"compression, misspelt", acme + "    compression: {algorithm: zst, levl: best, dictionary: {enabled: true}}\n",
+		"f:4: tenants.acme.compression.algorithm: \"zst\" is none of none, lz4, s2, zstd (did you mean \"zstd\"?)\n" +
+			"f:4: tenants.acme.compression.levl: unknown key (did you mean \"level\"?)\n" +
+			"f:4: tenants.acme.compression.dictionary: unknown key"},
+	{"dictionaries by nothing", acme + "    compression:\n      dictionaries: {enabled: true}\n",
+		"f:4: tenants.acme.compression: has no algorithm (none, lz4, s2 or zstd)"},
+	{"dictionaries without zstd", acme + "    compression:\n      algorithm: s2\n      dictionaries:\n        enabled: true\n",
+		"f:7: tenants.acme.compression.dictionaries.enabled: only zstd has dictionaries, and the algorithm is s2"},
+	{"patterns", acme + "    compression:\n      algorithm: zstd\n      exclude: ['a[b', 'c\\', '', 'd', '${SECRET}[', 'd', '[^]]', '[\\]]', '[\\]', '\\[']\n" +
+		"      dictionaries: {patterns: [" + strings.Repeat("'x', ", 66) + "],\n        x: 1}\n",
+		"f:6: tenants.acme.compression.exclude[0]: \"a[b\" has a [ without its ]; write \\[ for the character itself\n" +
+			"f:6: tenants.acme.compression.exclude[1]: \"c\\\\\" ends in a \\ that has nothing to quote\n" +
+			"f:6: tenants.acme.compression.exclude[2]: \"\" matches only the empty key\n" +
+			"f:6: tenants.acme.compression.exclude[4]: \"${SECRET}[\" (expanded) has a [ without its ]; write \\[ for the character itself\n" +
+			"f:6: tenants.acme.compression.exclude[5]: \"d\" stands there already, as the 4th\n" +
+			"f:6: tenants.acme.compression.exclude[8]: \"[\\\\]\" has a [ without its ]; write \\[ for the character itself\n" +
+			"f:7: tenants.acme.compression.dictionaries.patterns: has 66 patterns, but at most 64 are allowed\n" +
+			"f:8: tenants.acme.compression.dictionaries.x: unknown key"},
+	{"long pattern", acme + "    compression: {algorithm: lz4, exclude: [" + strings.Repeat("y", 513) + "]}\n",
+		"f:4: tenants.acme.compression.exclude[0]: \"" + strings.Repeat("y", 60) + "\"... is longer than 512 bytes"},
+
+	// Encryption.
+	{"encryption", acme + "    encryption: {algorithm: aes, key: k}\n",
+		"f:4: tenants.acme.encryption.algorithm: \"aes\" is none of none, aes-256-gcm, chacha20-poly1305\n" +
+			"f:4: tenants.acme.encryption.key: there is no key \"k\" in encryption_keys"},
+	{"encryption without key", acme + "    encryption:\n      algorithm: aes-256-gcm\n",
+		"f:4: tenants.acme.encryption: needs key, the name of an entry of encryption_keys"},
+	{"encryption by nothing", acme + "    encryption:\n      key: k\nencryption_keys: {k: {env: K}}\n",
+		"f:4: tenants.acme.encryption: has no algorithm (none, aes-256-gcm or chacha20-poly1305)"},
+	{"encryption with an unknown key", acme + "    encryption:\n      algorithm: chacha20-poly1305\n      key: 2026-12\nencryption_keys: {2026-11: {env: K}}\n",
+		`f:6: tenants.acme.encryption.key: there is no key "2026-12" in encryption_keys (did you mean "2026-11"?)`},
+	{"key's name", rest + "encryption_keys:\n  a b: {env: A}\n  '': {env: B}\n  a: {env: C}\n  a: {env: D}\n",
+		"f:4: encryption_keys.\"a b\": \"a b\" is not a key's name (" + keyNameGrammar + ")\n" +
+			"f:5: encryption_keys.\"\": \"\" is not a key's name (" + keyNameGrammar + ")\n" +
+			"f:7: encryption_keys.a: given twice (first on line 6)"},
+	{"keys of the same id", rest + "encryption_keys:\n  k153629: {env: A}\n  k164064: {env: B}\n",
+		"f:5: encryption_keys.k164064: could not be told from the key \"k153629\" in a stored value; choose another name"},
+	{"key from nowhere", rest + "encryption_keys:\n  a:\n  b: {}\n  c: {fil: x}\n  d: {file: ''}\n  e: {command: []}\n  f: {env: }\n  g: hunter2\n",
+		"f:4: encryption_keys.a: says not where the key comes from (file, env or command)\n" +
+			"f:5: encryption_keys.b: says not where the key comes from (file, env or command)\n" +
+			"f:6: encryption_keys.c.fil: unknown key (did you mean \"file\"?)\n" +
+			"f:6: encryption_keys.c: says not where the key comes from (file, env or command)\n" +
+			"f:7: encryption_keys.d.file: is empty\n" +
+			"f:8: encryption_keys.e.command: is empty\n" +
+			"f:9: encryption_keys.f: says not where the key comes from (file, env or command)\n" +
+			"f:10: encryption_keys.g: expected a mapping of keys to values, got a single value"},
+	{"key from two", rest + "encryption_keys:\n  a: {file: x, env: Y}\n  b: {env: Z, command: [z]}\n",
+		"f:4: encryption_keys.a: has both file and env; a key comes from one of them\n" +
+			"f:5: encryption_keys.b: has both env and command; a key comes from one of them"},
+	{"key in the file itself", rest + "encryption_keys:\n  a: {file: " + hashA + "}\n  aa: {file: AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=}\n  b: {env: hunter2=}\n  c: {command: ['', x]}\n  d: {command: cat}\n",
+		"f:4: encryption_keys.a.file: is not the name of a file but looks like the key itself, which must not stand here\n" +
+			"f:5: encryption_keys.aa.file: is not the name of a file but looks like the key itself, which must not stand here\n" +
+			"f:6: encryption_keys.b.env: is not the name of an environment variable\n" +
+			"f:7: encryption_keys.c.command[0]: is empty, but it is the program to run\n" +
+			"f:8: encryption_keys.d.command: expected a list, got a single value"},
 	{"scripts", acme + "    scripts: on\n", `f:4: tenants.acme.scripts: "on" is none of isolated, trusted, off`},
 
 	// Secrets.

@@ -27,7 +27,11 @@ func Load(path string) (*Config, []Warning, error) {
 	l := newLoader()
 	l.parse(newSource(path, os.LookupEnv), data)
 	l.readTenantsDir(filepath.Dir(path))
-	return l.finish()
+	c, warnings, err := l.finish()
+	if err == nil {
+		locateKeys(c, filepath.Dir(path))
+	}
+	return c, warnings, err
 }
 
 // Parse checks data as Load checks a file called name, with variables taken from
@@ -134,6 +138,15 @@ func (l *loader) readTenant(file, id string) {
 	}
 	l.tenants[id] = place{s, ""}
 	l.config.Tenants[id] = t
+}
+
+// locateKeys puts base before the relative names of files with keys.
+func locateKeys(c *Config, base string) {
+	for _, k := range c.EncryptionKeys {
+		if k.File != "" && !filepath.IsAbs(k.File) {
+			k.File = filepath.Join(base, k.File)
+		}
+	}
 }
 
 // finish checks what was decoded and sorts what there is to say.

@@ -25,6 +25,8 @@ func TestFull(t *testing.T) {
 	}
 	reader := secretOf("reader-secret")
 	reader.ACL = "+@all ~* &*"
+	lz4 := newCompression()
+	lz4.Algorithm = LZ4
 	want := &Config{
 		Listen:          "127.0.0.1:6380",
 		Loops:           2,
@@ -44,19 +46,30 @@ func TestFull(t *testing.T) {
 			"free": {OpsPerSecond: 100, Memory: 16 * MiB, Connections: 20},
 			"pro":  {OpsPerSecond: 10000, Memory: GiB},
 		},
+		EncryptionKeys: map[string]*MasterKey{
+			"2026-11": {File: "testdata/keys/2026-11"},
+			"2026-05": {File: "/etc/riptide/2026-05"},
+			"env":     {Env: "RIPTIDE_KEY"},
+			"kms":     {Command: []string{"kms-decrypt", "--key", "p: [a]\nloops: 7"}},
+		},
 		TenantsDir: "tenants.d",
 		Tenants: map[string]*Tenant{
 			"acme": {
-				Plan:        "pro",
-				Users:       map[string]*User{"default": secretOf("acme-secret"), "reader": reader, "people": people},
-				Quotas:      Quotas{Memory: 100 * MiB},
-				Compression: Compression{Zstd, 2 * KiB},
-				Databases:   32, HashTag: true, Scripts: TrustedScripts,
+				Plan:   "pro",
+				Users:  map[string]*User{"default": secretOf("acme-secret"), "reader": reader, "people": people},
+				Quotas: Quotas{Memory: 100 * MiB},
+				Compression: Compression{
+					Algorithm: Zstd, Level: Better, MinSize: 2 * KiB, MinSaving: 5, Exclude: []string{"img:*", "raw:?"}, Streams: true,
+					Dictionaries: Dictionaries{Enabled: true, MinSize: 100, Patterns: []string{"session:*"}, Size: 32 * KiB},
+				},
+				Encryption: Encryption{AES256GCM, "2026-11"},
+				Databases:  32, HashTag: true, Scripts: TrustedScripts,
 			},
 			"globex": {
 				Plan:        "free",
 				Users:       map[string]*User{"default": secretOf("globex-secret")},
-				Compression: Compression{NoCompression, KiB},
+				Compression: lz4,
+				Encryption:  Encryption{ChaCha20Poly1305, "kms"},
 				Databases:   16, Scripts: IsolatedScripts,
 			},
 		},
@@ -67,8 +80,7 @@ func TestFull(t *testing.T) {
 	sameLines(t, lines(warnings),
 		"testdata/full.yaml:14: admin.tokens is not in effect yet",
 		"testdata/full.yaml:23: plans is not in effect yet",
-		"testdata/full.yaml:37: quotas is not in effect yet",
-		"testdata/full.yaml:38: compression is not in effect yet",
+		"testdata/full.yaml:42: quotas is not in effect yet",
 	)
 }
 

@@ -16,6 +16,7 @@ type source struct {
 	lines    map[string]int    // path -> line
 	raw      map[string]string // path -> text before variables were expanded, where that changed it
 	bad      map[string]bool   // paths that a problem was reported for
+	empty    map[string]bool   // paths whose value is left to the default
 	problems []Problem
 
 	unreadable bool // it is not YAML, so nothing of it was decoded
@@ -28,7 +29,7 @@ func newSource(file string, env func(string) (string, bool)) *source {
 	}
 	return &source{
 		file: file, env: env,
-		lines: map[string]int{}, raw: map[string]string{}, bad: map[string]bool{},
+		lines: map[string]int{}, raw: map[string]string{}, bad: map[string]bool{}, empty: map[string]bool{},
 	}
 }
 

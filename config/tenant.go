@@ -16,6 +16,7 @@ type Tenant struct {
 	Quotas Quotas `yaml:"quotas"`
 
 	Compression Compression `yaml:"compression"`
+	Encryption  Encryption  `yaml:"encryption"`
 
 	// Databases is how many SELECT can reach, 1 to 1024. Default 16, as Redis has.
 	Databases int `yaml:"databases"`
@@ -64,20 +65,12 @@ type Quotas struct {
 	ColdStorage       Size  `yaml:"cold_storage"`         // in the cold tier
 }
 
-// Compression says how a tenant's values are stored.
-type Compression struct {
-	// Algorithm has no default once the section is there; without it, none.
-	Algorithm Algorithm `yaml:"algorithm"`
-
-	// MinSize is the shortest value worth trying. Default 1KiB.
-	MinSize Size `yaml:"min_size"`
-}
-
 // newTenant is a tenant with every default.
 func newTenant() *Tenant {
 	return &Tenant{
 		Users:       map[string]*User{},
-		Compression: Compression{Algorithm: NoCompression, MinSize: KiB},
+		Compression: newCompression(),
+		Encryption:  Encryption{Algorithm: NoEncryption},
 		Databases:   16,
 		Scripts:     IsolatedScripts,
 	}
