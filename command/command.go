@@ -34,15 +34,32 @@ type Command struct {
 	Find  Finder
 	Shape Shape // derived from Keys and Find
 
-	Values       ValueSpec  // arguments that are string or hash values, which may be stored encoded
-	ReplyValues  ReplySpec  // the parts of the reply that are such values
-	ReplyKeys    ReplyKeys  // the parts of the reply that name keys, whose prefix has to go
-	ErrKeys      bool       // an error reply may quote a key's name
-	InsideIf     bool       // looks inside only with a condition on the value: SET with IFEQ
-	InsideString bool       // looks inside a string or hash value, so that an encoded one must be made plain first
-	Subs         []*Command // a container's subcommands, in the order of their names
-	Parent       *Command   // the container of a subcommand
-	sub          string     // the subcommand's own name
+	Values       ValueSpec // arguments that are string or hash values, which may be stored encoded
+	ReplyValues  ReplyKind // the parts of the reply that are such values; ReplyValuesOf knows about a request's options
+	ReplyKeys    ReplyKeys // the parts of the reply that name keys, whose prefix has to go
+	ErrKeys      bool      // an error reply may quote a key's name
+	InsideIf     bool      // looks inside only with a condition on the value: SET with IFEQ
+	InsideString bool      // looks inside a string or hash value, so that an encoded one must be made plain first
+
+	// InsidePlain is set for those that look only inside numbers or HyperLogLogs, and fail on all else. Compression
+	// leaves both as they are, so that only encryption keeps such a command from running as it is.
+	InsidePlain bool
+	InsideField int // argument that names the field of a hash that it looks inside; 0 if it is the string itself
+
+	// StreamValues and StreamReply are Values and ReplyValues for the values of fields in the entries of streams,
+	// which are encoded only where that is asked for.
+	StreamValues ValueSpec
+	StreamReply  ReplyKind
+
+	LengthOnly bool // asks for the length of a value, and looks no further inside
+	Encoding   bool // tells how the server stores a value
+	Moves      bool // values stay as they are and get another key's name: RENAME
+	Dumps      bool // replies with a value as the server serializes it
+	Restores   bool // stores a value from what the server serialized
+
+	Subs   []*Command // a container's subcommands, in the order of their names
+	Parent *Command   // the container of a subcommand
+	sub    string     // the subcommand's own name
 }
 
 // Has reports whether every flag in want is set.

@@ -304,7 +304,8 @@ func FuzzPrefixed(f *testing.F) {
 	for _, seed := range []string{
 		"GET\nk", "MSET\na\n1\nb", "BLPOP\n0", "SORT\nk\nBY\nw\nGET\n#\nSTORE\nd", "XREAD\nBLOCK\n0\nSTREAMS\na\n$",
 		"XREADGROUP\nNOACK\nGROUP\nSTREAMS\nc\nSTREAMS\nk\n>", "ZUNIONSTORE\nd\n2\na\nb", "MSETEX\n2\na\n1\nb\n2",
-		"EVAL\ns\n-1\na", "GEORADIUS\nk\n1\n2\n3\nm\nSTORE\nd", "OBJECT\nENCODING\nk", "ZUNION\n99999999999999999999\na",
+		"EVAL\ns\n-1\na", "GEORADIUS\nk\n1\n2\n3\nm\nSTORE\nd", "OBJECT\nENCODING\nk",
+		"XADD\nk\nMAXLEN\n~\n5\nLIMIT\n1\n*\nf\nv", "HSCAN\nk\n0\nNOVALUES", "HSETEX\nk\nEX\n5\nFIELDS\n1\nf\nv", "ZUNION\n99999999999999999999\na",
 	} {
 		f.Add(seed)
 	}
@@ -335,10 +336,18 @@ func checkPositions(t *testing.T, c *Command, args list) {
 	if verdict&Unparsed != 0 && len(got) > 0 && c.AcceptsArity(len(args)) && int(last) != len(args)-1 {
 		t.Fatalf("%q: does not parse, but %v leaves the end as it is", args, got)
 	}
-	for _, i := range c.Values.Positions(nil, args) {
-		if int(i) >= len(args) || i < 1 {
+	last = 0
+	for _, i := range append(c.Values.Positions(nil, args), c.StreamValues.Positions(nil, args)...) {
+		if int(i) >= len(args) || i <= last || slices.Contains(got, i) && verdict&Unparsed == 0 {
 			t.Fatalf("%q: value at %d", args, i)
 		}
+		if key := c.KeyOfValue(got, i); key < 1 || key > i {
+			t.Fatalf("%q: the value at %d is under %d", args, i, key)
+		}
+		last = i
+	}
+	if spec := c.ReplyValuesOf(args); spec.Kind == MaybePairs || (spec.Kind == SortValues) != (spec.Sort.Count > 0) {
+		t.Fatalf("%q: values in the reply at %+v", args, spec)
 	}
 }
 

@@ -16,9 +16,10 @@ type ValueSpec struct {
 type ValuesAfter uint8
 
 const (
-	NoCount     ValuesAfter = iota
-	AfterCount              // argument First is the count: MSETEX
-	AfterFields             // the count follows the option FIELDS, looked for from argument First on: HSETEX
+	NoCount      ValuesAfter = iota
+	AfterCount               // argument First is the count: MSETEX
+	AfterFields              // the count follows the option FIELDS, looked for from argument First on: HSETEX
+	AfterEntryID             // no count: the identifier, behind options from argument First on; the pairs go to the end: XADD
 )
 
 // value is a single value at argument index.
@@ -27,7 +28,7 @@ func value(index int) ValueSpec { return ValueSpec{First: index, Last: index, St
 // values is every second argument from first to the end, for commands that take pairs.
 func values(first int) ValueSpec { return ValueSpec{First: first, Last: -1, Step: 2} }
 
-// None reports whether the command stores no string or hash values.
+// None reports whether there are no values at all.
 func (v ValueSpec) None() bool { return v.First == 0 }
 
 // Positions appends to dst the indexes of the arguments that are values, in ascending order. A request that does not
@@ -53,6 +54,12 @@ func (v ValueSpec) Positions(dst []int32, args Args) []int32 {
 			return dst
 		}
 		first, last, step = count+2, count+2*int(pairs), 2
+	case AfterEntryID:
+		id := entryID(args, first)
+		if id >= n || (n-id)%2 == 0 {
+			return dst
+		}
+		first, last, step = id+2, n-1, 2
 	}
 	if first == 0 || step == 0 {
 		return dst
@@ -77,19 +84,6 @@ func fieldsCount(args Args, from int) int {
 	}
 	return n
 }
-
-// ReplySpec says which parts of a reply are string or hash values.
-type ReplySpec uint8
-
-const (
-	NoValues      ReplySpec = iota
-	WholeReply              // the reply itself, if it is a bulk string
-	ElementValues           // every element of the array: MGET
-	PairValues              // the second of each pair, flat or nested, or the values of the map: HGETALL
-	MaybePairs              // like PairValues if the request has WITHVALUES, otherwise none: HRANDFIELD
-	ScanPairs               // the second element of the reply has PairValues, unless the request has NOVALUES: HSCAN
-	SortValues              // elements if the request has GET with a pattern, otherwise none: SORT
-)
 
 // ReplyKeys says which parts of a reply name keys of the tenant and must lose the prefix.
 type ReplyKeys uint8
@@ -117,4 +111,44 @@ func (c *Command) LooksInside(args Args) bool {
 		}
 	}
 	return false
+}
+
+// KeyOfValue returns the argument that names the key under which a value of the request is stored: the last of those
+// that get the prefix before it. It returns 0 if there is none.
+func (*Command) KeyOfValue(prefixed []int32, value int32) int32 {
+	key := int32(0)
+	for _, i := range prefixed {
+		if i > value {
+			break
+		}
+		key = i
+	}
+	return key
+}
+
+// entryID returns the index of the identifier of XADD's entry, or the number of arguments if there is none. Like the
+// servers it takes for one the first argument that is no option.
+//
+//	XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO producer | IDMP producer id]
+//	    [MAXLEN | MINID [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]
+func entryID(args Args, from int) int {
+	n := args.Len()
+	for i := from; i < n; i++ {
+		left := n - i - 1
+		switch option := args.At(i); {
+		case is(option, "NOMKSTREAM"), is(option, "KEEPREF"), is(option, "DELREF"), is(option, "ACKED"):
+		case (is(option, "LIMIT") || is(option, "IDMPAUTO")) && left >= 1:
+			i++
+		case is(option, "IDMP") && left >= 2:
+			i += 2
+		case (is(option, "MAXLEN") || is(option, "MINID")) && left >= 1:
+			i++
+			if how := args.At(i); left >= 2 && (is(how, "~") || is(how, "=")) {
+				i++
+			}
+		default:
+			return i
+		}
+	}
+	return n
 }

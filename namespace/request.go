@@ -41,6 +41,13 @@ func (r *Request) AppendAllPrefixed(dst []byte, indexes []int32, prefix []byte) 
 // appendFrom appends what stands in Raw from a position on, with prefix in front
 // of arguments.
 func (r *Request) appendFrom(dst []byte, from uint32, indexes []int32, prefix []byte) []byte {
+	dst, from = r.appendTo(dst, from, indexes, prefix)
+	return append(dst, r.Raw[from:]...)
+}
+
+// appendTo is appendFrom up to the content of the last of the arguments, where
+// it returns the position.
+func (r *Request) appendTo(dst []byte, from uint32, indexes []int32, prefix []byte) ([]byte, uint32) {
 	for _, i := range indexes {
 		a := r.Args[i]
 		dst = append(dst, r.Raw[from:a.Head]...)
@@ -48,7 +55,7 @@ func (r *Request) appendFrom(dst []byte, from uint32, indexes []int32, prefix []
 		dst = append(dst, prefix...)
 		from = a.Beg
 	}
-	return append(dst, r.Raw[from:]...)
+	return dst, from
 }
 
 // Parts is AppendAllPrefixed for a large request: it appends to parts the

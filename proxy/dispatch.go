@@ -81,6 +81,11 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		return true
 	}
 	h := &handlers[cmd.Handler]
+	var (
+		stats    *tenantStats
+		failures uint64
+		inside   bool
+	)
 	if !h.script && s.mode&modeScripts != 0 {
 		if s.head != s.tail {
 			return false
@@ -92,6 +97,12 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 			return false
 		}
 		s.mode &^= modeHub
+	}
+	if h.script && s.mode&(modeValues|modeTx) == modeValues {
+		if s.head != s.tail {
+			return false
+		}
+		s.mode |= modeAwait // should it come upon sealed values, it runs again
 	}
 	if h.script && (s.mode&modeTx != 0 || s.pinsScripts()) && !s.scriptsReady() {
 		return false
@@ -105,7 +116,11 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case s.mode&modeTx != 0 && !cmd.AtOnce:
 		s.stats.commands[cmd.ID]++
 		s.last = uint16(cmd.ID)
+		n := len(s.tx.queue)
 		s.enqueue(cmd, r)
+		if s.holds() && len(s.tx.queue) > n {
+			s.answer([]byte(queued))
+		}
 		if s.mode&modeMonitored != 0 {
 			s.show(cmd, r)
 		}
@@ -120,18 +135,33 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case s.head != s.tail && (h.idle || h.script && s.mode&modeScripts == 0 || h.wait != nil && h.wait(s, r) ||
 		h.publishes && s.mode&modeHub == 0 && s.publishesOnHub()):
 		return false
+	case s.mode&modeValues != 0 && s.stats.values.inside(cmd, r):
+		if s.head != s.tail {
+			return false
+		}
+		inside = true
 	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil):
 		if ok, answered := s.pinned(); !ok || answered {
 			return ok
 		}
 	}
-	stats, failures := s.stats, s.stats.failures // as they are now: AUTH changes them
+	stats, failures = s.stats, s.stats.failures // as they are now: AUTH changes them
 	s.last = uint16(cmd.ID)
 	switch {
+	case inside:
+		s.runInside(cmd, r)
 	case h.slow != nil:
 		s.runSlow(cmd, r, h.slow)
 	case h.run != nil:
 		h.run(s, cmd, r)
+	case s.mode&modeValues != 0 && carries(cmd):
+		if !s.sendValues(cmd, r, noteNone) {
+			if ok, answered := s.pinned(); !ok {
+				return false
+			} else if !answered {
+				s.sendValues(cmd, r, noteNone)
+			}
+		}
 	case s.pin != nil:
 		s.toPin(cmd, r, noteNone)
 	case !s.forward(cmd, r) && !s.runPinned(cmd, r):
@@ -150,7 +180,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 
 // send sends a command on the connection that the session uses.
 func (s *session) send(cmd *command.Command, r *namespace.Request) {
-	if s.pin != nil {
+	if s.pin != nil || s.holds() {
 		s.toPin(cmd, r, noteNone)
 		return
 	}

@@ -48,7 +48,7 @@ func eval(s *session, cmd *command.Command, r *namespace.Request) {
 	t := s.who.Tenant
 	sc := s.wrapped
 	if s.wrapped = nil; sc == nil || !s.isScript(sc, r.At(1)) {
-		sc = s.w.srv.scripts.store.Add(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+		sc = s.w.srv.scripts.store.Add(t.ID, s.scriptMode(), r.At(1))
 	}
 	s.call(cmd, r, sc, false)
 }
@@ -69,8 +69,8 @@ func (s *session) wraps(r *namespace.Request) bool {
 	case s.wrapped != nil && s.isScript(s.wrapped, source):
 		return true
 	}
-	trusted, store := t.Scripts == config.TrustedScripts, s.w.srv.scripts.store
-	if s.wrapped = store.Get(t.ID, trusted, []byte(script.Sum(source))); s.wrapped != nil {
+	mode, store := s.scriptMode(), s.w.srv.scripts.store
+	if s.wrapped = store.Get(t.ID, mode, []byte(script.Sum(source))); s.wrapped != nil {
 		return true
 	}
 	source, turns := bytes.Clone(source), s.w.srv.turns[t.ID]
@@ -81,14 +81,14 @@ func (s *session) wraps(r *namespace.Request) bool {
 		case <-ctx.Done():
 			return s.finish
 		}
-		sc := store.Add(t.ID, trusted, source)
+		sc := store.Add(t.ID, mode, source)
 		return func() { s.wrapped = sc }
 	})
 	return false
 }
 
 func (s *session) isScript(sc *script.Script, source []byte) bool {
-	return sc.Trusted == (s.who.Tenant.Scripts == config.TrustedScripts) && bytes.Equal(sc.Source, source)
+	return sc.Mode == s.scriptMode() && bytes.Equal(sc.Source, source)
 }
 
 func (w *worker) noteLoaded(t *namespace.Tenant, sc *script.Script) {
@@ -108,7 +108,7 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 		return
 	}
 	t := s.who.Tenant
-	sc := s.w.srv.scripts.store.Get(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	sc := s.w.srv.scripts.store.Get(t.ID, s.scriptMode(), r.At(1))
 	if sc != nil && (sc.Taken() || s.tx != nil && s.tx.calls(sc)) {
 		_, known := s.w.loaded[loadedScript{t, sc}]
 		s.call(cmd, r, sc, known)
@@ -140,7 +140,7 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 // unless it is on its way right now.
 func unknownScript(s *session, r *namespace.Request) bool {
 	t := s.who.Tenant
-	sc := s.w.srv.scripts.store.Get(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	sc := s.w.srv.scripts.store.Get(t.ID, s.scriptMode(), r.At(1))
 	return sc == nil || !sc.Taken()
 }
 
@@ -149,6 +149,10 @@ func unknownScript(s *session, r *namespace.Request) bool {
 func fcall(s *session, cmd *command.Command, r *namespace.Request) {
 	if s.who.Tenant.Scripts == config.NoScripts {
 		s.answerError(errNoScripts.Error())
+		return
+	}
+	if s.mode&modeValues != 0 && s.tx == nil {
+		s.plainFirst(r, func(own *namespace.Request) { s.call(cmd, own, nil, false) })
 		return
 	}
 	s.call(cmd, r, nil, false)
@@ -235,7 +239,7 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 	w := s.w
 	t := s.who.Tenant
 	if t.Scripts == config.TrustedScripts {
-		s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, sha), s.slot(cmd))
+		s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, sc, sha))
 		s.tx.add(queuedCommand{cmd: cmd, script: sc})
 		return
 	}
@@ -249,9 +253,9 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 		return
 	}
 	guarded := sc.Guarded()
-	s.pin.End(u.auth, s.unasked(cmd))
-	s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, guarded, false), s.slot(cmd))
-	s.pin.End(w.srv.target.AppendLogin(nil), s.unasked(cmd))
+	s.giveUnasked(cmd, u.auth)
+	s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, guarded, false))
+	s.giveUnasked(cmd, w.srv.target.AppendLogin(nil))
 	s.tx.add(queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1})
 }
 
@@ -299,7 +303,7 @@ func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *scr
 	t := s.who.Tenant
 	if t.Scripts == config.TrustedScripts {
 		s.called = append(s.called, sc)
-		s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, false), s.noted(cmd, noteScript))
+		s.sendPinned(sc, s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, false), s.noted(cmd, noteScript))
 		return
 	}
 	u := w.scriptUser(t)
@@ -312,12 +316,25 @@ func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *scr
 		return
 	}
 	guarded := sc.Guarded()
-	login := s.unasked(cmd)
-	login.note = noteLogin
 	s.called = append(s.called, guarded)
-	s.pin.End(u.auth, login)
-	s.pin.End(s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, guarded, false), s.noted(cmd, noteScript))
-	s.pin.End(w.srv.target.AppendLogin(nil), login)
+	s.sendPinned(guarded, s.appendCall(nil, cmd, r, guarded, false), s.noted(cmd, noteScript))
+}
+
+// sendPinned sends a script on the session's own connection, as the tenant's user
+// if it is to be isolated.
+func (s *session) sendPinned(sc *script.Script, b []byte, t slot) {
+	if s.mode&modeValues != 0 {
+		s.lastCall = bytes.Clone(b) // for when it comes upon sealed values
+	}
+	if sc == nil || sc.Trusted {
+		s.pin.End(b, t)
+		return
+	}
+	login := s.unasked(t.cmd)
+	login.note = noteLogin
+	s.pin.End(s.w.scriptUser(s.who.Tenant).auth, login)
+	s.pin.End(b, t)
+	s.pin.End(s.w.srv.target.AppendLogin(nil), login)
 }
 
 // diagnosis finds out what is wrong with a script in the words that the
@@ -351,11 +368,11 @@ func scriptLoad(ctx context.Context, op *slowOp) []byte {
 	if len(op.args[2]) > script.LongestSaved {
 		return resp.AppendError(nil, errLongScript)
 	}
-	sc := script.New(op.args[2], t.Scripts == config.TrustedScripts)
+	sc := script.New(op.args[2], op.srv.scriptMode(t))
 	if err := op.client.Do(ctx, "EVAL", sc.Diagnosis(), 0).Err(); err != nil {
 		return script.RestoreError(nil, failure(err, false), sc, op.prefix)
 	}
-	sc = op.srv.scripts.store.Add(t.ID, sc.Trusted, sc.Source)
+	sc = op.srv.scripts.store.Add(t.ID, sc.Mode, sc.Source)
 	sc.Take()
 	op.srv.scripts.save(ctx, t, sc)
 	return resp.AppendBulkString(nil, sc.SHA)

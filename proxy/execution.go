@@ -12,12 +12,10 @@ import (
 )
 
 // executed brings the reply of EXEC.
-func (s *session) executed(t *slot, reply []byte) {
-	tx := s.sent[0]
-	s.sent = s.sent[1:]
+func (s *session) executed(seq uint32, cmd *command.Command, tx *transaction, reply []byte) {
 	n, body, ok := resp.ArrayElements(reply)
 	if !ok {
-		s.complete(t.seq, s.restore(t.cmd, reply), false)
+		s.complete(seq, s.restore(cmd, reply), false)
 		return
 	}
 	x := execution{s: s, n: n, body: body, out: make([][]byte, 0, len(tx.queue))}
@@ -25,12 +23,14 @@ func (s *session) executed(t *slot, reply []byte) {
 	if err != nil {
 		// Whose the replies behind it are, nobody knows: a login that fails may
 		// leave the array without one of its elements.
-		s.complete(t.seq, s.garbled(t.cmd, err), false)
-		s.pin.Break(err)
+		s.complete(seq, s.garbled(cmd, err), false)
+		if s.pin != nil {
+			s.pin.Break(err)
+		}
 		return
 	}
 	if len(x.later) == 0 {
-		s.complete(t.seq, x.join(), false)
+		s.complete(seq, x.join(), false)
 		return
 	}
 	s.async(func(ctx context.Context) func() {
@@ -42,7 +42,7 @@ func (s *session) executed(t *slot, reply []byte) {
 			for i, l := range x.later {
 				x.out[l.at] = x.bounded(s.capture(dones[i]))
 			}
-			s.complete(t.seq, x.join(), false)
+			s.complete(seq, x.join(), false)
 		}
 	})
 }
@@ -89,6 +89,11 @@ func (x *execution) next() []byte {
 }
 
 func (x *execution) restore(tx *transaction) error {
+	for range tx.front {
+		if !isFine(x.next()) {
+			return errNotPlain
+		}
+	}
 	for i := range tx.queue {
 		q := &tx.queue[i]
 		if !x.logins(q.before) {
@@ -102,6 +107,9 @@ func (x *execution) restore(tx *transaction) error {
 		if !x.logins(q.after) {
 			return errShortExec
 		}
+	}
+	for range tx.back {
+		x.next()
 	}
 	if rest := x.next(); rest != nil || x.n != 0 || len(x.body) > 0 {
 		return errShortExec
@@ -146,6 +154,9 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		}
 		x.out = append(x.out, x.bounded(reply))
 	case q.script != nil || handlers[q.cmd.Handler].script:
+		if _, sealed := script.SealedKeys(element); sealed {
+			element = errSealedInTx
+		}
 		switch {
 		case q.script == nil:
 		case script.CompileError(element):
@@ -155,9 +166,42 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		}
 		x.out = append(x.out, bytes.Clone(s.restoreScript(q.script, element)))
 	default:
-		x.out = append(x.out, bytes.Clone(s.restore(q.cmd, element)))
+		x.values(q, s.restore(q.cmd, element))
 	}
 }
+
+// values takes the reply of a command whose values are to be opened, if there are any.
+func (x *execution) values(q *queuedCommand, reply []byte) {
+	s := x.s
+	if s.mode&modeValues == 0 || replyOf(q.cmd).None() || reply[0] == '-' {
+		x.out = append(x.out, bytes.Clone(reply))
+		return
+	}
+	out, changed, err := s.openHere(q.cmd, q.vals, reply)
+	switch {
+	case beside(err):
+		work := s.openWork(q.cmd, q.vals, bytes.Clone(reply))
+		x.later = append(x.later, laterReply{len(x.out), func(ctx context.Context) func() {
+			opened, n := work(ctx)
+			return func() {
+				s.stats.addValues(n)
+				s.answer(opened)
+			}
+		}})
+		x.out = append(x.out, nil)
+	case err != nil:
+		x.out = append(x.out, resp.AppendError(nil, openError(err)))
+	case changed:
+		x.out = append(x.out, bytes.Clone(out))
+	default:
+		x.out = append(x.out, bytes.Clone(reply))
+	}
+}
+
+// isFine reports whether the reply to a command that makes a value plain is no error.
+func isFine(reply []byte) bool { return len(reply) > 0 && reply[0] != '-' }
+
+var errNotPlain = errors.New("a value could not be made plain")
 
 // bounded counts an answer of the proxy's own, and puts an error in place of
 // those that are too much.
@@ -169,5 +213,7 @@ func (x *execution) bounded(reply []byte) []byte {
 }
 
 var errTooMuch = resp.AppendError(nil, errOversized.Error())
+
+var errSealedInTx = resp.AppendError(nil, "ERR the script comes upon a value that is stored sealed, and whose key it has not declared in KEYS")
 
 var errShortExec = errors.New("EXEC has not as many replies as commands were queued")

@@ -57,7 +57,7 @@ func keyspaceInTx(name, body string, pattern func(*session, *namespace.Request) 
 		if cmd.Handler == command.HandleFlushAll {
 			prefix, match = s.who.Tenant.Root(), anyDatabase
 		}
-		s.pin.End(resp.AppendRequest(s.pin.Begin(1024), "EVAL", text, "0", namespace.EscapeGlob(prefix)+match, strconv.Itoa(rand.IntN(1<<30))), s.slot(cmd))
+		s.give(cmd, resp.AppendRequest(s.room(1024), "EVAL", text, "0", namespace.EscapeGlob(prefix)+match, strconv.Itoa(rand.IntN(1<<30))))
 		s.tx.add(queuedCommand{cmd: cmd})
 	}
 }
@@ -78,6 +78,6 @@ func scanInTx(s *session, cmd *command.Command, r *namespace.Request) {
 	for _, more := range o.more {
 		words = append(words, more.(string))
 	}
-	s.pin.End(resp.AppendRequest(s.pin.Begin(256), words...), s.slot(cmd))
+	s.give(cmd, resp.AppendRequest(s.room(256), words...))
 	s.tx.add(queuedCommand{cmd: cmd})
 }

@@ -169,7 +169,7 @@ func restoreKey(s *session, cmd *command.Command, r *namespace.Request) {
 
 // compose sends a request that a handler made.
 func (s *session) compose(cmd *command.Command, args ...[]byte) {
-	if s.pin == nil && s.link.Down() {
+	if s.pin == nil && !s.holds() && s.link.Down() {
 		s.answerError(errUnavailable)
 		return
 	}
@@ -181,8 +181,8 @@ func (s *session) compose(cmd *command.Command, args ...[]byte) {
 		}
 		size += len(a) + 24
 	}
-	if s.pin != nil {
-		s.pin.End(resp.AppendRequest(s.pin.Begin(size), args...), s.slot(cmd))
+	if s.pin != nil || s.holds() {
+		s.give(cmd, resp.AppendRequest(s.room(size), args...))
 		return
 	}
 	s.link.End(resp.AppendRequest(s.link.Begin(size), args...), s.slot(cmd))

@@ -22,6 +22,7 @@ const (
 	modeAwait                         // the next command waits until all before are answered
 	modeScripts                       // what is unanswered rides the connection for scripts
 	modeHub                           // what is unanswered rides the hub
+	modeValues                        // the tenant's values may be sealed
 )
 
 // A slot's note, where its reply is more than a reply.
@@ -39,6 +40,7 @@ const (
 	noteScript        // the reply is a script's
 	noteStand         // a PING that stands for an answer of the proxy's
 	noteQuiet         // a confirmation that the client did not ask for
+	noteTalk          // the reply is for a plan
 	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
 )
 
@@ -69,7 +71,7 @@ func (s *session) pinned() (ok, answered bool) {
 
 // unpin gives the connection back when nothing of the session's is on it.
 func (s *session) unpin() {
-	if s.pin == nil || s.pin.Flight() > 0 || s.tx != nil || s.watching || s.subs != nil && !s.onHub || s.tracking || s.redirected {
+	if s.pin == nil || s.pin.Flight() > 0 || s.planning > 0 || s.tx != nil || s.watching || s.subs != nil && !s.onHub || s.tracking || s.redirected {
 		return
 	}
 	s.w.pins.Give(s.pin)
@@ -150,8 +152,12 @@ func (s *session) toPin(cmd *command.Command, r *namespace.Request, note uint8) 
 		note = noteBlocks
 		s.blocked++
 	}
-	b := s.pin.Begin(len(r.Raw) + len(w.indexes)*(len(prefix)+24))
-	s.pin.End(r.AppendAllPrefixed(b, w.indexes, prefix), s.noted(cmd, note))
+	size := len(r.Raw) + len(w.indexes)*(len(prefix)+24)
+	if s.holds() {
+		s.give(cmd, r.AppendAllPrefixed(s.room(size), w.indexes, prefix))
+		return
+	}
+	s.pin.End(r.AppendAllPrefixed(s.pin.Begin(size), w.indexes, prefix), s.noted(cmd, note))
 }
 
 // noted is slot for one with a note.
@@ -249,7 +255,7 @@ func (s *session) Reply(t *slot, reply []byte) {
 		return
 	case noteBlocks:
 		s.blocked--
-	case noteDrop, noteQuiet, noteReset:
+	case noteDrop, noteQuiet, noteReset, noteTalk:
 	default:
 		if took := s.w.answered(t, reply); took >= slowCommand {
 			s.w.slowReply(t, took, nil)
@@ -257,10 +263,14 @@ func (s *session) Reply(t *slot, reply []byte) {
 	}
 	switch t.note {
 	case noteDrop, noteQuiet, noteReset:
+	case noteTalk:
+		s.talk.reply(reply)
 	case noteConfirm, noteLast:
 		s.confirmed(t, reply)
 	case noteExec:
-		s.executed(t, reply)
+		tx := s.sent[0]
+		s.sent = s.sent[1:]
+		s.executed(t.seq, t.cmd, tx, reply)
 	case noteMulti:
 		if reply[0] == '-' {
 			s.endTx() // none has begun
@@ -274,6 +284,12 @@ func (s *session) Reply(t *slot, reply []byte) {
 		s.complete(t.seq, s.stood(), false)
 	case noteScript:
 		sc := s.called[0]
+		if s.mode&modeValues != 0 {
+			if keys, ok := script.SealedKeys(reply); ok {
+				s.unsealPinned(*t, sc, keys)
+				break
+			}
+		}
 		s.called = s.called[1:]
 		if sc != nil && script.CompileError(reply) {
 			s.diagnose(t.seq, sc)
@@ -285,13 +301,13 @@ func (s *session) Reply(t *slot, reply []byte) {
 		s.complete(t.seq, s.restoreScript(sc, reply), false)
 	default:
 		if string(reply) == queued || t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
-			s.complete(t.seq, reply, len(reply) >= largeReply)
+			s.finishReply(t, reply, len(reply) >= largeReply)
 			break
 		}
 		if s.published != nil {
 			reply = s.reached(t.seq, reply)
 		}
-		s.complete(t.seq, s.restore(t.cmd, reply), false)
+		s.finishReply(t, s.restore(t.cmd, reply), false)
 	}
 	if cap(w.reply) > maxScratch {
 		w.reply = nil
@@ -306,6 +322,9 @@ func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
 func (s *session) Failed(t *slot, err error) {
 	switch t.note {
 	case noteDrop, noteQuiet, noteReset, noteLogin, noteConfirm:
+		return
+	case noteTalk:
+		s.talk.fail(err)
 		return
 	case noteBlocks:
 		s.blocked--

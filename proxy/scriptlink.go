@@ -34,7 +34,9 @@ type scriptCall struct {
 	sha    bool // sent by its hash
 	// diagnosis: it is asked what is wrong with the script, which does not run
 	diagnosis bool
-	req       []byte // the command, while it waits to be sent
+	unsealed  uint8    // how often values were made plain for it
+	plainKeys [][]byte // whose they are
+	req       []byte   // the command, while it waits to be sent
 }
 
 type phase uint8
@@ -207,6 +209,13 @@ func (o scriptOwner) answer(c *scriptCall, reply []byte) {
 	if c.script != nil && script.CompileError(reply) && !c.diagnosis {
 		o.diagnose(c)
 		return
+	}
+	if s.mode&modeValues != 0 {
+		if keys, ok := script.SealedKeys(reply); ok && !c.diagnosis {
+			o.unseal(c, keys)
+			return
+		}
+		s.sealLater(c.plainKeys)
 	}
 	if c.script != nil && c.sha && bytes.HasPrefix(reply, []byte("-NOSCRIPT")) && s.tail == c.seq+1 && c.tries < maxScriptTries {
 		// The upstream has forgotten it, and the session has sent nothing that

@@ -30,6 +30,9 @@ type Server struct {
 	client    *redis.Client // for slow operations
 	health    *redis.Client
 	scripts   *scripts
+	plans     [2]*redis.Client         // for plans, in RESP2 and RESP3
+	values    map[string]*tenantValues // of tenants whose values are sealed; never changes
+	marks     *marks
 	limits    resp.Limits
 	internal  resp.Limits // for what the proxy itself has written
 	strangers resp.Limits // limits before AUTH
@@ -72,6 +75,7 @@ type Server struct {
 const (
 	slowPerTenant = 2
 	slowConns     = 16
+	planConns     = 32
 )
 
 // slowLogins is how many argon2id hashes may be computed at once. One takes up
@@ -98,6 +102,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		target:    target,
 		client:    target.Client(slowConns),
 		health:    target.Client(1),
+		plans:     [2]*redis.Client{target.ClientOf(planConns, 2), target.ClientOf(planConns, 3)},
+		marks:     newMarks(),
 		limits:    resp.DefaultLimits(),
 		strangers: resp.UnauthenticatedLimits(),
 		output:    int(cfg.Limits.OutputBuffer),
@@ -116,6 +122,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		s.own[t.ID] = newTenantOwn(cfg, t)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.makeValues(s.ctx); err != nil {
+		return nil, err
+	}
 	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -266,6 +275,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drained(ctx)
 	s.cancel()
+	for _, c := range s.plans {
+		c.Close()
+	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
 	s.slow.Wait()

@@ -63,6 +63,10 @@ type session struct {
 	numbered   *namespace.Tenant                // whose number it has
 	numbers    map[*namespace.Tenant]uint64     // and had before
 	deferred   func(ctx context.Context) func() // what an answer to be captured takes
+	lastCall   []byte                           // the script on the pin, as it was sent
+	unsealed   int                              // how often values were made plain for it
+	planning   int                              // plans that are under way on the pin
+	talk       *talk                            // of a plan on the pin
 
 	partial *resp.Request // the state of an incomplete request
 

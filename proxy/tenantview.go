@@ -23,6 +23,7 @@ type tenantView struct {
 	pause  pause
 	watch  watchers
 	slow   slowLog
+	values *valueView // nil: none of its values are sealed
 	spikes spikes
 }
 
@@ -32,7 +33,7 @@ const (
 	modePaused    uint16 = 1 << 14 // the tenant has paused its clients
 	modeMonitor   uint16 = 1 << 13 // this session is one that watches
 
-	tenantModes = modeMonitored | modePaused // those that a session has from its tenant
+	tenantModes = modeMonitored | modePaused | modeValues // those that a session has from its tenant
 )
 
 // setMode sets or clears bits for all sessions of the tenant.

@@ -26,6 +26,13 @@ type transaction struct {
 	lost    bool                // the upstream connection broke
 	held    int                 // bytes that queue takes
 	scripts map[string]struct{} // by their SHA
+
+	// holds: nothing is sent before EXEC. front and back are how many replies of EXEC are to
+	// commands of the proxy's own.
+	holds       bool
+	waiting     []*heldCommand
+	heldBytes   int
+	front, back int
 }
 
 // queuedCommand is one of them.
@@ -40,6 +47,7 @@ type queuedCommand struct {
 	// around it, each of which is answered with OK.
 	before, after int
 	script        *script.Script // which the reply is of
+	vals          *valueNote     // for opening the values in the reply
 }
 
 // maxHeld bounds what the proxy remembers of a transaction. Most of its commands
@@ -109,11 +117,19 @@ func multi(s *session, cmd *command.Command, r *namespace.Request) {
 			s.answerError(errUnavailable)
 			return
 		}
+		if s.tx.holds {
+			s.answerError("ERR MULTI calls can not be nested")
+			return
+		}
 		s.toPin(cmd, r, noteNone) // which has an error for it
 		return
 	}
-	s.tx = &transaction{db: s.db}
+	s.tx = &transaction{db: s.db, holds: s.mode&modeValues != 0}
 	s.mode |= modeTx
+	if s.tx.holds {
+		s.answer(ok)
+		return
+	}
 	s.toPin(cmd, r, noteMulti)
 }
 
@@ -134,13 +150,23 @@ func (s *session) endTx() *transaction {
 
 // discardTx ends a transaction at the upstream without an answer to the client.
 func (s *session) discardTx() {
-	tx := s.endTx()
+	tx, watching := s.endTx(), s.watching
 	s.watching = false
-	if !tx.lost {
+	s.endHeld(tx, watching)
+	if !tx.lost && !tx.holds {
 		s.pin.End(resp.AppendRequest(s.pin.Begin(32), "DISCARD"), s.unasked(discardRow))
 	}
 	s.watchLost = false
 }
+
+// endHeld ends a transaction of which the upstream knows at most what is watched.
+func (s *session) endHeld(tx *transaction, watching bool) {
+	if tx.holds && watching && s.pin != nil {
+		s.pin.End(resp.AppendRequest(s.pin.Begin(32), "UNWATCH"), s.unasked(unwatchRow))
+	}
+}
+
+var unwatchRow = command.Lookup([]byte("unwatch"))
 
 var discardRow = command.Lookup([]byte("discard"))
 
@@ -152,6 +178,9 @@ func discard(s *session, cmd *command.Command, r *namespace.Request) {
 		s.answerError("ERR DISCARD without MULTI")
 		return
 	case tx.lost:
+		s.answer(ok)
+	case tx.holds:
+		s.endHeld(tx, s.watching)
 		s.answer(ok)
 	default:
 		s.toPin(cmd, r, noteNone)
@@ -166,12 +195,23 @@ func exec(s *session, cmd *command.Command, r *namespace.Request) {
 		s.answerError("ERR EXEC without MULTI")
 		return
 	}
-	stale := s.watchLost
+	stale, watching := s.watchLost, s.watching
 	s.watching, s.watchLost = false, false
 	note := noteExec
 	switch {
 	case tx.lost:
 		s.answerError(errExecLost.Error())
+		return
+	case tx.holds && tx.aborted:
+		s.endHeld(tx, watching)
+		s.answerError(errExecAbort)
+		return
+	case tx.holds && stale:
+		s.endHeld(tx, watching)
+		s.answer(nullArray(s.proto))
+		return
+	case tx.holds:
+		s.execHeld(cmd, tx, watching)
 		return
 	case tx.aborted:
 		note = noteAborted
@@ -188,7 +228,7 @@ func exec(s *session, cmd *command.Command, r *namespace.Request) {
 
 // watch is WATCH key [key ...].
 func watch(s *session, cmd *command.Command, r *namespace.Request) {
-	if s.tx != nil && s.tx.lost {
+	if s.tx != nil && (s.tx.lost || s.tx.holds) {
 		s.answerError("ERR WATCH inside MULTI is not allowed")
 		return
 	}
@@ -221,6 +261,8 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 		s.reject(cmd, errNotInTx)
 	case tx.held+len(r.Raw) > maxHeld && (tx.held > maxHeld || cmd.Run == command.Local || cmd.Run == command.Slow):
 		s.reject(cmd, "ERR the transaction is too long")
+	case tx.heldBytes+len(r.Raw) > s.w.srv.limits.Request:
+		s.reject(cmd, "ERR the transaction is too long")
 	case h.tx != nil:
 		h.tx(s, cmd, r)
 	case h.alone || cmd.Run == command.Pinned && h.run != nil:
@@ -228,9 +270,9 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 	case cmd.Run == command.Local || cmd.Run == command.Slow:
 		s.stand(queuedCommand{cmd: cmd, raw: bytes.Clone(r.Raw), args: append([]resp.Arg(nil), r.Args...)})
 	case h.run != nil:
-		flight := s.pin.Flight()
+		flight := s.given()
 		reply := s.capture(func() { h.run(s, cmd, r) })
-		if s.pin.Flight() == flight {
+		if s.given() == flight {
 			s.stand(queuedCommand{cmd: cmd, reply: reply})
 			break
 		}
@@ -242,19 +284,28 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 
 // queue has the upstream queue a command.
 func (s *session) queue(cmd *command.Command, r *namespace.Request) {
-	flight := s.pin.Flight()
+	given := s.given()
 	s.toPin(cmd, r, noteNone)
-	if s.pin.Flight() == flight { // it was refused
+	if s.given() == given { // it was refused
 		s.tx.aborted = true
 		return
 	}
-	s.tx.add(queuedCommand{cmd: cmd})
+	s.tx.add(s.queuedCommand(cmd, r))
+}
+
+// queuedCommand is a command that the upstream queues as it is.
+func (s *session) queuedCommand(cmd *command.Command, r *namespace.Request) queuedCommand {
+	q := queuedCommand{cmd: cmd}
+	if s.mode&modeValues != 0 {
+		q.vals = s.noteOf(cmd, r, s.w.indexes)
+	}
+	return q
 }
 
 // stand has a PING stand for a command that the proxy answers.
 func (s *session) stand(q queuedCommand) {
 	s.tx.add(q)
-	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "PING"), s.slot(q.cmd))
+	s.give(q.cmd, resp.AppendRequest(s.room(32), "PING"))
 }
 
 // capture returns what f answers, instead of sending it.

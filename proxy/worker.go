@@ -62,6 +62,12 @@ type worker struct {
 	message  []byte
 	fields   [][]byte
 	script   []byte
+	values   []int32
+	sealing  sealing
+	seal     func(dst []byte, i int32) ([]byte, bool) // of sealing
+	opening  opening
+	open     func(dst, stored []byte, at namespace.ValueAt) ([]byte, error) // of opening
+	opened   []byte
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -71,7 +77,8 @@ type slot struct {
 	at      int64  // loop's clock when it was sent
 	seq     uint32 // its place in the session
 	retried bool
-	note    uint8 // what the reply is besides
+	note    uint8      // what the reply is besides
+	vals    *valueNote // what to open the values in the reply takes
 }
 
 func newWorker(s *Server) (*worker, error) {
@@ -80,6 +87,7 @@ func newWorker(s *Server) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w.seal, w.open = w.sealing.seal, w.opening.open
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
@@ -258,7 +266,7 @@ func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 	if s.gone {
 		return false
 	}
-	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
+	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' && s.mode&modeValues == 0 {
 		s.complete(t.seq, reply, len(reply) >= largeReply)
 		return false
 	}
@@ -281,7 +289,8 @@ func (w *worker) restored(t *slot, reply []byte) {
 	if t.s.published != nil {
 		reply = t.s.reached(t.seq, reply)
 	}
-	t.s.complete(t.seq, t.s.restore(t.cmd, reply), false)
+	own := t.s.restore(t.cmd, reply)
+	t.s.finishReply(t, own, len(own) >= largeReply && &own[0] == &reply[0])
 }
 
 var errOversized = errors.New("ERR the reply is larger than the proxy passes on")

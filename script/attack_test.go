@@ -86,8 +86,10 @@ var reads = []string{
 	`local s='' for k,v in pairs(_G) do s=s..tostring(k)..tostring(v) end return s`,
 }
 
-func TestReads(t *testing.T) {
-	w := newWorld(t, false)
+func TestReads(t *testing.T) { inIsolated(t, testReads) }
+
+func testReads(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	ctx := harness.Context(t)
 	fill := func() {
 		p := w.admin.Pipeline()
@@ -128,7 +130,7 @@ func TestReads(t *testing.T) {
 			before := foreign()
 			var reply string
 			if how == "wrapped" {
-				reply = eval(t, w.wall, false, source, acme, []string{"a"}, []string{"x"})
+				reply = eval(t, w.wall, mode, source, acme, []string{"a"}, []string{"x"})
 			} else {
 				reply = do(t, w.wall, "EVAL", source, "1", "t:acme:0:a", "x")
 			}
@@ -147,7 +149,7 @@ func TestReads(t *testing.T) {
 
 // What the wall must refuse of these has nothing to do with keys of the tenant, or more than with them.
 func TestWallRefuses(t *testing.T) {
-	w := newWorld(t, false)
+	w := newWorld(t, Mode{})
 	for _, call := range []string{
 		"KEYS *", "SCAN 0", "RANDOMKEY", "DBSIZE", "FLUSHDB", "FLUSHALL", "SELECT 1", "MOVE t:acme:0:a 1", "SWAPDB 0 1",
 		"COPY t:acme:0:a t:acme:0:b DB 1", "INFO", "CLIENT LIST", "CLIENT ID", "ACL WHOAMI", "PUBSUB CHANNELS",
@@ -223,33 +225,35 @@ const healthy = `local t = {('abc'):upper(), ('a'..'b'), cjson.encode({{{{1.1234
 	t[#t+1] = redis.pcall('incr', KEYS[1]).err
 	return t`
 
-func TestPoison(t *testing.T) {
-	w := newWorld(t, false)
+func TestPoison(t *testing.T) { inIsolated(t, testPoison) }
+
+func testPoison(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	if risks, err := Probe(harness.Context(t), w.admin); err != nil || len(risks) > 0 {
 		t.Fatalf("risks: %q, %v", risks, err)
 	}
 	other := dial(t, w.wall.RemoteAddr().String())
 	login(t, other, "globex")
 	const globex = "t:globex:0:"
-	eval(t, other, false, "redis.call('set',KEYS[1],'mine')", globex, []string{"k"}, nil)
-	look := func() string { return eval(t, other, false, healthy, globex, []string{"k"}, []string{"arg"}) }
+	eval(t, other, mode, "redis.call('set',KEYS[1],'mine')", globex, []string{"k"}, nil)
+	look := func() string { return eval(t, other, mode, healthy, globex, []string{"k"}, []string{"arg"}) }
 	want := look()
 	if strings.HasPrefix(want, "-") || !strings.Contains(want, "ABC") || !strings.Contains(want, "excessively sparse") {
 		t.Fatalf("healthy: %q", want)
 	}
 	for i, source := range poisons {
-		eval(t, w.wall, false, source, acme, nil, nil)
+		eval(t, w.wall, mode, source, acme, nil, nil)
 		if got := look(); got != want {
 			t.Errorf("after %s\n got %q\nwant %q", source, got, want)
 		}
 		// A script that the server has not compiled before.
 		fresh := fmt.Sprintf("local _ = %d\n%s", i, healthy)
-		if got := eval(t, other, false, fresh, globex, []string{"k"}, []string{"arg"}); got != want {
+		if got := eval(t, other, mode, fresh, globex, []string{"k"}, []string{"arg"}); got != want {
 			t.Errorf("after %s, in a new script:\n got %q\nwant %q", source, got, want)
 		}
 	}
 	for range 100 { // finalizers would run about now
-		eval(t, other, false, "local t={} for i=1,1000 do t[i]={} end return 1", globex, nil, nil)
+		eval(t, other, mode, "local t={} for i=1,1000 do t[i]={} end return 1", globex, nil, nil)
 	}
 	if got := look(); got != want {
 		t.Errorf("in the end:\n got %q\nwant %q", got, want)
@@ -293,12 +297,14 @@ var crashes = []string{
 	"local _r0 = 1 error({})",
 }
 
-func TestCrashes(t *testing.T) {
-	w := newWorld(t, false)
+func TestCrashes(t *testing.T) { inIsolated(t, testCrashes) }
+
+func testCrashes(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	for _, resp := range []string{"2", "3"} {
 		do(t, w.wall, "HELLO", resp)
 		for _, source := range crashes {
-			s := New([]byte(source), false)
+			s := New([]byte(source), mode)
 			reply, err := w.wall.Do("EVAL", string(s.Wrapped), "1", acme+"k", acme)
 			if err != nil {
 				t.Fatalf("%q: %v", source, err)

@@ -365,8 +365,10 @@ return redis.call('exists', 'k1'), 5
 if redis.call('exists','k1') == 1 then return redis.call('del','k1') else return 0 end
 `), "\n")
 
-func TestEqual(t *testing.T) {
-	w := newWorld(t, false)
+func TestEqual(t *testing.T) { inIsolated(t, testEqual) }
+
+func testEqual(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	for _, resp := range []string{"2", "3"} {
 		w.flush(t)
 		do(t, w.plain, "HELLO", resp)

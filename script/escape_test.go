@@ -20,7 +20,9 @@ var fragments = []string{
 
 // TestEscape tries random texts on the server's own Lua. Whatever it compiles behind the prelude it must compile by
 // itself too, and then it can not have left the function around it. What compiles by itself should behind the prelude.
-func TestEscape(t *testing.T) {
+func TestEscape(t *testing.T) { inIsolated(t, testEscape) }
+
+func testEscape(t *testing.T, mode Mode) {
 	server := harness.StartRedis(t)
 	c := dial(t, server.Addr)
 	rounds, _ := strconv.Atoi(os.Getenv("SCRIPT_ROUNDS"))
@@ -35,7 +37,7 @@ func TestEscape(t *testing.T) {
 			b.WriteString(fragments[random.IntN(len(fragments))])
 		}
 		if source := b.String(); !strings.HasPrefix(source, "#!") {
-			s := New([]byte(source), false)
+			s := New([]byte(source), mode)
 			alone := do(t, c, "EVAL", string(s.Diagnosis()), "0") == "+OK\r\n"
 			wrapped := !CompileError([]byte(do(t, c, "SCRIPT", "LOAD", string(s.Wrapped))))
 			broken := strings.Contains(string(s.Wrapped), `its blocks do not match`)

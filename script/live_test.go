@@ -16,24 +16,38 @@ const (
 	secret   = "t:globex:0:secret"
 )
 
+var allModes = []Mode{{}, {Trusted: true}, {Values: true}, {Trusted: true, Values: true}}
+
+// inIsolated runs a test in both modes for isolated scripts.
+func inIsolated(t *testing.T, test func(*testing.T, Mode)) {
+	t.Run("isolated", func(t *testing.T) { test(t, Mode{}) })
+	t.Run("isolated values", func(t *testing.T) { test(t, Mode{Values: true}) })
+}
+
+// inTrusted does so for trusted ones.
+func inTrusted(t *testing.T, test func(*testing.T, Mode)) {
+	t.Run("trusted", func(t *testing.T) { test(t, Mode{Trusted: true}) })
+	t.Run("trusted values", func(t *testing.T) { test(t, Mode{Trusted: true, Values: true}) })
+}
+
 // world is a plain server and one behind the wall, with a connection to each.
 type world struct {
 	plain *harness.Conn
 	wall  *harness.Conn // logged in as acme's upstream user, or for trusted scripts as the proxy's own
 	admin *redis.Client // of the server behind the wall
-	trust bool
+	mode  Mode
 }
 
-func newWorld(t testing.TB, trust bool) *world {
+func newWorld(t testing.TB, mode Mode) *world {
 	t.Helper()
-	w := &world{trust: trust}
+	w := &world{mode: mode}
 	a, b := harness.StartRedis(t), harness.StartRedis(t)
 	w.plain = dial(t, a.Addr)
 	w.admin = redis.NewClient(&redis.Options{Addr: b.Addr, MaxRetries: -1, Protocol: 2})
 	t.Cleanup(func() { w.admin.Close() })
 	provision(t, w.admin, "acme", "globex")
 	w.wall = dial(t, b.Addr)
-	if !trust {
+	if !mode.Trusted {
 		login(t, w.wall, "acme")
 	}
 	return w
@@ -85,9 +99,9 @@ func do(t testing.TB, c *harness.Conn, args ...string) string {
 }
 
 // eval sends a script as the proxy would, and returns what the client would get.
-func eval(t testing.TB, c *harness.Conn, trust bool, source, prefix string, keys, argv []string) string {
+func eval(t testing.TB, c *harness.Conn, mode Mode, source, prefix string, keys, argv []string) string {
 	t.Helper()
-	s := New([]byte(source), trust)
+	s := New([]byte(source), mode)
 	args := []string{"EVAL", string(s.Wrapped), fmt.Sprint(len(keys))}
 	for _, k := range keys {
 		args = append(args, prefix+k)
@@ -110,7 +124,7 @@ func eval(t testing.TB, c *harness.Conn, trust bool, source, prefix string, keys
 func (w *world) both(t testing.TB, source string, keys, argv []string) (plain, wrapped string) {
 	t.Helper()
 	args := append([]string{"EVAL", source, fmt.Sprint(len(keys))}, keys...)
-	return do(t, w.plain, append(args, argv...)...), eval(t, w.wall, w.trust, source, acme, keys, argv)
+	return do(t, w.plain, append(args, argv...)...), eval(t, w.wall, w.mode, source, acme, keys, argv)
 }
 
 func (w *world) same(t *testing.T, source string) {

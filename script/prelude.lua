@@ -4,13 +4,15 @@
 --
 -- It is comfort: it makes names look as the tenant knows them. What a script may reach is decided by the upstream user
 -- that it runs as. Only the parts "run", "clean", "metatable" and "fence" are about safety, see
--- docs/decisions/0006-scripts.md.
+-- docs/decisions/0006-scripts.md. For tenants whose values may be stored sealed, values.lua stands between it and the
+-- server.
 
 --@head
 -- p: the prefix, which came as the last argument. M: how the commands that the script names take their keys, 1 meaning
 -- one key at argument 1. S: everything that is not as simple, built when it is first needed.
 local @LOCALS@ do
 local A,R,rp,sub,find,type,select,P,L,M,S,p=ARGV,redis,redis.pcall,string.sub,string.find,type,select,pcall,loadstring,{@MEMO@}
+--@keys
 do local n=#A p=A[n] A[n]=nil n=#p+1 A=KEYS for i=1,#A do A[i]=sub(A[i],n) end end
 --@databases
 local N=tonumber(ARGV[#ARGV]) ARGV[#ARGV]=nil
@@ -292,7 +294,7 @@ end
 @RUN@=function(f)
 if fence then fence(f,E) end
 local ok,v=X(f,H)
-if ok then return @RESULT@ end
+@SEALED@if ok then return @RESULT@ end
 local t=type(v)=="table" and v or {err="ERR "..tostring(v)}
 local one=function(s) return type(s)=="string" and string.gsub(s,"[\r\n]"," ") or nil end
 local e,line,source=one(rawget(t,"err")),tonumber(rawget(t,"line")),one(rawget(t,"source"))

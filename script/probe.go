@@ -26,7 +26,7 @@ const knownGlobals = "_G _VERSION __redis__err__handler ARGV KEYS assert bit cjs
 // anything, scripts of isolated tenants must be refused. It runs two small scripts.
 func Probe(ctx context.Context, client redis.Cmdable) (risks []string, err error) {
 	const prefix = "t:probe:0:"
-	fence := New([]byte(fencedSource), false) // first, since it mends what can be mended for good
+	fence := New([]byte(fencedSource), Mode{}) // first, since it mends what can be mended for good
 	known := strings.Replace(probeSource, "@KNOWN@", knownGlobals, 1)
 	for _, run := range []func() *redis.Cmd{
 		func() *redis.Cmd { return client.Eval(ctx, string(fence.Wrapped), nil, prefix) },

@@ -16,13 +16,19 @@ import (
 	"sync/atomic"
 )
 
+// Mode is how a tenant's scripts are wrapped.
+type Mode struct {
+	Trusted bool // gets commands that an isolated one is refused
+	Values  bool // the tenant has, or had, values that are stored sealed: see SealedKeys
+}
+
 // Script is a tenant's script. It never changes once made, but for whether it has run.
 type Script struct {
 	Source     []byte // as the client sent it
 	SHA        string // of Source, in lower-case hex: what the client calls it
 	Wrapped    []byte // as the upstream runs it
 	WrappedSHA string // what the upstream calls it
-	Trusted    bool
+	Mode
 
 	selects bool
 	taken   *atomic.Bool // shared with what Guarded makes of it
@@ -36,9 +42,9 @@ func (s *Script) Taken() bool { return s.taken.Load() }
 func (s *Script) Take() bool { return !s.taken.Swap(true) }
 
 // New wraps a script. It keeps a copy of source.
-func New(source []byte, trusted bool) *Script {
-	s := &Script{Source: bytes.Clone(source), SHA: Sum(source), Trusted: trusted, taken: new(atomic.Bool)}
-	s.Wrapped, s.selects = wrap(s.Source, trusted)
+func New(source []byte, mode Mode) *Script {
+	s := &Script{Source: bytes.Clone(source), SHA: Sum(source), Mode: mode, taken: new(atomic.Bool)}
+	s.Wrapped, s.selects = wrap(s.Source, mode)
 	s.WrappedSHA = Sum(s.Wrapped)
 	return s
 }

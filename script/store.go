@@ -35,20 +35,20 @@ type shelf struct {
 func NewStore(limits Limits) *Store { return &Store{limits: limits} }
 
 // Add returns the tenant's script with this source, which it remembers. A script that it has already is found by its
-// hash and not wrapped again, unless the tenant has become trusted or is no longer.
-func (s *Store) Add(tenant string, trusted bool, source []byte) *Script {
+// hash and not wrapped again, unless the tenant's mode has changed.
+func (s *Store) Add(tenant string, mode Mode, source []byte) *Script {
 	sum := sha1.Sum(source)
 	sh := s.shelf(tenant, true)
-	if found := sh.get(sum, trusted); found != nil {
+	if found := sh.get(sum, mode); found != nil {
 		return found
 	}
-	made := New(source, trusted)
+	made := New(source, mode)
 	sh.put(sum, made, s.limits)
 	return made
 }
 
 // Get returns the tenant's script with this hash, in hex of any case, or nil.
-func (s *Store) Get(tenant string, trusted bool, sha []byte) *Script {
+func (s *Store) Get(tenant string, mode Mode, sha []byte) *Script {
 	var sum [sha1.Size]byte
 	if !parseSHA(&sum, sha) {
 		return nil
@@ -57,7 +57,7 @@ func (s *Store) Get(tenant string, trusted bool, sha []byte) *Script {
 	if sh == nil {
 		return nil
 	}
-	return sh.get(sum, trusted)
+	return sh.get(sum, mode)
 }
 
 // Flush forgets all scripts of a tenant.
@@ -78,15 +78,15 @@ func (s *Store) shelf(tenant string, make bool) *shelf {
 	return v.(*shelf)
 }
 
-func (sh *shelf) get(sum [sha1.Size]byte, trusted bool) *Script {
+func (sh *shelf) get(sum [sha1.Size]byte, mode Mode) *Script {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	found, ok := sh.lru.Get(sum)
 	if !ok {
 		return nil
 	}
-	if found.Trusted != trusted {
-		again := New(found.Source, trusted)
+	if found.Mode != mode {
+		again := New(found.Source, mode)
 		again.taken = found.taken
 		sh.bytes += again.size() - found.size()
 		sh.lru.Add(sum, again)

@@ -66,8 +66,10 @@ return {redis.call('select',3),redis.call('set','x','y'),redis.call('select',0),
 return redis.call('exists','one')
 `), "\n")
 
-func TestTrusted(t *testing.T) {
-	w := newWorld(t, true)
+func TestTrusted(t *testing.T) { inTrusted(t, testTrusted) }
+
+func testTrusted(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	ctx := harness.Context(t)
 	for _, resp := range []string{"2", "3"} {
 		w.flush(t)
@@ -93,7 +95,7 @@ func TestTrusted(t *testing.T) {
 		}
 	}
 	for _, call := range []string{"'info'", "'config','get','x'", "'pubsub','channels'", "'memory','stats'", "'swapdb',0,1"} {
-		reply := eval(t, w.wall, true, "return redis.call("+call+")", acme, nil, nil)
+		reply := eval(t, w.wall, mode, "return redis.call("+call+")", acme, nil, nil)
 		if !strings.Contains(reply, "is not available to scripts") && !strings.Contains(reply, "not allowed from script") {
 			t.Errorf("%s: %q", call, reply)
 		}
@@ -101,27 +103,31 @@ func TestTrusted(t *testing.T) {
 }
 
 // TestRefused shows what isolated scripts are told of what they can not have.
-func TestRefused(t *testing.T) {
-	w := newWorld(t, false)
+func TestRefused(t *testing.T) { inIsolated(t, testRefused) }
+
+func testRefused(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	for _, call := range []string{
 		"'KEYS','*'", "'scan',0", "'randomkey'", "'dbsize'", "'flushdb'", "'flushall'", "'copy','a','b'", "'move','a',1",
 		"'info'", "'pubsub','channels'", "'memory','stats'", "'georadius','g',1,1,1,'km','STORE','x'", "'wait',0,0",
 	} {
 		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(call, "'")), "'")
 		want := "NOPERM '" + name + "' is not available to scripts: "
-		reply := eval(t, w.wall, false, "return redis.call("+call+")", acme, nil, nil)
+		reply := eval(t, w.wall, mode, "return redis.call("+call+")", acme, nil, nil)
 		if !strings.HasPrefix(reply, "-"+want) || !strings.HasSuffix(reply, ", on @user_script:1.\r\n") {
 			t.Errorf("%s: %q", call, reply)
 		}
-		if reply := eval(t, w.wall, false, "return {redis.pcall("+call+").err}", acme, nil, nil); !strings.Contains(reply, want) {
+		if reply := eval(t, w.wall, mode, "return {redis.pcall("+call+").err}", acme, nil, nil); !strings.Contains(reply, want) {
 			t.Errorf("pcall %s: %q", call, reply)
 		}
 	}
 }
 
 // TestQueue runs scripts in the style of job queues, which are given a prefix and build all names themselves.
-func TestQueue(t *testing.T) {
-	w := newWorld(t, false)
+func TestQueue(t *testing.T) { inIsolated(t, testQueue) }
+
+func testQueue(t *testing.T, mode Mode) {
+	w := newWorld(t, mode)
 	add := `
 --[[ Adds a job. ]]
 local jobs = KEYS[1]

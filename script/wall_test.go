@@ -76,7 +76,7 @@ func TestUsers(t *testing.T) {
 }
 
 func TestProvision(t *testing.T) {
-	w := newWorld(t, false)
+	w := newWorld(t, Mode{})
 	ctx := harness.Context(t)
 	if got := do(t, w.wall, "SET", "t:acme:0:x", "1"); got != "+OK\r\n" {
 		t.Fatal(got)
@@ -179,7 +179,7 @@ func used(t *testing.T, client *redis.Client) (n int) {
 }
 
 func TestProbeFinds(t *testing.T) {
-	w := newWorld(t, false)
+	w := newWorld(t, Mode{})
 	// What an operator has left open is a table of the Lua state that can be changed; there is none to be had on these
 	// servers, so the probe is shown one that it does not know.
 	known := strings.Replace(probeSource, "@KNOWN@", strings.Replace(knownGlobals, " cjson ", " ", 1), 1)

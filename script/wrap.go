@@ -77,21 +77,21 @@ const (
 
 // Wrap returns a tenant's script as the upstream is to run it: with a prelude on its first line that makes the keys
 // and channels which it names the tenant's own. The result is the same for all tenants; the prefix comes as the last
-// argument (Script.AppendArgs). A trusted script gets commands that an isolated one is refused.
-func Wrap(source []byte, trusted bool) []byte {
-	wrapped, _ := wrap(source, trusted)
+// argument (Script.AppendArgs).
+func Wrap(source []byte, mode Mode) []byte {
+	wrapped, _ := wrap(source, mode)
 	return wrapped
 }
 
 // wrap also reports whether the script may call SELECT, and so needs to be told how many databases there are.
-func wrap(source []byte, trusted bool) (wrapped []byte, selects bool) {
+func wrap(source []byte, mode Mode) (wrapped []byte, selects bool) {
 	shebang, body, ok := splitShebang(source)
 	if !ok {
 		return source, false
 	}
 	list, ok := tokens(body)
 	p := &program{source: body, list: list, broken: !ok, shebang: len(shebang) > 0}
-	prelude, after, selects := p.prelude(trusted)
+	prelude, after, selects := p.prelude(mode)
 	wrapped = slices.Concat(shebang, prelude)
 	if !p.broken {
 		wrapped = append(append(wrapped, p.keepFrames()...), after...)
@@ -100,20 +100,29 @@ func wrap(source []byte, trusted bool) (wrapped []byte, selects bool) {
 }
 
 // prelude builds the prelude that this script needs. What it leaves out would cost each run.
-func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
+func (p *program) prelude(mode Mode) (before, after []byte, selects bool) {
 	has := words(p.source)
 	contains := func(word string) bool { return has[word] }
 	fence := slices.ContainsFunc(fenced, contains)
 	p.broken = p.broken || !p.balanced()
-	codes, selects := p.commands(trusted)
-	use := []string{"head", "no databases"}
-	if selects {
-		use = []string{"head", "databases"}
-	}
+	codes, selects := p.commands(mode.Trusted)
 	all := "walk static"
-	if trusted || fence || !p.static(codes) {
+	if mode.Trusted || fence || !p.static(codes) {
 		all = "walk full"
 	}
+	use, values, marks, sealed := []string{"head", "keys"}, []string(nil), "", ""
+	if mode.Values && !p.broken {
+		use[1], values, marks = valuesFor(codes, all == "walk full")
+		if values != nil {
+			sealed = "if Z then return {err=Z} end "
+		}
+	}
+	if selects {
+		use = append(use, "databases")
+	} else {
+		use = append(use, "no databases")
+	}
+	use = append(use, values...)
 	if onlyPlain(codes) && all == "walk static" {
 		use = append(use, "plain")
 	} else {
@@ -166,9 +175,13 @@ func (p *program) prelude(trusted bool) (before, after []byte, selects bool) {
 	}
 	var b strings.Builder
 	fill := strings.NewReplacer("@LOCALS@", declared, "@MEMO@", memo(codes), "@LINE@", p.returnLine(), "@RUN@", run,
-		"@RESULT@", result, "@SOURCE@", broken)
+		"@RESULT@", result, "@SOURCE@", broken, "@SEALED@", sealed, "@MARKS@", marks)
 	for _, name := range use {
-		if part := partsFor[trusted][name]; strings.Contains(part, "@") && name != "walk full" {
+		part := partsFor[mode.Trusted][name]
+		if part == "" {
+			part = valueParts[name]
+		}
+		if strings.Contains(part, "@") && name != "walk full" && name != "v dynamic" {
 			fill.WriteString(&b, part)
 		} else {
 			b.WriteString(part)

@@ -11,8 +11,8 @@ func TestWrapKeepsLines(t *testing.T) {
 	for _, source := range []string{
 		"return 1", "return 1\nreturn 2", "#!lua flags=no-writes\nreturn 1\n", "", "\n\n", "#!lua\n", "broken (", "_G\nx",
 	} {
-		for _, trust := range []bool{false, true} {
-			s := New([]byte(source), trust)
+		for _, mode := range allModes {
+			s := New([]byte(source), mode)
 			first, body := "", s.Source
 			if strings.HasPrefix(source, "#!") {
 				first = source[:strings.Index(source, "\n")+1]
@@ -32,7 +32,7 @@ func TestWrapKeepsLines(t *testing.T) {
 			}
 		}
 	}
-	if got := Wrap([]byte("#!lua"), false); string(got) != "#!lua" {
+	if got := Wrap([]byte("#!lua"), Mode{}); string(got) != "#!lua" {
 		t.Errorf("%q", got)
 	}
 }
@@ -135,7 +135,7 @@ func TestArgs(t *testing.T) {
 		"redis.call('SELECT', ARGV[1])": "$2\r\n16\r\n$9\r\nt:acme:0:\r\n",
 		"return select('#', 1)":         "$9\r\nt:acme:0:\r\n",
 	} {
-		s := New([]byte(source), false)
+		s := New([]byte(source), Mode{})
 		if got := string(s.AppendArgs(nil, []byte(acme), 16)); got != want || strings.Count(got, "$") != s.ExtraArgs() {
 			t.Errorf("%s: %q", source, got)
 		}
@@ -143,7 +143,7 @@ func TestArgs(t *testing.T) {
 }
 
 func TestRestoreError(t *testing.T) {
-	s := New([]byte("return 1"), false)
+	s := New([]byte("return 1"), Mode{})
 	for reply, want := range map[string]string{
 		"-ERR x script: " + s.WrappedSHA + ", on @user_script:1.\r\n": "-ERR x script: " + s.SHA + ", on @user_script:1.\r\n",
 		"-NOGROUP No such key 't:acme:0:k' or x\r\n":                  "-NOGROUP No such key 'k' or x\r\n",
@@ -164,7 +164,7 @@ func TestWrapTime(t *testing.T) {
 	} {
 		source := []byte(strings.Repeat(piece, 200<<10/len(piece)))
 		begin := time.Now()
-		Wrap(source, false)
+		Wrap(source, Mode{})
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("%q: %v", piece, took)
 		}

@@ -61,7 +61,7 @@ func (g *guard) check(b []byte) error {
 				return err
 			}
 			g.n = 0
-		case g.n == 0 && (c == '+' || c == '-'):
+		case g.n == 0 && isLine(c):
 			g.element()
 			g.text = true
 		case g.n == len(g.line):
@@ -86,14 +86,14 @@ func (g *guard) header(line string) error {
 	g.element()
 	switch line[0] {
 	case ':':
-	case '$':
+	case '$', '=', '!':
 		if n > guardBulk || n < -1 {
 			return fmt.Errorf("%w: a bulk of %d bytes", errGuard, n)
 		}
 		if n >= 0 {
 			g.bulk = n + 2
 		}
-	case '*':
+	case '*', '~', '>', '%':
 		if n > guardArray || n < -1 {
 			return fmt.Errorf("%w: an array of %d elements", errGuard, n)
 		}
@@ -102,12 +102,25 @@ func (g *guard) header(line string) error {
 				return fmt.Errorf("%w: nested too deeply", errGuard)
 			}
 			g.left[g.depth] = int(n)
+			if line[0] == '%' {
+				g.left[g.depth] *= 2
+			}
 			g.depth++
 		}
 	default:
 		return errGuard
 	}
 	return nil
+}
+
+// isLine tells what takes one line, whatever stands on it: simple strings and
+// errors, and RESP3's null, booleans, doubles and big numbers.
+func isLine(c byte) bool {
+	switch c {
+	case '+', '-', '_', '#', ',', '(':
+		return true
+	}
+	return false
 }
 
 // element counts one element of the innermost array, and closes the arrays

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"riptide-proxy/resp"
 )
@@ -98,20 +99,24 @@ func (t *Target) dial(ctx context.Context, network, address string) (net.Conn, e
 
 // Client returns a go-redis client to the target with up to conns connections.
 // It never retries, since a write that has been sent must not be sent twice.
-func (t *Target) Client(conns int) *redis.Client {
+func (t *Target) Client(conns int) *redis.Client { return t.ClientOf(conns, 2) }
+
+// ClientOf is Client for a version of the protocol, 2 or 3.
+func (t *Target) ClientOf(conns, proto int) *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr:                  t.Address,
-		Dialer:                t.dial,
-		Username:              t.Username,
-		Password:              t.Password,
-		Protocol:              2,
-		DisableIdentity:       true,
-		MaxRetries:            -1,
-		PoolSize:              conns,
-		DialTimeout:           t.ConnectTimeout,
-		ReadTimeout:           t.Timeout,
-		WriteTimeout:          t.Timeout,
-		PoolTimeout:           t.Timeout,
-		ContextTimeoutEnabled: true,
+		Addr:                     t.Address,
+		Dialer:                   t.dial,
+		Username:                 t.Username,
+		Password:                 t.Password,
+		Protocol:                 proto,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		DisableIdentity:          true,
+		MaxRetries:               -1,
+		PoolSize:                 conns,
+		DialTimeout:              t.ConnectTimeout,
+		ReadTimeout:              t.Timeout,
+		WriteTimeout:             t.Timeout,
+		PoolTimeout:              t.Timeout,
+		ContextTimeoutEnabled:    true,
 	})
 }

@@ -19,7 +19,7 @@ type Settings struct {
 	Limit       int // the longest original in bytes: limits.bulk
 
 	// MinSaving is by how many percent a value has to become shorter for being compressed.
-	// With less than 0 it may even become longer, which is of use in tests.
+	// Less than 0: it is sealed even if it becomes longer, which is of use in tests.
 	MinSaving int
 
 	Exclude []string // glob patterns over Name.Key: what they match is not compressed
@@ -29,7 +29,7 @@ type Settings struct {
 
 // Codec seals and opens the values of one tenant. It is safe for concurrent use.
 type Codec struct {
-	Settings
+	settings  Settings
 	algorithm Algorithm
 	exclude   []pattern
 	smallest  int // below this no value needs a second look
@@ -40,7 +40,7 @@ type Codec struct {
 
 // NewCodec checks the settings.
 func NewCodec(s Settings) (*Codec, error) {
-	c := &Codec{Settings: s}
+	c := &Codec{settings: s}
 	names := [Algorithms]config.Algorithm{config.NoCompression, config.LZ4, config.S2, config.Zstd}
 	at := slices.Index(names[:], s.Algorithm)
 	if at < 0 {
@@ -56,12 +56,12 @@ func NewCodec(s Settings) (*Codec, error) {
 	for _, glob := range s.Exclude {
 		c.exclude = append(c.exclude, newPattern(glob))
 	}
-	if c.DictMinSize <= 0 {
-		c.DictMinSize = c.MinSize
+	if c.settings.DictMinSize <= 0 {
+		c.settings.DictMinSize = c.settings.MinSize
 	}
-	c.smallest = max(c.MinSize, 1)
+	c.smallest = max(c.settings.MinSize, 1)
 	if c.algorithm == Zstd {
-		c.smallest = max(min(c.MinSize, c.DictMinSize), 1)
+		c.smallest = max(min(c.settings.MinSize, c.settings.DictMinSize), 1)
 	}
 	return c, nil
 }
@@ -70,10 +70,10 @@ func NewCodec(s Settings) (*Codec, error) {
 func (c *Codec) Compresses() bool { return c.algorithm != None }
 
 // Encrypts reports whether new values are encrypted, all of them.
-func (c *Codec) Encrypts() bool { return c.Keys.Writes() }
+func (c *Codec) Encrypts() bool { return c.settings.Keys.Writes() }
 
 // Streams reports whether the values of stream fields are sealed too.
-func (c *Codec) Streams() bool { return c.Settings.Streams }
+func (c *Codec) Streams() bool { return c.settings.Streams }
 
 // SetDicts replaces the tenant's dictionaries; nil: none.
 func (c *Codec) SetDicts(d *Dicts) { c.dicts.Store(d) }
@@ -90,4 +90,3 @@ func (c *Codec) SetSampler(f func(name Name, plain []byte)) {
 	}
 	c.sampler.Store(&f)
 }
-

@@ -29,6 +29,9 @@ type dictCoders struct {
 // dictMagic is what a dictionary in the format of zstd begins with.
 const dictMagic = "\x37\xa4\x30\xec"
 
+// maxDict is the longest dictionary in bytes, many times what is of use for short values.
+const maxDict = 1 << 20
+
 // DictID is the id of a dictionary: the first four bytes of the SHA-256 of it, and 1 if these are 0.
 func DictID(blob []byte) uint32 {
 	sum := sha256.Sum256(blob)
@@ -40,6 +43,9 @@ func DictID(blob []byte) uint32 {
 func NewDict(pattern string, blob []byte) (*Dict, error) {
 	if len(blob) < 8 || string(blob[:4]) != dictMagic {
 		return nil, fmt.Errorf("not a zstd dictionary: it does not begin with its magic number")
+	}
+	if len(blob) > maxDict {
+		return nil, fmt.Errorf("a dictionary of %d bytes is longer than %d", len(blob), maxDict)
 	}
 	own := bytes.Clone(blob)
 	binary.LittleEndian.PutUint32(own[4:], frameDictID)

@@ -36,7 +36,7 @@ func (c *Codec) Open(n *Counters, dst, stored []byte, name Name) (out []byte, er
 
 // open decrypts and decompresses.
 func (c *Codec) open(dst, header, payload []byte, h *Header, name Name) (out []byte, err error) {
-	if h.Length > int64(c.Limit) {
+	if h.Length > int64(c.settings.Limit) {
 		return dst, ErrTooLong
 	}
 	if h.Cipher == NoCipher {
@@ -51,9 +51,9 @@ func (c *Codec) open(dst, header, payload []byte, h *Header, name Name) (out []b
 		if int64(len(payload)-tagSize) != h.Length {
 			return dst, ErrCorrupt
 		}
-		return c.Keys.open(s, dst, header, payload, h, name)
+		return c.settings.Keys.open(s, dst, header, payload, h, name)
 	}
-	text, err := c.Keys.open(s, s.text[:0], header, payload, h, name)
+	text, err := c.settings.Keys.open(s, s.text[:0], header, payload, h, name)
 	if err != nil {
 		return dst, err
 	}
@@ -64,6 +64,9 @@ func (c *Codec) open(dst, header, payload []byte, h *Header, name Name) (out []b
 // decompress appends the original of a payload.
 func (c *Codec) decompress(dst, payload []byte, h *Header) ([]byte, error) {
 	length := int(h.Length)
+	if length == 0 && h.Algorithm != None {
+		return dst, ErrCorrupt // nothing is never compressed, and the decoder of LZ4 fails for want of room
+	}
 	switch h.Algorithm {
 	case LZ4:
 		return decompressLZ4(dst, payload, length)

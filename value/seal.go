@@ -65,18 +65,18 @@ func (c *Codec) skip(plain []byte, name Name, encrypts bool) Skip {
 func (c *Codec) compressed(n *Counters, dst, plain []byte, name Name) (out []byte, ok bool) {
 	var dict *Dict
 	var enc *zstd.Encoder
-	if c.algorithm == Zstd && len(plain) <= dictLength && len(plain) >= c.DictMinSize {
+	if c.algorithm == Zstd && len(plain) <= dictLength && len(plain) >= c.settings.DictMinSize {
 		if f := c.sampler.Load(); f != nil {
 			(*f)(name, plain)
 		}
 		if dict = c.dicts.Load().For(name.Key); dict != nil {
-			if enc = dict.encoder(c.Level); enc == nil {
+			if enc = dict.encoder(c.settings.Level); enc == nil {
 				dict = nil
 				n.DictMissed++
 			}
 		}
 	}
-	if dict == nil && len(plain) < c.MinSize {
+	if dict == nil && len(plain) < c.settings.MinSize {
 		n.Skipped[SkipSmall]++
 		return dst, false
 	}
@@ -93,15 +93,15 @@ func (c *Codec) compressed(n *Counters, dst, plain []byte, name Name) (out []byt
 		return dst, false
 	}
 	start := len(dst) + h.size()
-	out = slices.Grow(dst, h.size()+longest)[:start]
+	out = slices.Grow(dst, h.size()+tagSize)[:start]
 	switch c.algorithm {
 	case LZ4:
-		out, ok = compressLZ4(out, plain, c.Level, longest)
+		out, ok = compressLZ4(out, plain, c.settings.Level, longest)
 	case S2:
-		out, ok = compressS2(out, plain, c.Level)
+		out, ok = compressS2(out, plain, c.settings.Level)
 	case Zstd:
 		if enc == nil {
-			enc = zstdEncoders[c.Level]()
+			enc = zstdEncoders[c.settings.Level]()
 		}
 		out, ok = compressZstd(out, plain, enc, dict != nil)
 	}
@@ -121,10 +121,10 @@ func (c *Codec) compressed(n *Counters, dst, plain []byte, name Name) (out []byt
 
 // longest is the longest payload that saves enough.
 func (c *Codec) longest(plain int) int {
-	if c.MinSaving < 0 {
-		return plain - plain*c.MinSaving/100
+	if c.settings.MinSaving < 0 {
+		return 2*plain + maxHeader + 64
 	}
-	return plain - max(plain*c.MinSaving/100, 1)
+	return plain - max(plain*c.settings.MinSaving/100, 1)
 }
 
 // prepare reports whether a value is to be encrypted, and sets what that means for
@@ -133,7 +133,7 @@ func (c *Codec) prepare(h *Header) bool {
 	if !c.Encrypts() {
 		return false
 	}
-	h.Cipher = c.Keys.current.cipher
+	h.Cipher = c.settings.Keys.current.cipher
 	return true
 }
 
@@ -142,7 +142,7 @@ func (c *Codec) prepare(h *Header) bool {
 func (c *Codec) finish(n *Counters, h *Header, dst, out []byte, name Name) []byte {
 	at := len(dst) + h.size()
 	if h.Cipher != NoCipher {
-		key := c.Keys.current
+		key := c.settings.Keys.current
 		key.fill(h)
 		h.append(out[:len(dst)])
 		s := getScratch()

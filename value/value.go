@@ -11,6 +11,9 @@ package value
 // begin with it is sealed too, though only wrapped.
 const Magic = "\xfcR\x9e"
 
+// LongestHeader is the length of the longest header of a sealed value, in bytes.
+const LongestHeader = maxHeader
+
 // IsSealed reports whether a stored value begins with Magic. Whether a header
 // follows is for ParseHeader to say.
 func IsSealed(stored []byte) bool {

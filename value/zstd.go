@@ -113,7 +113,7 @@ func appendFrameHeader(dst []byte, length int, dict bool) []byte {
 // header bytes of dst are room: a bare frame's own header is put there for a moment.
 func compressZstd(dst, src []byte, enc *zstd.Encoder, dict bool) ([]byte, bool) {
 	start := len(dst)
-	dst = slices.Grow(dst, len(src)+len(src)>>8+32)
+	dst = slices.Grow(dst, min(len(src)+32, 1<<20)) // what is longer than that grows as it comes
 	if len(src) > bareLength {
 		return enc.EncodeAll(src, dst), true
 	}

@@ -323,9 +323,16 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	if n := os.Getenv("RIPTIDE_TEST_LOOPS"); n != "" && !strings.Contains(o.Top, "loops:") {
 		fmt.Fprintf(&b, "loops: %s\n", n)
 	}
+	if os.Getenv(valuesEnv) != "" && !strings.Contains(o.Top, "encryption_keys:") {
+		b.WriteString("encryption_keys:\n  test: {env: RIPTIDE_TEST_KEY}\n")
+		o.Env = append(o.Env, "RIPTIDE_TEST_KEY="+config.HashSecret("a key of the tests"))
+	}
 	b.WriteString("tenants:\n")
 	for _, tenant := range o.Tenants {
 		fmt.Fprintf(&b, "  %s:\n    users:\n      default: {sha256: [%s]}\n%s", tenant.ID, config.HashSecret(tenant.Secret), tenant.YAML)
+		if !strings.Contains(tenant.YAML, "compression:") && !strings.Contains(tenant.YAML, "encryption:") {
+			b.WriteString(values(t))
+		}
 	}
 	if err := os.WriteFile(p.Config, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -338,6 +345,28 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 		return strings.Contains(p.Log(), " serving ") // so that it is not somebody else who listens
 	})
 	return p
+}
+
+// valuesEnv says how the values of tenants are stored that say nothing of it
+// themselves, so that any test can be run with values sealed: an algorithm, a
+// cipher, or both with a "+" between them.
+const valuesEnv = "RIPTIDE_TEST_VALUES"
+
+// values are a tenant's further fields for that: as much is sealed as can be.
+func values(t testing.TB) string {
+	var b strings.Builder
+	for word := range strings.SplitSeq(os.Getenv(valuesEnv), "+") {
+		switch word {
+		case "":
+		case "lz4", "s2", "zstd":
+			fmt.Fprintf(&b, "    compression: {algorithm: %s, min_size: 1, min_saving: 0, streams: true}\n", word)
+		case "aes-256-gcm", "chacha20-poly1305":
+			fmt.Fprintf(&b, "    encryption: {algorithm: %s, key: test}\n", word)
+		default:
+			t.Fatalf("%s: %q is no way to store values", valuesEnv, word)
+		}
+	}
+	return b.String()
 }
 
 // Ready waits until the upstream answers the proxy.

@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"unsafe"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+)
+
+// Transactions of tenants whose values are sealed are held by the proxy until
+// EXEC: only then is it known whether one of the commands looks inside a value, and so has to
+// find it plain, be it one that is there already or one that the transaction itself writes.
+
+// heldCommand is a command as the upstream is to get it, but for its values, which
+// are as the client gave them.
+type heldCommand struct {
+	cmd      *command.Command
+	raw      []byte
+	args     []resp.Arg
+	prefix   []byte
+	prefixed []int32
+	values   []int32
+	own      bool // the proxy's own: a login around a script
+}
+
+func (h *heldCommand) request() *namespace.Request {
+	return &namespace.Request{Raw: h.raw, Args: h.args}
+}
+
+// name returns the name that argument i is, as the upstream knows it.
+func (h *heldCommand) name(i int32) []byte { return h.request().At(int(i)) }
+
+func (h *heldCommand) size() int {
+	return int(unsafe.Sizeof(*h)) + len(h.raw) + len(h.args)*int(unsafe.Sizeof(resp.Arg{})) + 4*(len(h.prefixed)+len(h.values))
+}
+
+// hold takes a command in, as it would be sent.
+func (s *session) hold(cmd *command.Command, raw []byte, own bool) {
+	h := &heldCommand{cmd: cmd, raw: bytes.Clone(raw), prefix: s.prefixOf(cmd), own: own}
+	var scan resp.Request
+	if n, err := scan.Scan(h.raw, &s.w.srv.internal); err != nil || n != len(h.raw) {
+		s.tx.aborted = true // it can not be: the proxy has written it
+		return
+	}
+	h.args = scan.Args
+	if !own {
+		if h.prefixed, _ = cmd.Prefixed(nil, h.request()); cmd.Moves {
+			h.prefixed = []int32{1, 2} // whatever it is called, it goes out as from and to
+		}
+		h.values = slices.Clone(s.w.valuesOf(cmd, h.request(), s.stats.values))
+	}
+	s.tx.waiting = append(s.tx.waiting, h)
+	s.tx.heldBytes += h.size()
+}
+
+// give sends a command on the session's own connection, with a slot of its
+// own, or has the transaction hold it.
+func (s *session) give(cmd *command.Command, b []byte) {
+	if s.holds() {
+		s.hold(cmd, b, false)
+		return
+	}
+	s.pin.End(b, s.slot(cmd))
+}
+
+// giveUnasked is give for what the client did not ask for.
+func (s *session) giveUnasked(cmd *command.Command, b []byte) {
+	if s.holds() {
+		s.hold(cmd, b, true)
+		return
+	}
+	s.pin.End(b, s.unasked(cmd))
+}
+
+// room returns a buffer to append a command for give to.
+func (s *session) room(n int) []byte {
+	if s.holds() {
+		return make([]byte, 0, n)
+	}
+	return s.pin.Begin(n)
+}
+
+// given counts what give was given.
+func (s *session) given() int {
+	if s.holds() {
+		return len(s.tx.waiting)
+	}
+	return s.pin.Flight()
+}
+
+func (s *session) holds() bool { return s.tx != nil && s.tx.holds }
+
+// execHeld is EXEC of a transaction that was held. watched tells that keys are
+// watched on the session's connection.
+func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) {
+	p := s.plan(tx, watched)
+	if !p.looksInside && !p.large {
+		requests := p.requests(nil, true)
+		p.done(s)
+		if p.tooLong {
+			s.answerError(errSealedTooLong.Error())
+			return
+		}
+		s.sendHeld(cmd, tx, requests)
+		return
+	}
+	s.planning++
+	s.async(func(ctx context.Context) func() {
+		release, ok := p.turn(ctx)
+		if !ok {
+			return func() { s.planning--; s.finish() }
+		}
+		defer release()
+		if !p.looksInside {
+			requests := p.requests(nil, true)
+			return func() {
+				s.planning--
+				p.done(s)
+				switch {
+				case s.pin == nil:
+					s.answerError(errExecLost.Error())
+				case p.tooLong:
+					s.answerError(errSealedTooLong.Error())
+				default:
+					s.sendHeld(cmd, tx, requests)
+				}
+			}
+		}
+		reply, err := p.run(ctx, s.talkOnPin)
+		return func() {
+			s.planning--
+			p.done(s)
+			if err != nil {
+				s.answer(planFailure(err))
+			} else {
+				seq := s.tail
+				s.tail++
+				s.executed(seq, cmd, tx, reply)
+			}
+			s.unpin()
+		}
+	})
+}
+
+// sendHeld sends a transaction's commands all at once.
+func (s *session) sendHeld(cmd *command.Command, tx *transaction, requests [][]byte) {
+	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "MULTI"), s.unasked(multiRow))
+	for i, b := range requests {
+		s.pin.End(b, s.unasked(tx.waiting[i].cmd))
+	}
+	tx.waiting = nil
+	s.sent = append(s.sent, tx)
+	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "EXEC"), s.noted(cmd, noteExec))
+}
+
+var multiRow = command.Lookup([]byte("multi"))

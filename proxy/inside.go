@@ -1,0 +1,451 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/value"
+	"riptide-proxy/value/dump"
+	"riptide-proxy/value/inside"
+)
+
+// runInside runs a command that looks inside values, or moves them to another
+// key's name, and so can not be sent as it is. The session waits for it.
+func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
+	if s.link.Down() {
+		s.answerError(errUnavailable)
+		return
+	}
+	// It is a transaction of one command.
+	before := s.tx
+	tx := &transaction{holds: true, db: s.db}
+	s.tx = tx
+	func() {
+		defer func() { s.tx = before }() // also when it panics
+		s.enqueue(cmd, r)
+	}()
+	if len(tx.queue) == 0 || len(tx.waiting) == 0 {
+		return // it has its error
+	}
+	if q := tx.queue[0]; q.reply != nil {
+		s.answer(q.reply)
+		return
+	}
+	p := s.plan(tx, false)
+	proto, began := s.proto, s.w.loop.Now()
+	tracked := s.tracking && s.pin != nil && !s.watching
+	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
+	s.planning++
+	s.async(func(ctx context.Context) func() {
+		release, ok := p.turn(ctx)
+		if !ok {
+			return func() { s.planning--; s.finish() }
+		}
+		defer release()
+		var (
+			reply []byte
+			err   error
+		)
+		if tracked { // what it reads is to be tracked
+			reply, err = p.single(ctx, s.talkOnPin)
+		} else {
+			t, end := p.srv.talkAlone(proto)
+			defer end()
+			reply, err = p.single(ctx, t)
+		}
+		return func() {
+			s.planning--
+			p.done(s)
+			defer s.unpin()
+			if took := time.Duration(s.w.loop.Now() - began); took >= slowCommand {
+				s.slowDone(cmd, p.arguments(), took)
+			}
+			if err != nil {
+				s.reply(planFailure(err))
+				return
+			}
+			x := execution{s: s}
+			x.one(&tx.queue[0], reply)
+			if len(x.later) > 0 {
+				s.async(x.later[0].work)
+				return
+			}
+			s.answer(x.out[0])
+		}
+	})
+}
+
+// arguments are the first command's, with names as the upstream knows them.
+func (p *plan) arguments() (args [][]byte) {
+	h := p.tx.waiting[0]
+	for i := range h.args {
+		args = append(args, h.name(int32(i)))
+	}
+	return args
+}
+
+// single runs the plan of a single command, and returns its reply.
+func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
+	h := p.tx.waiting[0]
+	encrypts := p.view.codec.Encrypts()
+	switch f := inside.Lookup(h.cmd.Name); {
+	case len(h.prefixed) == 0:
+	case h.cmd.LengthOnly:
+		return p.length(ctx, talk, h)
+	case h.cmd.Encoding:
+		return p.encoding(ctx, talk, h)
+	case h.cmd.Dumps:
+		return p.dump(ctx, talk, h)
+	case encrypts && h.cmd.Moves && len(h.prefixed) == 2:
+		return p.move(ctx, talk, h)
+	case encrypts && f != nil:
+		return p.compute(ctx, talk, h, f)
+	}
+	reply, err := p.run(ctx, talk)
+	if err != nil {
+		return nil, err
+	}
+	return p.ours(reply)
+}
+
+// ours takes the reply of the only command out of EXEC's.
+func (p *plan) ours(reply []byte) ([]byte, error) {
+	n, body, ok := resp.ArrayElements(reply)
+	if !ok {
+		if reply[0] == '-' {
+			return reply, nil
+		}
+		return nil, errBadReply
+	}
+	if n != p.tx.front+1+p.tx.back {
+		return nil, errBadReply
+	}
+	for i := range n {
+		size, err := resp.ValueSize(body)
+		if err != nil {
+			return nil, errBadReply
+		}
+		element := body[:size]
+		body = body[size:]
+		if i < p.tx.front && element[0] == '-' {
+			return nil, replyError(element)
+		}
+		if i == p.tx.front {
+			return element, nil
+		}
+	}
+	return nil, errBadReply
+}
+
+// atOnce has the upstream run requests in one transaction, and returns their replies.
+func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, error) {
+	all := append(append([][]byte{rawRequest("MULTI")}, requests...), rawRequest("EXEC"))
+	replies, err := talk(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	reply := replies[len(replies)-1]
+	n, body, ok := resp.ArrayElements(reply)
+	switch {
+	case isNull(reply):
+		return nil, nil
+	case !ok && reply[0] == '-':
+		for _, r := range replies { // the reason
+			if r[0] == '-' {
+				return nil, replyError(r)
+			}
+		}
+	}
+	if !ok || n != len(requests) {
+		return nil, errBadReply
+	}
+	out := make([][]byte, n)
+	for i := range out {
+		size, err := resp.ValueSize(body)
+		if err != nil {
+			return nil, errBadReply
+		}
+		out[i], body = body[:size], body[size:]
+	}
+	return out, nil
+}
+
+// length is STRLEN and HSTRLEN, which a sealed value's header answers.
+func (p *plan) length(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
+	key := string(h.name(h.prefixed[0]))
+	look := rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1))
+	if h.cmd.InsideField > 0 {
+		look = rawRequest("HGET", key, string(h.name(int32(h.cmd.InsideField))))
+	}
+	replies, err := atOnce(ctx, talk, look, h.raw)
+	if err != nil {
+		return nil, unsent(err)
+	}
+	if b, ok := content(replies[0]); ok {
+		if n, sealed := value.Length(b); sealed {
+			return resp.AppendInt(nil, n), nil
+		}
+	}
+	return replies[1], nil
+}
+
+// dump is DUMP: a sealed value's is made here.
+func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
+	key := h.name(h.prefixed[0])
+	for range maxTries {
+		replies, err := atOnce(ctx, talk, h.raw, rawRequest("TYPE", string(key)))
+		if err != nil {
+			return nil, unsent(err)
+		}
+		payload, ok := content(replies[0])
+		kind := string(replies[1])
+		if !ok || kind != "+string\r\n" && kind != "+hash\r\n" {
+			return replies[0], nil
+		}
+		version := dump.Version(payload)
+		if kind == "+hash\r\n" {
+			if replies, err = atOnce(ctx, talk, rawRequest("HGETALL", string(key)), h.raw); err != nil {
+				return nil, unsent(err)
+			}
+			fields, ok := contents(replies[0])
+			if !ok {
+				continue
+			}
+			sealed := false
+			for i := 1; i < len(fields); i += 2 {
+				if value.IsSealed(fields[i]) {
+					sealed = true
+					if fields[i], err = p.open(ctx, fields[i], key); err != nil {
+						return nil, err
+					}
+				}
+			}
+			if !sealed {
+				return replies[1], nil
+			}
+			return resp.AppendBulk(nil, dump.Hash(fields, version)), nil
+		}
+		if replies, err = atOnce(ctx, talk, rawRequest("GET", string(key)), h.raw); err != nil {
+			return nil, unsent(err)
+		}
+		stored, ok := content(replies[0])
+		if !ok {
+			continue
+		}
+		if !value.IsSealed(stored) {
+			return replies[1], nil
+		}
+		plain, err := p.open(ctx, stored, key)
+		if err != nil {
+			return nil, err
+		}
+		return resp.AppendBulk(nil, dump.String(plain, version)), nil
+	}
+	return nil, errContended
+}
+
+// compute runs a command on a value that the upstream can not look into here, and
+// puts the outcome in its place.
+func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
+	key := h.name(h.prefixed[0])
+	get, field := rawRequest("GET", string(key)), []byte(nil)
+	if h.cmd.InsideField > 0 {
+		field = h.name(int32(h.cmd.InsideField))
+		get = rawRequest("HGET", string(key), string(field))
+	}
+	args := p.arguments()
+	for range maxTries {
+		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(key)), get})
+		if err != nil {
+			return nil, unsent(err)
+		}
+		stored, exists := content(replies[1])
+		if replies[1][0] == '-' || !exists && !isNull(replies[1]) {
+			p.unwatch(ctx, talk)
+			return replies[1], nil
+		}
+		plain := stored
+		if exists {
+			p.total = 0
+			if plain, err = p.open(ctx, stored, key); err != nil {
+				p.unwatch(ctx, talk)
+				return nil, err
+			}
+		}
+		result := f(plain, exists, args, p.env)
+		if !result.Changed {
+			p.unwatch(ctx, talk)
+			return result.Reply, nil
+		}
+		sealed := p.seal(result.Value, key)
+		if len(sealed) > p.maxBulk {
+			p.unwatch(ctx, talk)
+			return nil, errSealedTooLong
+		}
+		put := [][]byte{[]byte("SET"), key, sealed, []byte("KEEPTTL")}
+		switch {
+		case field == nil:
+		case exists && p.fieldTTL:
+			put = [][]byte{[]byte("EVAL"), []byte(fieldsScript), []byte("1"), key, field, sealed}
+		default:
+			put = [][]byte{[]byte("HSET"), key, field, sealed}
+		}
+		done, err := atOnce(ctx, talk, resp.AppendRequest(nil, put...))
+		switch {
+		case err != nil:
+			return nil, err
+		case done == nil:
+			continue // somebody else was faster
+		case done[0][0] == '-':
+			return done[0], nil
+		}
+		return result.Reply, nil
+	}
+	return nil, errContended
+}
+
+func (p *plan) unwatch(ctx context.Context, talk talker) { talk(ctx, [][]byte{rawRequest("UNWATCH")}) }
+
+// seal is what is to be stored of a value.
+func (p *plan) seal(plain, key []byte) []byte {
+	out, sealed := p.view.codec.Seal(&p.counters, nil, plain, p.nameOf(key))
+	if !sealed {
+		return plain
+	}
+	return out
+}
+
+// move is RENAME, RENAMENX, COPY and MOVE of an encrypted value, which is bound
+// to its key's name. In the same transaction in which it gets another it is sealed for that one.
+func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
+	from, to := h.name(h.prefixed[0]), h.name(h.prefixed[1])
+	for range maxTries {
+		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(from), string(to)), rawRequest("TYPE", string(from))})
+		if err != nil {
+			return nil, unsent(err)
+		}
+		var swap [][]byte
+		switch string(replies[1]) {
+		case "+string\r\n":
+			swap, err = p.moveString(ctx, talk, from, to)
+		case "+hash\r\n":
+			swap, err = p.moveHash(ctx, talk, from, to)
+		}
+		if err != nil {
+			p.unwatch(ctx, talk)
+			return nil, err
+		}
+		requests := [][]byte{h.raw}
+		if swap != nil {
+			args := append([][]byte{[]byte("EVAL"), []byte(swapScript), []byte("1"), to}, swap...)
+			requests = append(requests, resp.AppendRequest(nil, args...))
+		}
+		done, err := atOnce(ctx, talk, requests...)
+		if err != nil {
+			return nil, err
+		}
+		if done != nil {
+			return done[0], nil
+		}
+	}
+	return nil, errContended
+}
+
+func (p *plan) moveString(ctx context.Context, talk talker, from, to []byte) ([][]byte, error) {
+	replies, err := talk(ctx, [][]byte{rawRequest("GET", string(from))})
+	if err != nil {
+		return nil, unsent(err)
+	}
+	stored, ok := content(replies[0])
+	if !ok || !value.IsSealed(stored) || bytes.Equal(from, to) {
+		return nil, nil
+	}
+	plain, err := p.open(ctx, stored, from)
+	if err != nil {
+		return nil, err
+	}
+	return [][]byte{stored, p.seal(plain, to)}, nil
+}
+
+func (p *plan) moveHash(ctx context.Context, talk talker, from, to []byte) (swap [][]byte, err error) {
+	replies, err := talk(ctx, [][]byte{rawRequest("HGETALL", string(from))})
+	if err != nil {
+		return nil, unsent(err)
+	}
+	fields, ok := contents(replies[0])
+	if !ok || bytes.Equal(from, to) {
+		return nil, nil
+	}
+	p.total = 0
+	for i := 0; i+1 < len(fields); i += 2 {
+		if !value.IsSealed(fields[i+1]) {
+			continue
+		}
+		plain, err := p.open(ctx, fields[i+1], from)
+		if err != nil {
+			return nil, err
+		}
+		swap = append(swap, fields[i], fields[i+1], p.seal(plain, to))
+	}
+	return swap, nil
+}
+
+// sealAgain seals what an encrypting tenant's plan had to leave plain. What can
+// not be sealed now stays plain, and is found by the next rekey.
+func (p *plan) sealAgain(ctx context.Context) {
+	var keys [][]byte
+	for _, n := range p.needs {
+		keys = append(keys, n.key)
+	}
+	for _, h := range p.tx.waiting {
+		if h.cmd.Has(command.Write) && !h.own {
+			for _, i := range h.prefixed {
+				keys = append(keys, h.name(i))
+			}
+		}
+	}
+	p.srv.sealKeys(ctx, p, keys)
+}
+
+// sealKeys seals the values at some keys, as long as they are what was read.
+func (s *Server) sealKeys(ctx context.Context, p *plan, keys [][]byte) {
+	seen := make(map[string]bool)
+	for _, key := range keys {
+		if seen[string(key)] {
+			continue
+		}
+		seen[string(key)] = true
+		var swap []any
+		if text, err := s.client.Get(ctx, string(key)).Bytes(); err == nil {
+			if _, sealed := value.Length(text); sealed {
+				continue
+			}
+			swap = append(swap, text, p.seal(text, key))
+		} else if fields, err := s.client.HGetAll(ctx, string(key)).Result(); err == nil {
+			for f, text := range fields {
+				if _, sealed := value.Length([]byte(text)); !sealed {
+					swap = append(swap, f, text, p.seal([]byte(text), key))
+				}
+			}
+		}
+		if len(swap) > 0 {
+			s.client.Eval(ctx, swapScript, []string{string(key)}, swap...)
+		}
+	}
+}
+
+// isDial reports whether an error says that there was no connection to send
+// anything on.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
+}

@@ -1,0 +1,178 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/value"
+)
+
+// opening is the reply whose values are being opened.
+type opening struct {
+	codec    *value.Codec
+	counters *value.Counters
+	prefix   []byte
+	note     *valueNote
+	total    int64 // bytes of the originals so far
+	limit    int64 // of them
+}
+
+var errAside = errors.New("too long for the loop")
+
+// open implements what namespace.OpenValues asks for.
+func (x *opening) open(dst, stored []byte, at namespace.ValueAt) ([]byte, error) {
+	n, _ := value.Length(stored)
+	if x.total += n; x.total > x.limit {
+		return dst, errAside
+	}
+	name := value.Name{Prefix: x.prefix, Key: at.Key}
+	if name.Key == nil && x.note != nil && len(x.note.keys) > 0 {
+		name.Key = x.note.keys[min(at.Index, len(x.note.keys)-1)]
+	}
+	return x.codec.Open(x.counters, dst, stored, name)
+}
+
+// specOf is which parts of the reply are values.
+func specOf(cmd *command.Command, note *valueNote) command.ReplySpec {
+	if note != nil {
+		return note.spec
+	}
+	return replyOf(cmd)
+}
+
+// finishReply completes a slot with a reply that names no keys any more, once
+// the values in it are opened.
+func (s *session) finishReply(t *slot, reply []byte, input bool) {
+	if s.mode&modeValues == 0 || replyOf(t.cmd).None() || reply[0] == '-' {
+		s.complete(t.seq, reply, input)
+		return
+	}
+	w := s.w
+	out, changed, err := s.openHere(t.cmd, t.vals, reply)
+	switch {
+	case beside(err):
+		s.openAside(t, reply)
+	case err != nil:
+		s.completeError(t.seq, openError(err))
+	case changed:
+		s.complete(t.seq, out, false)
+		if cap(w.opened) > maxScratch {
+			w.opened = nil
+		}
+	default:
+		s.complete(t.seq, reply, input)
+	}
+}
+
+// openHere opens the values of a reply on the loop. The result is valid until the next
+// one.
+func (s *session) openHere(cmd *command.Command, note *valueNote, reply []byte) (out []byte, changed bool, err error) {
+	w := s.w
+	v := s.stats.values
+	spec := specOf(cmd, note)
+	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, note: note, limit: asideValue}
+	out, changed, err = namespace.OpenValues(w.opened[:0], reply, spec, value.IsSealed, w.open)
+	if changed {
+		w.opened = out
+	}
+	w.opening.note = nil
+	return out, changed, err
+}
+
+// beside reports whether values are to be opened beside the loop: they are long,
+// or need a dictionary that has to be asked for.
+func beside(err error) bool {
+	var missing *value.MissingDictError
+	return err == errAside || errors.As(err, &missing)
+}
+
+// openAside opens a reply's values beside the loop. What the session asked after
+// it goes on meanwhile, and is answered after it.
+func (s *session) openAside(t *slot, reply []byte) {
+	own, seq := bytes.Clone(reply), t.seq
+	s.parkedBytes += len(own)
+	work := s.openWork(t.cmd, t.vals, own)
+	w := s.w
+	w.srv.slow.Add(1)
+	go func() {
+		defer w.srv.slow.Done()
+		out, n := work(w.srv.ctx)
+		w.loop.Post(func() {
+			s.parkedBytes -= len(own)
+			s.stats.addValues(n)
+			if s.gone {
+				return
+			}
+			if out[0] == '-' {
+				s.stats.countError(out)
+			}
+			s.complete(seq, out, false)
+			s.tryResume()
+		})
+	}()
+}
+
+// openWork returns what opens a reply's values in a goroutine.
+func (s *session) openWork(cmd *command.Command, note *valueNote, reply []byte) func(ctx context.Context) ([]byte, *value.Counters) {
+	v, prefix, tenant, srv := s.stats.values, s.prefix, s.who.Tenant, s.w.srv
+	return func(ctx context.Context) (out []byte, n *value.Counters) {
+		n = new(value.Counters)
+		defer func() {
+			if p := recover(); p != nil {
+				slog.Error("panic while opening values", "panic", p, "stack", string(debug.Stack()))
+				out = resp.AppendError(nil, "ERR internal error")
+			}
+		}()
+		select {
+		case v.turns <- struct{}{}:
+			defer func() { <-v.turns }()
+		case <-ctx.Done():
+			return resp.AppendError(nil, errUnavailable), n
+		}
+		spec := specOf(cmd, note)
+		for tries := 0; ; tries++ {
+			x := opening{codec: v.codec, counters: n, prefix: prefix, note: note, limit: maxReply}
+			out, changed, err := namespace.OpenValues(nil, reply, spec, value.IsSealed, x.open)
+			var missing *value.MissingDictError
+			if errors.As(err, &missing) && tries < maxDictionaries {
+				if err = srv.fetchDictionary(ctx, tenant, missing.ID); err == nil {
+					continue
+				}
+			}
+			switch {
+			case err == errAside:
+				return resp.AppendError(nil, errOversized.Error()), n
+			case err != nil:
+				return resp.AppendError(nil, openError(err)), n
+			case !changed:
+				return reply, n
+			}
+			return out, n
+		}
+	}
+}
+
+// maxDictionaries is how many dictionaries one reply may need that are not
+// known yet.
+const maxDictionaries = 64
+
+// openError is what a client is told of a value that can not be opened.
+func openError(err error) string { return "ERR " + err.Error() }
+
+// addValues adds what was counted beside the loop.
+func (t *tenantStats) addValues(n *value.Counters) {
+	if t.values != nil {
+		t.values.counters.Add(n)
+	}
+}
+
+// fetchDictionary gets a dictionary that a value needs.
+func (s *Server) fetchDictionary(ctx context.Context, tenant *namespace.Tenant, id uint32) error {
+	return &value.MissingDictError{ID: id}
+}

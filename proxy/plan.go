@@ -1,0 +1,407 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
+	"riptide-proxy/upstream"
+	"riptide-proxy/value"
+	"riptide-proxy/value/inside"
+)
+
+// plan is commands that run in one transaction of the upstream's, before which
+// the values that they look into are made plain:
+//
+//	WATCH the keys | read what is sealed | MULTI | SET the plain values | the commands | EXEC
+//
+// If a key changes in between, EXEC does nothing and all of it is done again. It is
+// made on the loop and runs in a goroutine.
+type plan struct {
+	srv      *Server
+	tenant   *namespace.Tenant
+	view     *tenantValues
+	counters value.Counters
+	tx       *transaction
+	watched  bool // by the client, on the same connection
+	fieldTTL bool // the upstream's hash fields may have a time to live
+	maxBulk  int
+
+	looksInside bool
+	large       bool
+	needs       []*need
+	tails       [][]byte // keys that may begin with a sealed value's first bytes afterwards
+	tooLong     bool
+	total       int64 // bytes of what was made plain
+	env         inside.Env
+}
+
+// need is what has to be plain at a key.
+type need struct {
+	key    []byte // as the upstream knows it
+	text   bool   // its string
+	fields [][]byte
+	hash   bool // all its fields, if it is a hash
+
+	plain []byte   // what the string is to be made; nil: nothing
+	pairs [][]byte // likewise, fields and values
+}
+
+// plan plans the transaction.
+func (s *session) plan(tx *transaction, watched bool) *plan {
+	v := s.stats.values
+	p := &plan{
+		srv: s.w.srv, tenant: s.who.Tenant, view: v.tenantValues, tx: tx, watched: watched,
+		fieldTTL: s.w.known == nil || s.w.known[fieldTTLRow.ID], maxBulk: s.w.maxBulk,
+	}
+	moves := false
+	for _, h := range tx.waiting {
+		p.looksInside = p.looksInside || p.looks(h)
+		p.large = p.large || hasLarge(h.request(), h.values)
+		moves = moves || h.cmd.Moves
+	}
+	if !p.looksInside {
+		return p
+	}
+	for _, h := range tx.waiting {
+		if h.own {
+			continue
+		}
+		script := handlers[h.cmd.Handler].script
+		switch {
+		case h.cmd.InsideField > 0 && len(h.prefixed) > 0 && h.cmd.InsideField < len(h.args):
+			n := p.need(h.name(h.prefixed[0]))
+			n.fields = append(n.fields, h.name(int32(h.cmd.InsideField)))
+		case moves || script || h.cmd.Dumps:
+			// What a key holds may come from any other.
+			for _, i := range h.prefixed {
+				n := p.need(h.name(i))
+				n.text, n.hash = true, n.hash || script || h.cmd.Dumps || v.codec.Encrypts()
+			}
+		case p.looks(h):
+			for _, i := range h.prefixed {
+				p.need(h.name(i)).text = true
+			}
+		}
+		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && (p.looks(h) || h.cmd.Restores) {
+			for _, i := range h.prefixed {
+				p.tails = append(p.tails, h.name(i))
+			}
+		}
+	}
+	return p
+}
+
+var fieldTTLRow = command.Lookup([]byte("hpexpiretime"))
+
+// looks reports whether a command has to find a value plain.
+func (p *plan) looks(h *heldCommand) bool {
+	return !h.own && (p.view.inside(h.cmd, h.request()) || handlers[h.cmd.Handler].script)
+}
+
+// inside reports whether a command can not be sent to the upstream as it is,
+// since values are sealed.
+func (v *tenantValues) inside(cmd *command.Command, r *namespace.Request) bool {
+	switch {
+	case cmd.Restores || cmd.Dumps || cmd.Encoding:
+		return true
+	case v.codec.Encrypts():
+		return cmd.Moves || cmd.LooksInside(r)
+	}
+	return !cmd.InsidePlain && cmd.LooksInside(r)
+}
+
+// need returns what is needed of a key, which is nothing at first.
+func (p *plan) need(key []byte) *need {
+	for _, n := range p.needs {
+		if bytes.Equal(n.key, key) {
+			return n
+		}
+	}
+	n := &need{key: key}
+	p.needs = append(p.needs, n)
+	return n
+}
+
+// turn waits for the plan's turn.
+func (p *plan) turn(ctx context.Context) (release func(), ok bool) {
+	select {
+	case p.view.turns <- struct{}{}:
+		return func() { <-p.view.turns }, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// done adds what was counted, on the loop.
+func (p *plan) done(s *session) { s.stats.addValues(&p.counters) }
+
+// requests returns the held commands behind those already in dst, with their
+// values sealed or as they are.
+func (p *plan) requests(dst [][]byte, seal bool) [][]byte {
+	for _, h := range p.tx.waiting {
+		if !seal || len(h.values) == 0 {
+			dst = append(dst, h.raw)
+			continue
+		}
+		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
+		dst = append(dst, h.request().AppendSealed(make([]byte, 0, len(h.raw)+valueRoom), nil, nil, h.values, x.seal))
+		p.tooLong = p.tooLong || x.tooLong
+	}
+	return dst
+}
+
+// talker sends requests in one piece and returns their replies, as they came. An
+// error is upstream.ErrUnavailable when nothing can have been sent, and
+// upstream.ErrUnknown otherwise.
+type talker func(ctx context.Context, requests [][]byte) (replies [][]byte, err error)
+
+// maxTries bounds how often a plan begins anew because others changed its keys.
+const maxTries = 200
+
+var (
+	errContended = errors.New("ERR too many clients change the same keys at once, try again")
+	errBadReply  = errors.New("ERR the upstream's reply makes no sense")
+)
+
+// run runs the plan and returns the reply to EXEC.
+func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
+	for range maxTries {
+		if err := p.look(ctx, talk); err != nil {
+			p.forget(ctx, talk)
+			return nil, err
+		}
+		requests := [][]byte{rawRequest("MULTI")}
+		requests = p.fixes(requests)
+		front := len(requests) - 1
+		requests = p.requests(requests, false)
+		for _, key := range p.tails {
+			requests = append(requests, rawRequest("EVAL", wrapScript, "1", string(key)))
+		}
+		requests = append(requests, rawRequest("EXEC"))
+		replies, err := talk(ctx, requests)
+		if err != nil {
+			return nil, err
+		}
+		reply := replies[len(replies)-1]
+		if isNull(reply) {
+			if p.watched {
+				return reply, nil // perhaps it was the client's key that changed
+			}
+			continue
+		}
+		p.tx.front, p.tx.back = front, len(p.tails)
+		if p.mark(); p.view.codec.Encrypts() {
+			p.sealAgain(ctx)
+		}
+		return reply, nil
+	}
+	return nil, errContended
+}
+
+// forget takes back what look has watched.
+func (p *plan) forget(ctx context.Context, talk talker) {
+	if !p.watched && len(p.needs) > 0 {
+		talk(ctx, [][]byte{rawRequest("UNWATCH")})
+	}
+}
+
+// look watches the keys and finds out what has to be made plain.
+func (p *plan) look(ctx context.Context, talk talker) error {
+	if len(p.needs) == 0 {
+		return nil
+	}
+	watch := []string{"WATCH"}
+	var requests [][]byte
+	for _, n := range p.needs {
+		n.plain, n.pairs = nil, nil
+		watch = append(watch, string(n.key))
+		if n.text {
+			requests = append(requests, rawRequest("GETRANGE", string(n.key), "0", "3"))
+		}
+		for _, f := range n.fields {
+			requests = append(requests, rawRequest("HGET", string(n.key), string(f)))
+		}
+		if n.hash {
+			requests = append(requests, rawRequest("TYPE", string(n.key)))
+		}
+	}
+	replies, err := talk(ctx, append([][]byte{rawRequest(watch...)}, requests...))
+	if err != nil {
+		return unsent(err)
+	}
+	if replies[0][0] == '-' {
+		return replyError(replies[0])
+	}
+	replies = replies[1:]
+	var long []*need
+	requests = nil
+	for _, n := range p.needs {
+		if n.text {
+			if b, ok := content(replies[0]); ok && value.IsSealed(b) {
+				long = append(long, n)
+				requests = append(requests, rawRequest("GET", string(n.key)))
+			}
+			replies = replies[1:]
+		}
+		for _, f := range n.fields {
+			if b, ok := content(replies[0]); ok {
+				if err := p.openField(ctx, n, f, b); err != nil {
+					return err
+				}
+			}
+			replies = replies[1:]
+		}
+		if n.hash {
+			if string(replies[0]) == "+hash\r\n" {
+				long = append(long, n)
+				requests = append(requests, rawRequest("HGETALL", string(n.key)))
+			}
+			replies = replies[1:]
+		}
+	}
+	if len(long) == 0 {
+		return nil
+	}
+	if replies, err = talk(ctx, requests); err != nil {
+		return unsent(err)
+	}
+	for i, n := range long {
+		if b, ok := content(replies[i]); ok {
+			plain, err := p.open(ctx, b, n.key)
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(plain, b) {
+				n.plain = plain
+			}
+			continue
+		}
+		fields, ok := contents(replies[i])
+		if !ok {
+			continue // another type by now, so EXEC will do nothing
+		}
+		for j := 0; j+1 < len(fields); j += 2 {
+			if err := p.openField(ctx, n, fields[j], fields[j+1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *plan) openField(ctx context.Context, n *need, field, stored []byte) error {
+	if !value.IsSealed(stored) {
+		return nil
+	}
+	plain, err := p.open(ctx, stored, n.key)
+	if err == nil && !bytes.Equal(plain, stored) {
+		n.pairs = append(n.pairs, field, plain)
+	}
+	return err
+}
+
+// open opens a value, and asks for the dictionary that it may take.
+func (p *plan) open(ctx context.Context, stored, key []byte) ([]byte, error) {
+	for try := 0; ; try++ {
+		if n, _ := value.Length(stored); p.total+n > maxReply {
+			return nil, errOversized
+		}
+		plain, err := p.view.codec.Open(&p.counters, nil, stored, p.nameOf(key))
+		var missing *value.MissingDictError
+		if errors.As(err, &missing) && try == 0 {
+			if err = p.srv.fetchDictionary(ctx, p.tenant, missing.ID); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return nil, errors.New(openError(err))
+		}
+		p.total += int64(len(plain))
+		return plain, nil
+	}
+}
+
+// nameOf splits the name of a key as the upstream knows it.
+func (p *plan) nameOf(key []byte) value.Name {
+	if db, rest, ok := p.tenant.Split(key); ok {
+		return value.Name{Prefix: p.tenant.Prefix(db), Key: rest}
+	}
+	return value.Name{Key: key}
+}
+
+// fixes appends the requests that make plain what has to be.
+func (p *plan) fixes(dst [][]byte) [][]byte {
+	for _, n := range p.needs {
+		if n.plain != nil {
+			dst = append(dst, resp.AppendRequest(make([]byte, 0, len(n.plain)+len(n.key)+64), []byte("SET"), n.key, n.plain, []byte("KEEPTTL")))
+		}
+		if n.pairs == nil {
+			continue
+		}
+		args := [][]byte{[]byte("HSET"), n.key}
+		if p.fieldTTL {
+			args = [][]byte{[]byte("EVAL"), []byte(fieldsScript), []byte("1"), n.key}
+		}
+		dst = append(dst, resp.AppendRequest(nil, append(args, n.pairs...)...))
+	}
+	return dst
+}
+
+func rawRequest(args ...string) []byte { return resp.AppendRequest(nil, args...) }
+
+// content is that of content of a reply that is a bulk string.
+func content(reply []byte) ([]byte, bool) {
+	if reply[0] != '$' {
+		return nil, false
+	}
+	i := bytes.IndexByte(reply, '\n')
+	if i < 0 || len(reply) < i+3 {
+		return nil, false
+	}
+	return reply[i+1 : len(reply)-2], true
+}
+
+// contents are those of the bulk strings that a reply is made of, be it an array or a
+// map.
+func contents(reply []byte) (all [][]byte, ok bool) {
+	end := bytes.IndexByte(reply, '\n') + 1
+	if end < 4 || reply[0] != '*' && reply[0] != '%' {
+		return nil, false
+	}
+	for rest := reply[end:]; len(rest) > 0; {
+		size, err := resp.ValueSize(rest)
+		if err != nil {
+			return nil, false
+		}
+		b, ok := content(rest[:size])
+		if !ok {
+			return nil, false
+		}
+		all, rest = append(all, b), rest[size:]
+	}
+	return all, true
+}
+
+func isNull(reply []byte) bool {
+	return string(reply) == "*-1\r\n" || string(reply) == "_\r\n" || string(reply) == "$-1\r\n"
+}
+
+// replyError is an error that the upstream has answered with.
+func replyError(reply []byte) error {
+	return errors.New(string(bytes.TrimRight(reply[1:], "\r\n")))
+}
+
+// unsent is for a loss before anything could be changed.
+func unsent(err error) error {
+	if err == upstream.ErrUnknown {
+		return upstream.ErrUnavailable
+	}
+	return err
+}
+
+// planFailure is the reply for an error of a plan, whose text is an error reply's.
+func planFailure(err error) []byte { return resp.AppendError(nil, err.Error()) }
