@@ -269,9 +269,16 @@ func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f insid
 			return nil, unsent(err)
 		}
 		stored, exists := content(replies[1])
-		if replies[1][0] == '-' || !exists && !isNull(replies[1]) {
-			p.unwatch(ctx, talk)
-			return replies[1], nil
+		if !exists && !isNull(replies[1]) {
+			// It is of another type, for which the upstream has the error.
+			done, err := atOnce(ctx, talk, h.raw)
+			if err != nil {
+				return nil, err
+			}
+			if done == nil {
+				continue
+			}
+			return done[0], nil
 		}
 		plain := stored
 		if exists {
