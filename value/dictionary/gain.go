@@ -53,6 +53,10 @@ func sealedSize(s value.Settings, values [][]byte, blob []byte) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	least := s.DictMinSize
+	if least <= 0 {
+		least = s.MinSize
+	}
 	var enc *zstd.Encoder
 	if len(blob) > 0 {
 		if enc, err = newEncoder(level(s.Level), blob); err != nil {
@@ -64,7 +68,7 @@ func sealedSize(s value.Settings, values [][]byte, blob []byte) (int64, error) {
 	var buf []byte
 	total := int64(0)
 	for _, v := range values {
-		if enc != nil && len(v) >= codec.DictMinSize {
+		if enc != nil && len(v) >= least {
 			buf = enc.EncodeAll(v, buf[:0])
 			size, err := withDict(buf, len(v), s.MinSaving)
 			if err != nil {
