@@ -18,6 +18,7 @@ import (
 	"riptide-proxy/config"
 	"riptide-proxy/upstream"
 	"riptide-proxy/value"
+	"riptide-proxy/value/dictionary"
 	"riptide-proxy/value/keys"
 	"riptide-proxy/value/rewrite"
 )
@@ -147,7 +148,11 @@ func (j *job) options(ctx context.Context, cfg *config.Config, client *redis.Cli
 		Job: j.kind, Plain: plain, Config: keys.Fingerprint(t), Restart: j.restart, Rate: j.rate,
 		Progress: func(s rewrite.State) { fmt.Fprintln(errs, j.line(s)) },
 	}
-	d := newDicts(client, j.tenant, t, codec)
+	settings, err := keys.Settings(cfg, j.tenant, masters)
+	if err != nil {
+		return rewrite.Options{}, err
+	}
+	d := newDicts(client, dictionary.FromConfig(j.tenant, t, settings), codec)
 	if err := d.prepare(ctx, j.kind, plain); err != nil {
 		return rewrite.Options{}, err
 	}
