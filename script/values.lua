@@ -199,7 +199,7 @@ end
 --@set
 if v==3 then
 if is(s) then return {err="@REFUSED@"} end
-local n=select("#",...)
+local n=type(k)=="string" and select("#",...) or 0
 if n>3 then
 local reads,may
 for i=4,n do

@@ -185,7 +185,6 @@ var sealedScripts = []struct {
 	{"redis.call('set','n','1') return redis.pcall('append','s','x')", "", late("s") + "\r\n"},
 	{"redis.call('set','n','1') return redis.pcall('hincrby','h','b',1)", "", late("h") + "\r\n"},
 	{"return redis.call('strlen','l')", "", raised("-WRONGTYPE Operation against a key holding the wrong kind of value", 1)},
-	{"return redis.pcall('strlen')", "", "-ERR Wrong number of args calling Redis command from script\r\n"},
 	{"return redis.call('dump','h')", "", ends("h")},
 	{"return redis.call('dump','s')", "", ends("s")},
 	{"return #redis.call('dump','hp') > 5", "", ":1\r\n"},
@@ -220,10 +219,6 @@ var sealedScripts = []struct {
 	{"return redis.call('rpush','n',ARGV[1])", "", ":1\r\n"},
 	{"return redis.call('sadd','n',ARGV[1])", "", ":1\r\n"},
 	{"return redis.call('set','n',5)", "", "+OK\r\n"},
-	{"return redis.pcall('set','n')", "", "-ERR Wrong number of args calling Redis command from script\r\n"},
-	{"return redis.pcall('set')", "", "-ERR Wrong number of args calling Redis command from script\r\n"},
-	{"return redis.pcall('set',{},'x')", "", "-ERR Lua redis lib command arguments must be strings or integers\r\n"},
-	{"return redis.pcall()", "", "-ERR Please specify at least one argument for this redis lib call\r\n"},
 	{"return tostring(redis.acl_check_cmd('get','s'))", "", "$4\r\ntrue\r\n"},
 	{"#!lua flags=no-writes\nreturn redis.call('get',KEYS[1])", "s", ends("s")},
 	{"#!lua\n\nredis.call('set','n','1')\nreturn redis.call('get','s')", "", raised(late("s"), 4)},
@@ -318,7 +313,7 @@ func TestSealedTrusted(t *testing.T) {
 	}
 }
 
-// TestSealedNewer has commands that not every server knows.
+// TestSealedNewer has commands that not every server knows. What the prelude refuses it refuses on all.
 func TestSealedNewer(t *testing.T) {
 	w := newWorld(t, Mode{Values: true})
 	for _, tc := range []struct{ command, source, want string }{
@@ -339,7 +334,7 @@ func TestSealedNewer(t *testing.T) {
 	} {
 		stored(t, w)
 		known, err := w.admin.Do(harness.Context(t), "COMMAND", "INFO", tc.command).Slice()
-		if err != nil || len(known) == 0 || known[0] == nil {
+		if unknown := err != nil || len(known) == 0 || known[0] == nil; unknown && tc.want[0] != '-' {
 			t.Log("the server has no", tc.command)
 			continue
 		}
