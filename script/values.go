@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"riptide-proxy/command"
@@ -208,7 +209,7 @@ func (p *program) valuesFor(codes map[string]string, dynamic bool) (use []string
 	}
 	declared = "i=1,#A"
 	if list, ok := p.keysOf(reads); ok && !dynamic {
-		declared = "_,i in next,{" + list + "}"
+		declared = list
 	}
 	if dynamic {
 		named["ECHO"] = markNothing
@@ -236,25 +237,31 @@ func (p *program) valuesFor(codes map[string]string, dynamic bool) (use []string
 	return use, memoOf(named, looks), declared
 }
 
-// keysOf returns which of the declared keys are given to these commands, as the inside of a Lua table, when the text
-// tells: all of them are called with KEYS[number] and with no other key. It is for static scripts.
-func (p *program) keysOf(commands map[string]bool) (list string, ok bool) {
-	found := make(map[string]bool)
+// keysOf returns which of the declared keys are given to these commands, as the range of a Lua loop, when the text tells:
+// all of them are called with KEYS[number] and with no other key. It is for static scripts.
+func (p *program) keysOf(commands map[string]bool) (loop string, ok bool) {
+	found := make(map[int]bool)
 	for i, t := range p.list {
 		if t.kind != kindString || t.end-t.beg < 3 || !commands[string(p.source[t.beg+1:t.end-1])] {
 			continue
 		}
 		c := command.Lookup(p.source[t.beg+1 : t.end-1])
 		if c.Shape.Kind != command.ShapeOne || c.Shape.First != 1 || len(c.Keys) > 1 || !p.is(i+1, ",") || !p.is(i+2, "KEYS") ||
-			!p.is(i+3, "[") || !p.is(i+5, "]") || !p.is(i+6, ",") && !p.is(i+6, ")") || !decimal(p.text(i+4)) {
+			!p.is(i+3, "[") || !p.is(i+5, "]") || !p.is(i+6, ",") && !p.is(i+6, ")") {
 			return "", false
 		}
-		found[p.text(i+4)] = true
+		n, err := strconv.ParseUint(p.text(i+4), 10, 16)
+		if err != nil {
+			return "", false
+		}
+		found[int(n)] = true
 	}
-	return strings.Join(slices.Sorted(maps.Keys(found)), ","), true
+	list := slices.Sorted(maps.Keys(found))
+	if n := len(list); n > 0 && list[n-1]-list[0] == n-1 {
+		return fmt.Sprintf("i=%d,%d", list[0], list[n-1]), true
+	}
+	return "_,i in next,{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ","), "[]") + "}", true
 }
-
-func decimal(text string) bool { return len(text) < 5 && strings.Trim(text, "0123456789") == "" }
 
 // memoOf returns what a script is told at once about these commands.
 func memoOf(marks map[string]string, reads bool) string {

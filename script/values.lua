@@ -6,20 +6,20 @@
 -- declared keys are looked at when it is about to write for the first time.
 
 --@values
--- Z: the error that ends the script. W: it has written. K: keys that are known to be plain. V: what the commands that
--- the script names have to do with values. q: the prefix of declared keys.
-local Z,W,K,V,raw,byte,lower,q,O,T=nil,false,{},{@MARKS@},rp,string.byte,string.lower,p
-local is=function(v) return type(v)=="string" and byte(v)==252 and sub(v,1,3)=="@MAGIC@" end
+-- Z: the error that ends the script. W: it has written. G, H, K: keys that are known to be plain. V: what the commands
+-- that the script names have to do with values. q: the prefix of declared keys. Few upvalues, since each costs each run.
+local Z,W,G,H,O,T
+local K,V,raw,byte,q={},{@MARKS@},rp,string.byte,p
 --@look
 -- Called with the keys in whose values something sealed was found, and before the script writes for the first time. It
 -- returns an error when it is too late to end the script.
 local found=function(t)
-local why
+local is=function(v) return type(v)=="string" and string.sub(v,1,3)=="@MAGIC@" end
 if W then
 if not t then return end
-why=" is stored sealed and was not declared in KEYS"
-for i=1,#A do
-if q..tostring(A[i])==t[1] then why=" is stored sealed and was not read before the first write, the key being too large to look at" end
+local why=" is stored sealed and was not declared in KEYS"
+for i=1,#KEYS do
+if q..tostring(KEYS[i])==t[1] then why=" is stored sealed and was not read before the first write, the key being too large to look at" end
 end
 return {err="ERR value of key '"..string.gsub(t[1],"[%z\r\n]"," ").."'"..why}
 end
@@ -27,10 +27,10 @@ W=true
 t=t or {}
 for i=1,#t do K[t[i]]=true end
 for @DECLARED@ do
-local k,e=A[i],nil
+local k,e=KEYS[i],nil
 if type(k)=="string" then
 k=q..k
-if not K[k] then
+if k~=G and k~=H and not K[k] then
 K[k]=true
 e=raw("TYPE",k).ok
 --@look strings
@@ -59,7 +59,7 @@ size=size+2*#k+1
 if i>1 and size>@LONGEST@ then break end
 if not seen[k] then
 seen[k]=true
-names[#names+1]=string.gsub(k,".",function(c) return string.format("%02x",byte(c)) end)
+names[#names+1]=string.gsub(k,".",function(c) return string.format("%02x",string.byte(c)) end)
 end
 end
 Z="@WORD@ "..table.concat(names," ")
@@ -72,6 +72,8 @@ W=true
 -- What is more than one plain string in, or one out. Its first argument is the mark of the command: the kind, whether
 -- it writes, the first and the last key ('m' plus it) and the step, the first argument that is a value and the step.
 O=function(v,...)
+local is=function(v) return type(v)=="string" and byte(v)==252 and sub(v,1,3)=="@MAGIC@" end
+local lower=string.lower
 local a,n,t={...},select("#",...),{}
 local k,w,i,l,s,f,g=byte(v,1,7)
 w,i,l,f=w==49,i-47,l-108,f-47
@@ -177,34 +179,34 @@ if v==0 then return raw(...) end
 if v==1 then
 local r=raw(...)
 if type(r)~="table" then
-if is(r) then return found({k}) end
-if not W then K[k]=true end
+if r and byte(r)==252 and sub(r,1,3)=="@MAGIC@" then return found({k}) end
+if not W then if not G then G=k elseif G~=k then K[k]=true end end
 end
 return r
 end
 --@hget
 if v==4 then
 local r=raw(...)
-if is(r) then return found({k}) end
+if type(r)=="string" and byte(r)==252 and sub(r,1,3)=="@MAGIC@" then return found({k}) end
 return r
 end
 --@set
 if v==3 then
-if is(s) then return {err="@REFUSED@"} end
+if type(s)=="string" and byte(s)==252 and sub(s,1,3)=="@MAGIC@" then return {err="@REFUSED@"} end
 local n=type(k)=="string" and select("#",...) or 0
 if n>3 then
 local reads,may
 for i=4,n do
 local o=select(i,...)
 if type(o)=="string" then
-o=lower(o)
-if o=="get" or find(o,"^if..") then reads=true elseif o=="nx" or o=="xx" then may=true end
+o=string.lower(o)
+if o=="get" or string.find(o,"^if..") then reads=true elseif o=="nx" or o=="xx" then may=true end
 end
 end
 if reads then
-if not K[k] and is(raw("GETRANGE",k,0,2)) then return found({k}) end
-elseif not may and not W then K[k]=true end
-elseif n==3 and not W then K[k]=true end
+if not K[k] and raw("GETRANGE",k,0,2)=="@MAGIC@" then return found({k}) end
+elseif not may and not W then H=k end
+elseif n==3 and not W then H=k end
 if not W then found() end
 return raw(...)
 end
@@ -212,7 +214,7 @@ end
 if v==5 or v==6 then
 if type(k)=="string" and not K[k] then
 local r=raw("GETRANGE",k,0,2)
-if is(r) then return found({k}) end
+if r=="@MAGIC@" then return found({k}) end
 if type(r)=="string" then K[k]=true end
 end
 if v==6 and not W then found() end
@@ -233,7 +235,7 @@ end
 --@dynamic
 -- The name of a command that the script has put together is looked up in a part that is compiled when it is needed.
 if v==nil and type(c)=="string" then
-T=T or {L(@ALL@,"@user_script")(raw,K,is,found)}
+T=T or {L(@ALL@,"@user_script")(raw,K,found)}
 v=T[1](c)
 V[c]=type(v)=="number" and v or function(...) return T[2](v,...) end
 return rp(...)
@@ -244,7 +246,7 @@ return raw(...)
 end
 
 --@all head
-local raw,K,is,found=...
+local raw,K,found=...
 local W,O
 local select,type,find,sub,byte,lower,next,unpack,tonumber=select,type,string.find,string.sub,string.byte,string.lower,next,unpack,tonumber
 --@all tail
