@@ -48,7 +48,7 @@ func eval(s *session, cmd *command.Command, r *namespace.Request) {
 	t := s.who.Tenant
 	sc := s.wrapped
 	if s.wrapped = nil; sc == nil || !s.isScript(sc, r.At(1)) {
-		sc = s.w.srv.scripts.store.Add(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+		sc = s.w.srv.scripts.store.Add(t.ID, scriptMode(t), r.At(1))
 	}
 	s.call(cmd, r, sc, false)
 }
@@ -69,8 +69,8 @@ func (s *session) wraps(r *namespace.Request) bool {
 	case s.wrapped != nil && s.isScript(s.wrapped, source):
 		return true
 	}
-	trusted, store := t.Scripts == config.TrustedScripts, s.w.srv.scripts.store
-	if s.wrapped = store.Get(t.ID, trusted, []byte(script.Sum(source))); s.wrapped != nil {
+	mode, store := scriptMode(t), s.w.srv.scripts.store
+	if s.wrapped = store.Get(t.ID, mode, []byte(script.Sum(source))); s.wrapped != nil {
 		return true
 	}
 	source, turns := bytes.Clone(source), s.w.srv.turns[t.ID]
@@ -81,14 +81,14 @@ func (s *session) wraps(r *namespace.Request) bool {
 		case <-ctx.Done():
 			return s.finish
 		}
-		sc := store.Add(t.ID, trusted, source)
+		sc := store.Add(t.ID, mode, source)
 		return func() { s.wrapped = sc }
 	})
 	return false
 }
 
 func (s *session) isScript(sc *script.Script, source []byte) bool {
-	return sc.Trusted == (s.who.Tenant.Scripts == config.TrustedScripts) && bytes.Equal(sc.Source, source)
+	return sc.Mode == scriptMode(s.who.Tenant) && bytes.Equal(sc.Source, source)
 }
 
 func (w *worker) noteLoaded(t *namespace.Tenant, sc *script.Script) {
@@ -108,7 +108,7 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 		return
 	}
 	t := s.who.Tenant
-	sc := s.w.srv.scripts.store.Get(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	sc := s.w.srv.scripts.store.Get(t.ID, scriptMode(t), r.At(1))
 	if sc != nil && (sc.Taken() || s.tx != nil && s.tx.calls(sc)) {
 		_, known := s.w.loaded[loadedScript{t, sc}]
 		s.call(cmd, r, sc, known)
@@ -140,7 +140,7 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 // unless it is on its way right now.
 func unknownScript(s *session, r *namespace.Request) bool {
 	t := s.who.Tenant
-	sc := s.w.srv.scripts.store.Get(t.ID, t.Scripts == config.TrustedScripts, r.At(1))
+	sc := s.w.srv.scripts.store.Get(t.ID, scriptMode(t), r.At(1))
 	return sc == nil || !sc.Taken()
 }
 
@@ -351,11 +351,11 @@ func scriptLoad(ctx context.Context, op *slowOp) []byte {
 	if len(op.args[2]) > script.LongestSaved {
 		return resp.AppendError(nil, errLongScript)
 	}
-	sc := script.New(op.args[2], t.Scripts == config.TrustedScripts)
+	sc := script.New(op.args[2], scriptMode(t))
 	if err := op.client.Do(ctx, "EVAL", sc.Diagnosis(), 0).Err(); err != nil {
 		return script.RestoreError(nil, failure(err, false), sc, op.prefix)
 	}
-	sc = op.srv.scripts.store.Add(t.ID, sc.Trusted, sc.Source)
+	sc = op.srv.scripts.store.Add(t.ID, sc.Mode, sc.Source)
 	sc.Take()
 	op.srv.scripts.save(ctx, t, sc)
 	return resp.AppendBulkString(nil, sc.SHA)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"riptide-proxy/namespace"
+	"riptide-proxy/script"
 	"riptide-proxy/tests/harness"
 )
 
@@ -203,7 +204,7 @@ func TestForgottenScriptKeepsItsPlace(t *testing.T) {
 	w := srv.workers[0]
 	onLoop(t, w, func() {
 		for _, s := range w.sessions {
-			if got := w.srv.scripts.store.Get("acme", false, []byte(sha)); got == nil {
+			if got := w.srv.scripts.store.Get("acme", script.Mode{}, []byte(sha)); got == nil {
 				t.Errorf("the script is not known as %s", sha)
 			} else if s.who != nil {
 				w.noteLoaded(s.who.Tenant, got)

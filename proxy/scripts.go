@@ -142,7 +142,7 @@ func (sc *scripts) keep() {
 }
 
 func (sc *scripts) knows(s save) bool {
-	return sc.store.Get(s.tenant.ID, s.script.Trusted, []byte(s.script.SHA)) != nil
+	return sc.store.Get(s.tenant.ID, s.script.Mode, []byte(s.script.SHA)) != nil
 }
 
 func (sc *scripts) save(ctx context.Context, tenant *namespace.Tenant, s *script.Script) {
@@ -153,11 +153,16 @@ func (sc *scripts) save(ctx context.Context, tenant *namespace.Tenant, s *script
 	}
 }
 
+// scriptMode is how a tenant's scripts are wrapped.
+func scriptMode(t *namespace.Tenant) script.Mode {
+	return script.Mode{Trusted: t.Scripts == config.TrustedScripts}
+}
+
 // find returns the tenant's script with that hash, from the upstream if this
 // process does not know it; nil if there is none.
 func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, sha []byte) (*script.Script, error) {
-	trusted := t.Scripts == config.TrustedScripts
-	if s := sc.store.Get(t.ID, trusted, sha); s != nil && s.Taken() {
+	mode := scriptMode(t)
+	if s := sc.store.Get(t.ID, mode, sha); s != nil && s.Taken() {
 		return s, nil
 	}
 	if len(sha) != 40 {
@@ -169,7 +174,7 @@ func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, sha []byte) (*
 		return nil, err
 	}
 	if source, ok := found[name]; ok {
-		s := sc.store.Add(t.ID, trusted, source)
+		s := sc.store.Add(t.ID, mode, source)
 		s.Take()
 		return s, nil
 	}

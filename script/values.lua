@@ -71,8 +71,8 @@ W=true
 --@other
 -- What is more than one plain string in, or one out. Its first argument is the mark of the command: the kind, whether
 -- it writes, the first and the last key ('m' plus it) and the step, the first argument that is a value and the step.
-O=function(v,...)
 local is=function(v) return type(v)=="string" and byte(v)==252 and sub(v,1,3)=="@MAGIC@" end
+O=function(v,...)
 local lower=string.lower
 local a,n,t={...},select("#",...),{}
 local k,w,i,l,s,f,g=byte(v,1,7)
@@ -141,32 +141,31 @@ end
 if #t>0 then return found(t) end
 if w and not W then found() end
 if k==114 then for x in next,K do K[x]=nil end end
-local r=raw(...)
-if type(r)~="table" or r.err then return r end
+local reply=raw(...)
+if type(reply)~="table" or reply.err then return reply end
 --@other reads
-local any=function(r)
-if r.map then
-for _,x in next,r.map do if is(x) then t[1]=a[2] end end
+local r=reply
+if k==101 then
+for j=1,#r>n and #r or n do if is(r[j]) then t[1]=a[2] break end end
+elseif k==103 then
+for j=2,n do if is(r[j-1]) then t[#t+1]=a[j] end end
+else
+local has=function(o)
+for j=3,n do if type(a[j])=="string" and lower(a[j])==o then return true end end
 end
+if k==99 then r=r[2] end
+if k==112 or k==109 and has("withvalues") or k==99 and not has("novalues") then
+for _,x in next,r.map or {} do if is(x) then t[1]=a[2] end end
 for j=1,#r do
 local x=r[j]
 if type(x)=="table" then x=x[2] elseif j%2==1 then x=nil end
 if is(x) then t[1]=a[2] end
 end
 end
-local has=function(o)
-for j=3,n do if type(a[j])=="string" and lower(a[j])==o then return true end end
-end
-if k==101 then
-for j=1,#r>n and #r or n do if is(r[j]) then t[1]=a[2] break end end
-elseif k==103 then
-for j=2,n do if is(r[j-1]) then t[#t+1]=a[j] end end
-elseif k==112 or k==109 and has("withvalues") then any(r)
-elseif k==99 and not has("novalues") then any(r[2])
 end
 if #t>0 then return found(t) end
 --@other tail
-return r
+return reply
 end
 
 --@server
