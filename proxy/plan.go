@@ -379,11 +379,11 @@ func content(reply []byte) ([]byte, bool) {
 	return reply[i+1 : len(reply)-2], true
 }
 
-// contents are those of the bulk strings that a reply is made of, be it an array or a
-// map.
+// contents are those of the bulk strings that a reply is made of, be it an array, a set or
+// a map.
 func contents(reply []byte) (all [][]byte, ok bool) {
 	end := bytes.IndexByte(reply, '\n') + 1
-	if end < 4 || reply[0] != '*' && reply[0] != '%' {
+	if end < 4 || reply[0] != '*' && reply[0] != '~' && reply[0] != '%' {
 		return nil, false
 	}
 	for rest := reply[end:]; len(rest) > 0; {
