@@ -147,7 +147,11 @@ func (j *job) options(ctx context.Context, cfg *config.Config, client *redis.Cli
 		Job: j.kind, Plain: plain, Config: keys.Fingerprint(t), Restart: j.restart, Rate: j.rate,
 		Progress: func(s rewrite.State) { fmt.Fprintln(errs, j.line(s)) },
 	}
-	d := newDicts(client, j.tenant, t, codec)
+	settings, err := keys.Settings(cfg, j.tenant, masters)
+	if err != nil {
+		return rewrite.Options{}, err
+	}
+	d := newDicts(client, j.tenant, t, settings, codec)
 	if err := d.prepare(ctx, j.kind, plain); err != nil {
 		return rewrite.Options{}, err
 	}

@@ -21,13 +21,13 @@ type dicts struct {
 	codec  *value.Codec
 }
 
-func newDicts(client *redis.Client, id string, t *config.Tenant, codec *value.Codec) *dicts {
+func newDicts(client *redis.Client, id string, t *config.Tenant, settings value.Settings, codec *value.Codec) *dicts {
 	c := t.Compression
 	return &dicts{
 		client: client, store: dictionary.NewStore(client), codec: codec,
 		tenant: dictionary.Tenant{
 			ID: id, Root: config.KeyPrefix(id, t.HashTag), Writes: c.Dictionaries.Enabled, Patterns: c.Dictionaries.Patterns,
-			Size: int(c.Dictionaries.Size), Settings: codec.Settings,
+			Size: int(c.Dictionaries.Size), Settings: settings,
 		},
 	}
 }
