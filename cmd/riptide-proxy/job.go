@@ -18,6 +18,7 @@ import (
 	"riptide-proxy/config"
 	"riptide-proxy/upstream"
 	"riptide-proxy/value"
+	"riptide-proxy/value/dictionary"
 	"riptide-proxy/value/keys"
 	"riptide-proxy/value/rewrite"
 )
@@ -151,7 +152,7 @@ func (j *job) options(ctx context.Context, cfg *config.Config, client *redis.Cli
 	if err != nil {
 		return rewrite.Options{}, err
 	}
-	d := newDicts(client, j.tenant, t, settings, codec)
+	d := newDicts(client, dictionary.FromConfig(j.tenant, t, settings), codec)
 	if err := d.prepare(ctx, j.kind, plain); err != nil {
 		return rewrite.Options{}, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"riptide-proxy/config"
 	"riptide-proxy/value"
 	"riptide-proxy/value/dictionary"
 	"riptide-proxy/value/rewrite"
@@ -21,15 +20,8 @@ type dicts struct {
 	codec  *value.Codec
 }
 
-func newDicts(client *redis.Client, id string, t *config.Tenant, settings value.Settings, codec *value.Codec) *dicts {
-	c := t.Compression
-	return &dicts{
-		client: client, store: dictionary.NewStore(client), codec: codec,
-		tenant: dictionary.Tenant{
-			ID: id, Root: config.KeyPrefix(id, t.HashTag), Writes: c.Dictionaries.Enabled, Patterns: c.Dictionaries.Patterns,
-			Size: int(c.Dictionaries.Size), Settings: settings,
-		},
-	}
+func newDicts(client *redis.Client, t dictionary.Tenant, codec *value.Codec) *dicts {
+	return &dicts{client: client, store: dictionary.NewStore(client), codec: codec, tenant: t}
 }
 
 // prepare makes it known that there may be sealed values, encrypts the

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"riptide-proxy/config"
 	"riptide-proxy/value"
 )
 
@@ -67,6 +68,15 @@ type Tenant struct {
 	// Settings are how its values are sealed. With Keys that write, the dictionaries
 	// are encrypted in the upstream too, since they consist of what many values have in common.
 	Settings value.Settings
+}
+
+// FromConfig is a tenant as it is configured; settings are what its codec is made with.
+func FromConfig(id string, t *config.Tenant, settings value.Settings) Tenant {
+	d := t.Compression.Dictionaries
+	return Tenant{
+		ID: id, Root: config.KeyPrefix(id, t.HashTag), Writes: d.Enabled,
+		Patterns: d.Patterns, Size: int(d.Size), Settings: settings,
+	}
 }
 
 // patterns are all patterns, Everything last.

@@ -1,7 +1,10 @@
 package dictionary
 
 import (
+	"encoding/binary"
 	"math"
+
+	"github.com/klauspost/compress/zstd"
 
 	"riptide-proxy/value"
 )
@@ -50,24 +53,62 @@ func sealedSize(s value.Settings, values [][]byte, blob []byte) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	least := s.DictMinSize
+	if least <= 0 {
+		least = s.MinSize
+	}
+	var enc *zstd.Encoder
 	if len(blob) > 0 {
-		d, err := value.NewDict(Everything, blob)
-		if err != nil {
+		if enc, err = newEncoder(level(s.Level), blob); err != nil {
 			return 0, err
 		}
-		codec.SetDicts(value.NewDicts(nil, []*value.Dict{d}))
+		defer enc.Close()
 	}
 	var n value.Counters
 	var buf []byte
 	total := int64(0)
 	for _, v := range values {
-		out, sealed := codec.Seal(&n, buf[:0], v, value.Name{})
-		if sealed {
-			total += int64(len(out))
-		} else {
-			total += int64(len(v))
+		if enc != nil && len(v) >= least {
+			buf = enc.EncodeAll(v, buf[:0])
+			size, err := withDict(buf, len(v), s.MinSaving)
+			if err != nil {
+				return 0, err
+			}
+			total += int64(size)
+			continue
 		}
-		buf = out
+		out, sealed := codec.Seal(&n, buf[:0], v, value.Name{})
+		if buf = out; !sealed {
+			out = v
+		}
+		total += int64(len(out))
 	}
 	return total, nil
+}
+
+// newEncoder compresses as package value does with that dictionary. It is not that package's own,
+// since those are few and the values of clients need them.
+func newEncoder(l zstd.EncoderLevel, blob []byte) (*zstd.Encoder, error) {
+	window := zstd.MinWindowSize
+	for window < len(blob)+longestSample {
+		window *= 2
+	}
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(l), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
+		zstd.WithSingleSegment(true), zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true),
+		zstd.WithWindowSize(window), zstd.WithEncoderDict(blob))
+}
+
+// withDict is how long the sealed form of a value of that length is whose frame this is. The frame's own header is
+// not stored.
+func withDict(frame []byte, length, minSaving int) (int, error) {
+	var in zstd.Header
+	if err := in.Decode(frame); err != nil {
+		return 0, err
+	}
+	size := len(frame) - in.HeaderSize
+	size += len(value.Magic) + 2 + len(binary.AppendUvarint(nil, uint64(length))) + 4 + 1
+	if size > length-length*minSaving/100 {
+		return length, nil
+	}
+	return size, nil
 }

@@ -151,16 +151,12 @@ func join(pieces [][]byte, size int) (history []byte, whole bool) {
 	return history, n == len(pieces)
 }
 
-// level is what the tables of a dictionary are made with: the level that it is used with. The best one
-// takes a hundred times as long and finds hardly more.
+// level is what values are compressed with where there is a dictionary; see value.Dict.
 func level(l int) zstd.EncoderLevel {
-	switch l {
-	case value.Fastest:
-		return zstd.SpeedFastest
-	case value.Better, value.Best:
+	if l == value.Better || l == value.Best {
 		return zstd.SpeedBetterCompression
 	}
-	return zstd.SpeedDefault
+	return zstd.SpeedFastest
 }
 
 // anyID is the id inside of the dictionary, which nothing here looks at.

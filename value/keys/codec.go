@@ -24,7 +24,8 @@ func Codec(cfg *config.Config, id string, masters map[string][]byte) (*value.Cod
 	return codec(s)
 }
 
-// Settings are those of Codec, also for a tenant that has none.
+// Settings are what Codec makes its codec with. A tenant that has neither compression nor
+// encryption has them too, for opening what it had before.
 func Settings(cfg *config.Config, id string, masters map[string][]byte) (value.Settings, error) {
 	t, known := cfg.Tenants[id]
 	if !known {
