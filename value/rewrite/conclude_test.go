@@ -224,3 +224,18 @@ func forge(sealed []byte, id uint32) []byte {
 	}
 	panic("no check byte fits")
 }
+
+// FuzzInfo: whatever a server says about itself.
+func FuzzInfo(f *testing.F) {
+	f.Add("# Server\r\nrun_id:abc\r\n", "cmdstat_rename:calls=2,usec=1\r\n", "t:acme:0:x")
+	f.Fuzz(func(t *testing.T, server, stats, key string) {
+		if id := processID(server); strings.Contains(id, "\n") {
+			t.Errorf("%q", id)
+		}
+		countMoves(stats)
+		r := run{Options: Options{Root: root}}
+		if name, ok := r.name(root + key); ok && string(name.Prefix)+string(name.Key) != root+key {
+			t.Errorf("%q is taken apart into %q and %q", key, name.Prefix, name.Key)
+		}
+	})
+}
