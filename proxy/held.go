@@ -109,6 +109,7 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 		return
 	}
 	s.planning++
+	s.delays = p.looksInside
 	s.async(func(ctx context.Context) func() {
 		release, ok := p.turn(ctx)
 		if !ok {
@@ -133,6 +134,7 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 		reply, err := p.run(ctx, s.talkOnPin)
 		return func() {
 			s.planning--
+			defer s.tellDelayed()
 			p.done(s)
 			if err != nil {
 				s.answer(planFailure(err))

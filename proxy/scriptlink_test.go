@@ -2,12 +2,12 @@ package proxy
 
 import (
 	"fmt"
-	"riptide-proxy/script"
 	"strings"
 	"sync"
 	"testing"
 
 	"riptide-proxy/namespace"
+	"riptide-proxy/script"
 	"riptide-proxy/tests/harness"
 )
 

@@ -95,7 +95,7 @@ func (f *fixture) fill(n int) {
 		f.texts[root+key] = v
 		p.Set(ctx, root+key, v, 0)
 	}
-	for i, size := range []int{1, 100, 3000} {
+	for i, size := range []int{1, 100, 700} {
 		key := root + "1:hash:" + strconv.Itoa(i)
 		f.hashes[key] = map[string]string{}
 		for j := range size {

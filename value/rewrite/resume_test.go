@@ -58,7 +58,7 @@ func TestResume(t *testing.T) {
 // TestBeginsAnew: what was done for another configuration, or in another server, does not count.
 func TestBeginsAnew(t *testing.T) {
 	f := newFixture(t)
-	f.fill(2000)
+	f.fill(1300)
 	base := f.options(codec(t, config.LZ4, ""), Recompress)
 	for name, change := range map[string]func(o *Options){
 		"same":          func(o *Options) {},
@@ -88,7 +88,7 @@ func TestBeginsAnew(t *testing.T) {
 		}
 		// The same state in the hands of another server.
 		other := newFixture(t)
-		other.fill(2000)
+		other.fill(1300)
 		state := f.client.HGet(t.Context(), root+"jobs", "recompress").Val()
 		other.client.HSet(t.Context(), root+"jobs", "recompress", state)
 		o := other.options(base.Codec, Recompress)
