@@ -185,6 +185,12 @@ func parseEntry(t *Tenant, id uint32, stored []byte) (*Entry, error) {
 	return e, nil
 }
 
+// isLocked reports whether an entry can not be read for want of the right key.
+func isLocked(err error) bool {
+	var missing *value.MissingKeyError
+	return errors.As(err, &missing) || errors.Is(err, value.ErrWrongKey)
+}
+
 // entryName is what ties an encrypted entry to its place.
 func entryName(t *Tenant, id uint32) value.Name {
 	return value.Name{Prefix: []byte(t.Root), Key: []byte("dicts/" + field(id))}

@@ -3,6 +3,7 @@ package dictionary
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -22,9 +23,14 @@ func (s *Store) train(ctx context.Context, t *Tenant, pattern string, values [][
 		return nil, ErrBusy
 	}
 	defer unlock()
-	all, _, err := s.List(ctx, t)
+	all, damaged, err := s.List(ctx, t)
 	if err != nil {
 		return nil, err
+	}
+	for id, err := range damaged {
+		if isLocked(err) {
+			return nil, fmt.Errorf("dictionary %s may be the present one: %w", field(id), err)
+		}
 	}
 	p := Params{Settings: t.Settings, Size: t.Size, Seed: rand.Uint64(), Pace: pace}
 	var present uint32
