@@ -106,7 +106,7 @@ func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
 		return p.encoding(ctx, talk, h)
 	case h.cmd.Dumps:
 		return p.dump(ctx, talk, h)
-	case encrypts && h.cmd.Moves && len(h.prefixed) == 2:
+	case h.cmd.Moves && len(h.prefixed) == 2:
 		return p.move(ctx, talk, h)
 	case f != nil && h.cmd.Has(command.ReadOnly):
 		return p.read(ctx, talk, h, f)

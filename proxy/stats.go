@@ -50,7 +50,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
 		w.stats[id] = t
-		if v := w.srv.values[id]; v != nil {
+		if v := w.valued[id]; v != nil {
 			t.setValues(v)
 		}
 	}
