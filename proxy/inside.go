@@ -42,7 +42,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 	}
 	p := s.plan(tx, false)
 	proto, began := s.proto, s.w.loop.Now()
-	tracked := s.tracking && s.pin != nil && !s.watching
+	tracked := cmd.Has(command.ReadOnly) && s.tracking && s.pin != nil && !s.watching
 	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
 	s.planning++
 	s.async(func(ctx context.Context) func() {
@@ -67,7 +67,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 			p.done(s)
 			defer s.unpin()
 			if took := time.Duration(s.w.loop.Now() - began); took >= slowCommand {
-				s.slowDone(cmd, p.arguments(), took)
+				s.slowDone(cmd, p.shown(), took)
 			}
 			if err != nil {
 				s.reply(planFailure(err))
@@ -89,6 +89,15 @@ func (p *plan) arguments() (args [][]byte) {
 	h := p.tx.waiting[0]
 	for i := range h.args {
 		args = append(args, h.name(int32(i)))
+	}
+	return args
+}
+
+// shown are the same with the names as the tenant knows them.
+func (p *plan) shown() [][]byte {
+	args := p.arguments()
+	for _, i := range p.tx.waiting[0].prefixed {
+		args[i] = p.nameOf(args[i]).Key
 	}
 	return args
 }
