@@ -68,7 +68,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 			p.done(s)
 			defer s.unpin()
 			if took := time.Duration(s.w.loop.Now() - began); took >= slowCommand {
-				s.slowDone(cmd, p.arguments(), took)
+				s.slowDone(cmd, p.shown(), took)
 			}
 			if err != nil {
 				s.reply(planFailure(err))
@@ -90,6 +90,15 @@ func (p *plan) arguments() (args [][]byte) {
 	h := p.tx.waiting[0]
 	for i := range h.args {
 		args = append(args, h.name(int32(i)))
+	}
+	return args
+}
+
+// shown are the same with the names as the tenant knows them.
+func (p *plan) shown() [][]byte {
+	args := p.arguments()
+	for _, i := range p.tx.waiting[0].prefixed {
+		args[i] = p.nameOf(args[i]).Key
 	}
 	return args
 }
