@@ -209,7 +209,7 @@ func (l *loader) checkPrefixes() {
 	type named struct{ prefix, id string }
 	all := make([]named, 0, len(l.config.Tenants))
 	for id, t := range l.config.Tenants {
-		all = append(all, named{keyPrefix(id, t.HashTag), id})
+		all = append(all, named{KeyPrefix(id, t.HashTag), id})
 	}
 	slices.SortFunc(all, func(a, b named) int {
 		return cmp.Or(strings.Compare(a.prefix, b.prefix), -strings.Compare(a.id, b.id))
@@ -225,8 +225,8 @@ func (l *loader) checkPrefixes() {
 	}
 }
 
-// keyPrefix is what a tenant's keys begin with, up to the database number.
-func keyPrefix(id string, hashTag bool) string {
+// KeyPrefix is what a tenant's keys begin with, up to the database number.
+func KeyPrefix(id string, hashTag bool) string {
 	if hashTag {
 		return "t:{" + id + "}:"
 	}

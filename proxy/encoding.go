@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 
 	"riptide-proxy/resp"
@@ -54,7 +55,7 @@ func stringEncoding(plain []byte) string {
 	switch _, isInt := resp.ParseInt(plain); {
 	case isInt && plain[0] != '+':
 		return "int"
-	case len(plain) <= embeddedString:
+	case len(plain) <= embeddedString && !bytes.HasPrefix(plain, []byte("HYLL")): // PFADD leaves it raw
 		return "embstr"
 	}
 	return "raw"

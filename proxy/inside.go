@@ -232,6 +232,13 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 			if !sealed {
 				return replies[1], nil
 			}
+			if p.fieldTTL { // which the payload would have to tell
+				reply, err := p.run(ctx, talk)
+				if err != nil {
+					return nil, err
+				}
+				return p.ours(reply)
+			}
 			return resp.AppendBulk(nil, dump.Hash(fields, version)), nil
 		}
 		if replies, err = atOnce(ctx, talk, rawRequest("GET", string(key)), h.raw); err != nil {

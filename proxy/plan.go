@@ -33,6 +33,8 @@ type plan struct {
 	looksInside bool
 	large       bool
 	needs       []*need
+	named       int // of needs that the commands name
+	sorts       []sortPatterns
 	tails       [][]byte // keys that may begin with a sealed value's first bytes afterwards
 	tooLong     bool
 	total       int64 // bytes of what was made plain
@@ -81,17 +83,22 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 				n := p.need(h.name(i))
 				n.text, n.hash = true, n.hash || script || h.cmd.Dumps || v.codec.Encrypts()
 			}
+		case sorts(h.cmd) && len(h.prefixed) > 0:
+			if names := v.sortsBy(h.request()); len(names) > 0 {
+				p.sorts = append(p.sorts, sortPatterns{h.name(h.prefixed[0]), names})
+			}
 		case p.looks(h):
 			for _, i := range h.prefixed {
 				p.need(h.name(i)).text = true
 			}
 		}
-		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && (p.looks(h) || h.cmd.Restores) {
+		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && !sorts(h.cmd) && (p.looks(h) || h.cmd.Restores) {
 			for _, i := range h.prefixed {
 				p.tails = append(p.tails, h.name(i))
 			}
 		}
 	}
+	p.named = len(p.needs)
 	return p
 }
 
@@ -108,6 +115,8 @@ func (v *tenantValues) inside(cmd *command.Command, r *namespace.Request) bool {
 	switch {
 	case cmd.Restores || cmd.Dumps || cmd.Encoding:
 		return true
+	case sorts(cmd):
+		return len(v.sortsBy(r)) > 0
 	case v.codec.Encrypts():
 		return cmd.Moves || cmd.LooksInside(r)
 	}
@@ -204,13 +213,18 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 
 // forget takes back what look has watched.
 func (p *plan) forget(ctx context.Context, talk talker) {
-	if !p.watched && len(p.needs) > 0 {
+	if !p.watched && len(p.needs)+len(p.sorts) > 0 {
 		talk(ctx, [][]byte{rawRequest("UNWATCH")})
 	}
 }
 
 // look watches the keys and finds out what has to be made plain.
 func (p *plan) look(ctx context.Context, talk talker) error {
+	if len(p.sorts) > 0 {
+		if err := p.lookSorted(ctx, talk); err != nil {
+			return err
+		}
+	}
 	if len(p.needs) == 0 {
 		return nil
 	}

@@ -40,6 +40,7 @@ func (s *session) plainPlan(keys [][]byte) *plan {
 			n.text, n.hash = true, true
 		}
 	}
+	p.named = len(p.needs)
 	return p
 }
 

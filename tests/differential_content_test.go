@@ -147,7 +147,7 @@ func (l *diffLane) compareKey(db int, key string) {
 		}
 		return true
 	}
-	if !same(diffExact, "TYPE", key) || !same(diffNear, "PTTL", key) || !same(diffExact, "OBJECT", "ENCODING", key) {
+	if !same(diffExact, "TYPE", key) || !same(diffNear, "PTTL", key) || !same(diffEncoding(), "OBJECT", "ENCODING", key) {
 		return
 	}
 	got, want := diffMust(l.t, l.proxy, "DUMP", key), diffMust(l.t, l.plain, "DUMP", key)

@@ -7,17 +7,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"riptide-proxy/config"
+	"riptide-proxy/value/keys"
 )
 
 // checkCommand is riptide-proxy check: is a configuration good to run with? It
 // reads what serve would read, the tenants' folder and the environment included,
-// and connects to nothing.
+// and connects to nothing. The encryption keys it only gets if it is told to: that may need
+// rights, and other machines, that the one who checks does not have.
 //
 // Warnings follow the verdict on standard output. Errors go to standard error,
 // one a line, beginning with file:line so that editors find the place; what the
 // command returns, for main to print, is only how many there are.
 func checkCommand() *cobra.Command {
 	var file string
+	var withKeys bool
 	cmd := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Check a configuration and report every problem with its line",
@@ -41,12 +44,31 @@ func checkCommand() *cobra.Command {
 			for _, w := range warnings {
 				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}
+			if withKeys {
+				return checkKeys(cmd, c)
+			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
+	cmd.Flags().BoolVar(&withKeys, "keys", false, "also get the encryption keys: read their files, run their commands")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag is defined above
 	}
 	return cmd
+}
+
+// checkKeys gets the encryption keys as serve does, and tries whether the tenants can use them.
+func checkKeys(cmd *cobra.Command, c *config.Config) error {
+	masters, err := keys.Load(cmd.Context(), c.EncryptionKeys)
+	if err != nil {
+		return err
+	}
+	for _, id := range sortedKeys(c.Tenants) {
+		if _, err := keys.Codec(c, id, masters); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "encryption keys: ok, %d\n", len(masters))
+	return nil
 }

@@ -74,3 +74,24 @@ func TestCheckNeedsAFile(t *testing.T) {
 		t.Errorf("without --config: %q, %v", errs, err)
 	}
 }
+
+func TestCheckKeys(t *testing.T) {
+	file := configFile(t, `upstream: {mode: embedded}
+encryption_keys: {one: {env: RIPTIDE_TEST_CHECK}, two: {command: [printenv, RIPTIDE_TEST_CHECK]}}
+tenants:
+  acme: {encryption: {algorithm: aes-256-gcm, key: one}, users: {default: {sha256: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]}}}
+`)
+	if _, _, err := run(checkCommand(), "", "-c", file); err != nil {
+		t.Error("without --keys:", err)
+	}
+	_, _, err := run(checkCommand(), "", "-c", file, "--keys")
+	if want := `encryption key "one": the environment variable RIPTIDE_TEST_CHECK is not set` + "\n" +
+		`encryption key "two": printenv failed: exit status 1`; err == nil || err.Error() != want {
+		t.Error(err)
+	}
+	t.Setenv("RIPTIDE_TEST_CHECK", strings.Repeat("0123456789abcdef", 4))
+	out, _, err := run(checkCommand(), "", "-c", file, "--keys")
+	if want := file + ": ok, 1 tenant\nencryption keys: ok, 2\n"; err != nil || out != want {
+		t.Errorf("%q, %v", out, err)
+	}
+}

@@ -61,8 +61,13 @@ func String(plain []byte, version int) []byte {
 
 // Hash returns a payload of a hash: name, value, name, value... No name may
 // occur twice, and there must be at least one, as RESTORE refuses such a hash.
-// The server would choose another form for most hashes, but takes this one too.
+// A short one has the form that the server gives it by default, byte for byte if the
+// fields are in the server's order.
 func Hash(fields [][]byte, version int) []byte {
+	if isSmall(fields, version) {
+		b := appendString([]byte{typeHashListpack}, listpack(fields))
+		return appendFooter(b, version)
+	}
 	size := 1 + 9 + footerSize
 	for _, f := range fields {
 		size += 5 + len(f)

@@ -14,12 +14,22 @@ import (
 // whatever it said before, given the master keys that Load got. It is nil for a
 // tenant that has neither compression nor encryption. Dictionaries are not set.
 func Codec(cfg *config.Config, id string, masters map[string][]byte) (*value.Codec, error) {
+	s, err := Settings(cfg, id, masters)
+	if err != nil {
+		return nil, err
+	}
+	if s.Algorithm == config.NoCompression && !s.Keys.Writes() {
+		return nil, nil
+	}
+	return codec(s)
+}
+
+// Settings are what Codec makes its codec with. A tenant that has neither compression nor
+// encryption has them too, for opening what it had before.
+func Settings(cfg *config.Config, id string, masters map[string][]byte) (value.Settings, error) {
 	t, known := cfg.Tenants[id]
 	if !known {
-		return nil, fmt.Errorf("there is no tenant %q", id)
-	}
-	if t.Compression.Algorithm == config.NoCompression && t.Encryption.Algorithm == config.NoEncryption {
-		return nil, nil
+		return value.Settings{}, fmt.Errorf("there is no tenant %q", id)
 	}
 	c, e := t.Compression, t.Encryption
 	if e.Algorithm == config.NoEncryption {
@@ -27,7 +37,7 @@ func Codec(cfg *config.Config, id string, masters map[string][]byte) (*value.Cod
 	}
 	ring, err := value.NewKeyring(id, string(e.Algorithm), e.Key, masters)
 	if err != nil {
-		return nil, fmt.Errorf("tenant %s: %w", id, err)
+		return value.Settings{}, fmt.Errorf("tenant %s: %w", id, err)
 	}
 	level, _ := value.Level(string(c.Level)) // both have the same names
 	s := value.Settings{
@@ -44,7 +54,7 @@ func Codec(cfg *config.Config, id string, masters map[string][]byte) (*value.Cod
 	if c.Dictionaries.Enabled {
 		s.DictMinSize = int(c.Dictionaries.MinSize)
 	}
-	return codec(s)
+	return s, nil
 }
 
 // Opener opens whatever the configuration of a tenant may ever have sealed, and
