@@ -50,7 +50,7 @@ func (s *source) moment() time.Time {
 	return time.Unix(1_767_225_600+s.Int64N(365*24*3600), s.Int64N(1000)*1e6).UTC()
 }
 
-func (s *source) timestamp() string { return s.moment().Format("2006-01-02T15:04:05.000Z") }
+func (s *source) timestamp() string { return s.moment().Format(milliseconds) }
 
 func (s *source) word() string { return vocabulary[s.zipf.Uint64()] }
 

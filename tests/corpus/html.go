@@ -82,7 +82,7 @@ func (s *source) writeTable(b *strings.Builder) {
 	for range 6 + s.IntN(8) {
 		p := s.person()
 		n := 100_000 + s.IntN(900_000)
-		fmt.Fprintf(b, "        <tr data-id=\"%d\"><td><a href=\"/orders/%d\">#%d</a></td><td>%s %s</td><td>%s</td><td class=\"num\">%.2f</td><td><span class=\"badge badge-%s\"></span></td></tr>\n",
+		fmt.Fprintf(b, "        <tr data-id=\"%d\"><td><a href=\"/orders/%d\">#%d</a></td><td>%s %s</td><td>%s</td><td class=\"num\">%s</td><td><span class=\"badge badge-%s\"></span></td></tr>\n",
 			n, n, n, p.first, p.last, s.moment().Format("2006-01-02 15:04"), s.price(), s.pick("paid", "shipped", "pending", "cancelled"))
 	}
 	b.WriteString("      </tbody>\n    </table>\n  </section>\n")
@@ -116,7 +116,7 @@ func (s *source) writeProducts(b *strings.Builder) {
         <h3 class="product-title">%s</h3>
       </a>
       <p class="product-text">%s</p>
-      <div class="product-price"><span class="currency">EUR</span> <span class="amount">%.2f</span></div>
+      <div class="product-price"><span class="currency">EUR</span> <span class="amount">%s</span></div>
       <div class="product-rating" aria-label="%d.%d of 5 stars">%d reviews</div>
       <form method="post" action="/cart/%d"><button class="btn btn-primary" type="submit">Add to cart</button></form>
     </div>
