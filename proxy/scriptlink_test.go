@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"riptide-proxy/namespace"
+	"riptide-proxy/script"
 	"riptide-proxy/tests/harness"
 )
 

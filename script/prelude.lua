@@ -12,7 +12,6 @@
 -- one key at argument 1. S: everything that is not as simple, built when it is first needed.
 local @LOCALS@ do
 local A,R,rp,sub,find,type,select,P,L,M,S,p=ARGV,redis,redis.pcall,string.sub,string.find,type,select,pcall,loadstring,{@MEMO@}
---@keys
 do local n=#A p=A[n] A[n]=nil n=#p+1 A=KEYS for i=1,#A do A[i]=sub(A[i],n) end end
 --@databases
 local N=tonumber(ARGV[#ARGV]) ARGV[#ARGV]=nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"riptide-proxy/command"
@@ -54,6 +55,8 @@ const (
 	markWrite   = "2" // writes, and that is all; also what nobody knows
 	markSet     = "3" // SET
 	markHGet    = "4" // HGET
+	markInside  = "5" // looks inside the string of its one key: STRLEN
+	markChange  = "6" // and writes: INCR
 )
 
 // or seven characters, the first being the kind:
@@ -100,7 +103,9 @@ func markOf(c *command.Command) string {
 	case c.InsideIf && !c.Values.None():
 		return markSet
 	case c.InsideString, c.InsideIf, write && c.ReplyValues == command.WholeReply:
-		kind = 'i'
+		if kind = 'i'; c.Values.None() && c.Shape.Kind == command.ShapeOne && c.Shape.First == 1 {
+			return map[bool]string{false: markInside, true: markChange}[write]
+		}
 	case write && c.ReplyValues != command.NoValues:
 		kind = 'f'
 	case !c.Values.None():
@@ -176,11 +181,11 @@ func marks() string {
 	return b.String() + " "
 }
 
-// valuesFor returns what a script that names these commands needs of values.lua: the part that takes over its keys, the
-// other parts, and the marks. dynamic tells that the script may call other commands too.
-func valuesFor(codes map[string]string, dynamic bool) (keys string, use []string, memo string) {
-	has := map[byte]bool{}
-	named := map[string]string{}
+// valuesFor returns what a script that names these commands needs of values.lua: its parts, the marks, and which of
+// the declared keys are looked at before it writes. dynamic tells that it may call other commands too.
+func (p *program) valuesFor(codes map[string]string, dynamic bool) (use []string, memo, declared string) {
+	var has [256]bool
+	named, reads := make(map[string]string), make(map[string]bool)
 	strs, hashes := dynamic, dynamic
 	for name := range codes {
 		c := command.Lookup([]byte(name))
@@ -189,61 +194,73 @@ func valuesFor(codes map[string]string, dynamic bool) (keys string, use []string
 		has[mark[0]] = true
 		switch mark[0] {
 		case '0', '2', 's':
+			continue
 		case 'o', 'r', 'd':
 			strs, hashes = true, true
 		default:
 			hash := c.Cats&command.CatHash != 0
 			strs, hashes = strs || !hash, hashes || hash
 		}
+		reads[name] = true
 	}
-	reads := strs || hashes
-	if !reads && !has['s'] {
-		return "keys", nil, ""
+	looks := strs || hashes
+	if !looks && !has['s'] {
+		return nil, "", ""
+	}
+	declared = "i=1,#A"
+	if list, ok := p.keysOf(reads); ok && !dynamic {
+		declared = list
 	}
 	if dynamic {
 		named["ECHO"] = markNothing
 	}
-	use = []string{"v values"}
-	add := func(need bool, names ...string) {
-		if need {
-			use = append(use, names...)
-		}
-	}
 	any := func(kinds string) bool {
 		return slices.ContainsFunc([]byte(kinds), func(kind byte) bool { return has[kind] })
 	}
-	other := any("ihfrdosegpmc")
-	add(reads, "v look")
-	add(strs, "v look strings")
-	add(hashes, "v look hashes")
-	add(reads, "v look end")
-	add(!reads, "v no look")
-	add(other, "v other")
-	add(has['h'], "v other h")
-	add(has['f'], "v other f")
-	add(any("rd"), "v other r")
-	add(has['o'], "v other o")
-	add(other, "v other end")
-	add(any("egpmc"), "v other reads")
-	add(other, "v other tail")
-	add(true, "v server")
-	add(dynamic || has['1'], "v get")
-	add(dynamic || has['4'], "v hget")
-	add(dynamic || has['3'], "v set")
-	add(dynamic || has['2'] && reads, "v writes")
-	switch {
-	case dynamic:
-		add(true, "v dynamic")
-	case other:
-		add(true, "v static other")
-	default:
-		add(true, "v static")
+	other, own := any("ihfrdosegpmc"), !dynamic
+	for _, part := range []struct {
+		name string
+		need bool
+	}{
+		{"values", true},
+		{"look", looks}, {"look strings", strs}, {"look hashes", hashes}, {"look end", looks}, {"no look", !looks},
+		{"other", other}, {"other h", has['h']}, {"other f", has['f']}, {"other r", any("rd")}, {"other o", has['o']},
+		{"other end", other}, {"other reads", any("egpmc")}, {"other tail", other},
+		{"server", true}, {"get", dynamic || has['1']}, {"hget", dynamic || has['4']}, {"set", dynamic || has['3']},
+		{"inside", dynamic || any("56")}, {"writes", dynamic || has['2'] && looks},
+		{"dynamic", dynamic}, {"static other", own && other}, {"static", own && !other},
+	} {
+		if part.need {
+			use = append(use, "v "+part.name)
+		}
 	}
-	keys = "v keys"
-	if !reads {
-		keys = "keys"
+	return use, memoOf(named, looks), declared
+}
+
+// keysOf returns which of the declared keys are given to these commands, as the range of a Lua loop, when the text tells:
+// all of them are called with KEYS[number] and with no other key. It is for static scripts.
+func (p *program) keysOf(commands map[string]bool) (loop string, ok bool) {
+	found := make(map[int]bool)
+	for i, t := range p.list {
+		if t.kind != kindString || t.end-t.beg < 3 || !commands[string(p.source[t.beg+1:t.end-1])] {
+			continue
+		}
+		c := command.Lookup(p.source[t.beg+1 : t.end-1])
+		if c.Shape.Kind != command.ShapeOne || c.Shape.First != 1 || len(c.Keys) > 1 || !p.is(i+1, ",") || !p.is(i+2, "KEYS") ||
+			!p.is(i+3, "[") || !p.is(i+5, "]") || !p.is(i+6, ",") && !p.is(i+6, ")") {
+			return "", false
+		}
+		n, err := strconv.ParseUint(p.text(i+4), 10, 16)
+		if err != nil {
+			return "", false
+		}
+		found[int(n)] = true
 	}
-	return keys, use, memoOf(named, reads)
+	list := slices.Sorted(maps.Keys(found))
+	if n := len(list); n > 0 && list[n-1]-list[0] == n-1 {
+		return fmt.Sprintf("i=%d,%d", list[0], list[n-1]), true
+	}
+	return "_,i in next,{" + strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ","), "[]") + "}", true
 }
 
 // memoOf returns what a script is told at once about these commands.

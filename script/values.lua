@@ -5,81 +5,75 @@
 -- it can not catch, and may be run again when they have been made plain. Later that is no longer possible. So all
 -- declared keys are looked at when it is about to write for the first time.
 
---@keys
--- Q: the declared keys as they are stored.
-local Q={}
-do local n=#A p=A[n] A[n]=nil n=#p+1 A=KEYS for i=1,#A do local k=A[i] Q[i]=k A[i]=sub(k,n) end end
 --@values
--- Z: the error that ends the script. W: it has written. K: keys that are known to be plain. V: what the commands that
--- the script names have to do with values.
-local Z,W,K,V,raw,byte,lower,O,T=nil,false,{},{@MARKS@},rp,string.byte,string.lower
-local is=function(v) return type(v)=="string" and byte(v)==252 and sub(v,1,3)=="@MAGIC@" end
+-- Z: the error that ends the script. W: it has written. G, H, K: keys that are known to be plain. V: what the commands
+-- that the script names have to do with values. q: the prefix of declared keys. Few upvalues, since each costs each run.
+local Z,W,G,H,O,T
+local K,V,raw,byte,q={},{@MARKS@},rp,string.byte,p
 --@look
--- True if a key has a sealed value, nil if it has too many to look at.
-local sealed=function(k)
-local t=raw("TYPE",k).ok
+-- Called with the keys in whose values something sealed was found, and before the script writes for the first time. It
+-- returns an error when it is too late to end the script.
+local found=function(t)
+local is=function(v) return type(v)=="string" and string.sub(v,1,3)=="@MAGIC@" end
+if W then
+if not t then return end
+local why=" is stored sealed and was not declared in KEYS"
+for i=1,#KEYS do
+if q..tostring(KEYS[i])==t[1] then why=" is stored sealed and was not read before the first write, the key being too large to look at" end
+end
+return {err="ERR value of key '"..string.gsub(t[1],"[%z\r\n]"," ").."'"..why}
+end
+W=true
+t=t or {}
+for i=1,#t do K[t[i]]=true end
+for @DECLARED@ do
+local k,e=KEYS[i],nil
+if type(k)=="string" then
+k=q..k
+if k~=G and k~=H and not K[k] then
+K[k]=true
+e=raw("TYPE",k).ok
 --@look strings
-if t=="string" then return is(raw("GETRANGE",k,0,2)) end
+if e=="string" then
+if is(raw("GETRANGE",k,0,2)) then t[#t+1]=k end
+end
 --@look hashes
-if t=="hash" then
-t=raw("HLEN",k)
-if type(t)~="number" or t>@MOST@ then return nil end
-t=raw("HVALS",k)
-for i=1,#t do if is(t[i]) then return true end end
+if e=="hash" then
+e=raw("HLEN",k)
+if type(e)~="number" or e>@MOST@ then K[k]=nil else
+e=raw("HVALS",k)
+for j=1,#e do
+if is(e[j]) then t[#t+1]=k break end
+end
+end
 end
 --@look end
-return false
-end
-local look=function(t)
-for i=1,#Q do
-local k=Q[i]
-if not K[k] then
-local s=sealed(k)
-if s then t[#t+1]=k end
-K[k]=s~=nil
 end
 end
-return t
 end
-local stop=function(t)
+if #t==0 then return end
 local names,seen,size={},{},0
-for i=1,#t do K[t[i]]=true end
-look(t)
 for i=1,#t do
 local k=t[i]
 size=size+2*#k+1
 if i>1 and size>@LONGEST@ then break end
 if not seen[k] then
 seen[k]=true
-names[#names+1]=string.gsub(k,".",function(c) return string.format("%02x",byte(c)) end)
+names[#names+1]=string.gsub(k,".",function(c) return string.format("%02x",string.byte(c)) end)
 end
 end
 Z="@WORD@ "..table.concat(names," ")
 rp=function() error({err=Z},0) end
 rp()
 end
-local found=function(t)
-if not W then stop(t) end
-local k,why=string.gsub(t[1],"[%z\r\n]"," ")
-why=" is stored sealed and was not declared in KEYS"
-for i=1,#Q do
-if Q[i]==t[1] then why=" is stored sealed and was not read before the first write, the key being too large to look at" end
-end
-return {err="ERR value of key '"..k.."'"..why}
-end
-local write=function()
-if not W then
-local t=look({})
-if #t>0 then stop(t) end
-W=true
-end
-end
 --@no look
-local write=function() W=true end
+W=true
 --@other
 -- What is more than one plain string in, or one out. Its first argument is the mark of the command: the kind, whether
 -- it writes, the first and the last key ('m' plus it) and the step, the first argument that is a value and the step.
+local is=function(v) return type(v)=="string" and byte(v)==252 and sub(v,1,3)=="@MAGIC@" end
 O=function(v,...)
+local lower=string.lower
 local a,n,t={...},select("#",...),{}
 local k,w,i,l,s,f,g=byte(v,1,7)
 w,i,l,f=w==49,i-47,l-108,f-47
@@ -145,34 +139,33 @@ end
 --@other end
 end
 if #t>0 then return found(t) end
-if w then write() end
+if w and not W then found() end
 if k==114 then for x in next,K do K[x]=nil end end
-local r=raw(...)
-if type(r)~="table" or r.err then return r end
+local reply=raw(...)
+if type(reply)~="table" or reply.err then return reply end
 --@other reads
-local any=function(r)
-if r.map then
-for _,x in next,r.map do if is(x) then t[1]=a[2] end end
+local r=reply
+if k==101 then
+for j=1,#r>n and #r or n do if is(r[j]) then t[1]=a[2] break end end
+elseif k==103 then
+for j=2,n do if is(r[j-1]) then t[#t+1]=a[j] end end
+else
+local has=function(o)
+for j=3,n do if type(a[j])=="string" and lower(a[j])==o then return true end end
 end
+if k==99 then r=r[2] end
+if k==112 or k==109 and has("withvalues") or k==99 and not has("novalues") then
+for _,x in next,r.map or {} do if is(x) then t[1]=a[2] end end
 for j=1,#r do
 local x=r[j]
 if type(x)=="table" then x=x[2] elseif j%2==1 then x=nil end
 if is(x) then t[1]=a[2] end
 end
 end
-local has=function(o)
-for j=3,n do if type(a[j])=="string" and lower(a[j])==o then return true end end
-end
-if k==101 then
-for j=1,#r>n and #r or n do if is(r[j]) then t[1]=a[2] break end end
-elseif k==103 then
-for j=2,n do if is(r[j-1]) then t[#t+1]=a[j] end end
-elseif k==112 or k==109 and has("withvalues") then any(r)
-elseif k==99 and not has("novalues") then any(r[2])
 end
 if #t>0 then return found(t) end
 --@other tail
-return r
+return reply
 end
 
 --@server
@@ -185,40 +178,50 @@ if v==0 then return raw(...) end
 if v==1 then
 local r=raw(...)
 if type(r)~="table" then
-if is(r) then return found({k}) end
-if not W then K[k]=true end
+if r and byte(r)==252 and sub(r,1,3)=="@MAGIC@" then return found({k}) end
+if not W then if not G then G=k elseif G~=k then K[k]=true end end
 end
 return r
 end
 --@hget
 if v==4 then
 local r=raw(...)
-if is(r) then return found({k}) end
+if type(r)=="string" and byte(r)==252 and sub(r,1,3)=="@MAGIC@" then return found({k}) end
 return r
 end
 --@set
 if v==3 then
-if is(s) then return {err="@REFUSED@"} end
-local n=select("#",...)
+if type(s)=="string" and byte(s)==252 and sub(s,1,3)=="@MAGIC@" then return {err="@REFUSED@"} end
+local n=type(k)=="string" and select("#",...) or 0
 if n>3 then
 local reads,may
 for i=4,n do
 local o=select(i,...)
 if type(o)=="string" then
-o=lower(o)
-if o=="get" or find(o,"^if..") then reads=true elseif o=="nx" or o=="xx" then may=true end
+o=string.lower(o)
+if o=="get" or string.find(o,"^if..") then reads=true elseif o=="nx" or o=="xx" then may=true end
 end
 end
 if reads then
-if not K[k] and is(raw("GETRANGE",k,0,2)) then return found({k}) end
-elseif not may and not W then K[k]=true end
-elseif n==3 and not W then K[k]=true end
-if not W then write() end
+if not K[k] and raw("GETRANGE",k,0,2)=="@MAGIC@" then return found({k}) end
+elseif not may and not W then H=k end
+elseif n==3 and not W then H=k end
+if not W then found() end
+return raw(...)
+end
+--@inside
+if v==5 or v==6 then
+if type(k)=="string" and not K[k] then
+local r=raw("GETRANGE",k,0,2)
+if r=="@MAGIC@" then return found({k}) end
+if type(r)=="string" then K[k]=true end
+end
+if v==6 and not W then found() end
 return raw(...)
 end
 --@writes
 if v==2 then
-if not W then write() end
+if not W then found() end
 return raw(...)
 end
 --@static
@@ -231,7 +234,7 @@ end
 --@dynamic
 -- The name of a command that the script has put together is looked up in a part that is compiled when it is needed.
 if v==nil and type(c)=="string" then
-T=T or {L(@ALL@,"@user_script")(raw,K,is,found,write)}
+T=T or {L(@ALL@,"@user_script")(raw,K,found)}
 v=T[1](c)
 V[c]=type(v)=="number" and v or function(...) return T[2](v,...) end
 return rp(...)
@@ -242,8 +245,8 @@ return raw(...)
 end
 
 --@all head
-local raw,K,is,found,write=...
-local O
+local raw,K,found=...
+local W,O
 local select,type,find,sub,byte,lower,next,unpack,tonumber=select,type,string.find,string.sub,string.byte,string.lower,next,unpack,tonumber
 --@all tail
 local D="@DATA@"

@@ -79,15 +79,15 @@ var sealedScripts = []struct {
 	{"return redis.pcall('get',KEYS[1])", "s", ends("s")},
 	{"return redis.call('get',KEYS[1])", "plain", "$4\r\ntext\r\n"},
 	{"return redis.call('get',KEYS[1])", "short", "$2\r\n\xfcR\r\n"},
-	{"return redis.call('get',KEYS[2])", "s,s2,plain,l,z,x,set,nothing,e,huge", ends("s2", "s", "e")},
-	{"return {redis.call('get',KEYS[2]),redis.call('hget',KEYS[4],'b')}", "s,s2,plain,h,huge", ends("s2", "s", "h")},
+	{"local i=2 return redis.call('get',KEYS[i])", "s,s2,plain,l,z,x,set,nothing,e,huge", ends("s2", "s", "e")},
+	{"local i=2 return {redis.call('get',KEYS[i]),redis.call('hget',KEYS[4],'b')}", "s,s2,plain,h,huge", ends("s2", "s", "h")},
 	{"return redis.call('hget',KEYS[1],'b')", "h", ends("h")},
 	{"return redis.call('hget',KEYS[1],'a')", "h", "$1\r\n1\r\n"},
 	{"return redis.call('hget',KEYS[1],'f7')", "huge", ends("huge")},
 	{"return redis.call('get',KEYS[1])", "\x00\xff odd'\r\n", ends("\x00\xff odd'\r\n")},
 	// Declared, and written after.
 	{"redis.call('set','n','1') return redis.call('get',KEYS[1])", "s", ends("s")},
-	{"redis.call('del','n') return redis.call('hgetall',KEYS[1])", "plain,h", ends("h")},
+	{"redis.call('del','n') return redis.call('hgetall',KEYS[2])", "plain,h", ends("h")},
 	{"redis.call('set',KEYS[1],'1') return redis.call('get',KEYS[1])", "s", "$1\r\n1\r\n"},
 	{"redis.call('set',KEYS[1],'1','EX','9') return redis.call('get',KEYS[1])", "s", "$1\r\n1\r\n"},
 	{"redis.call('set',KEYS[1],'1','NX') return redis.call('get',KEYS[1])", "s", ends("s")},
@@ -95,7 +95,6 @@ var sealedScripts = []struct {
 	{"redis.call('get',KEYS[1]) redis.call('set','n','1') return redis.call('get',KEYS[2])", "plain,s,s2", ends("s", "s2")},
 	{"redis.call('set','n','1') return redis.call('hget',KEYS[1],'f1')", "huge", "$1\r\nx\r\n"},
 	{"redis.call('set','n','1') return redis.call('hget',KEYS[1],'f7')", "huge", raised("-ERR value of key 'huge'"+big, 1)},
-	{"KEYS[1]='n' redis.call('set','n','1') return redis.call('get','s')", "s", ends("s")},
 	{"return redis.call('publish','c',redis.call('get','plain'))", "s", ends("s")},
 	// Not declared.
 	{"return redis.call('get','s')", "", ends("s")},
@@ -185,7 +184,6 @@ var sealedScripts = []struct {
 	{"redis.call('set','n','1') return redis.pcall('append','s','x')", "", late("s") + "\r\n"},
 	{"redis.call('set','n','1') return redis.pcall('hincrby','h','b',1)", "", late("h") + "\r\n"},
 	{"return redis.call('strlen','l')", "", raised("-WRONGTYPE Operation against a key holding the wrong kind of value", 1)},
-	{"return redis.pcall('strlen')", "", "-ERR Wrong number of args calling Redis command from script\r\n"},
 	{"return redis.call('dump','h')", "", ends("h")},
 	{"return redis.call('dump','s')", "", ends("s")},
 	{"return #redis.call('dump','hp') > 5", "", ":1\r\n"},
@@ -220,10 +218,6 @@ var sealedScripts = []struct {
 	{"return redis.call('rpush','n',ARGV[1])", "", ":1\r\n"},
 	{"return redis.call('sadd','n',ARGV[1])", "", ":1\r\n"},
 	{"return redis.call('set','n',5)", "", "+OK\r\n"},
-	{"return redis.pcall('set','n')", "", "-ERR Wrong number of args calling Redis command from script\r\n"},
-	{"return redis.pcall('set')", "", "-ERR Wrong number of args calling Redis command from script\r\n"},
-	{"return redis.pcall('set',{},'x')", "", "-ERR Lua redis lib command arguments must be strings or integers\r\n"},
-	{"return redis.pcall()", "", "-ERR Please specify at least one argument for this redis lib call\r\n"},
 	{"return tostring(redis.acl_check_cmd('get','s'))", "", "$4\r\ntrue\r\n"},
 	{"#!lua flags=no-writes\nreturn redis.call('get',KEYS[1])", "s", ends("s")},
 	{"#!lua\n\nredis.call('set','n','1')\nreturn redis.call('get','s')", "", raised(late("s"), 4)},
@@ -267,17 +261,20 @@ func changes(t *testing.T, w *world) string {
 
 func bulk(text string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(text), text) }
 
-// TestSealedUntouched shows that a script which reads no values may have any keys.
+// TestSealedUntouched shows that keys whose values a script does not read may have any.
 func TestSealedUntouched(t *testing.T) {
 	w := newWorld(t, Mode{Values: true})
 	for source, want := range map[string]string{
 		"return {redis.call('del','s'),redis.call('expire','h',9),redis.call('hdel','h','b')}": "*3\r\n:1\r\n:1\r\n:1\r\n",
+		"redis.call('del',KEYS[1]) return redis.call('hget',KEYS[3],'a')":                      "$1\r\n1\r\n",
+		"redis.call('rpush','n','x') return redis.call('strlen',KEYS[4])":                      ":4\r\n",
+		"redis.call('rpush','n','x') local r=redis.pcall return r('get',KEYS[4])":              ends("s", "h"),
 		"return redis.call('hset',KEYS[2],'b','x')":                                            ":0\r\n",
 		"return redis.pcall('hset',KEYS[2],'b',ARGV[1])":                                       magic + "\r\n",
 		"redis.call('setex',KEYS[1],5,'x') return redis.call('ttl',KEYS[1])":                   ":5\r\n",
 	} {
 		stored(t, w)
-		if got := eval(t, w.wall, w.mode, source, acme, []string{"s", "h"}, []string{compressed}); got != want {
+		if got := eval(t, w.wall, w.mode, source, acme, []string{"s", "h", "hp", "plain"}, []string{compressed}); got != want {
 			t.Errorf("%s\n got %q\nwant %q", source, got, want)
 		}
 	}
@@ -318,7 +315,7 @@ func TestSealedTrusted(t *testing.T) {
 	}
 }
 
-// TestSealedNewer has commands that not every server knows.
+// TestSealedNewer has commands that not every server knows. What the prelude refuses it refuses on all.
 func TestSealedNewer(t *testing.T) {
 	w := newWorld(t, Mode{Values: true})
 	for _, tc := range []struct{ command, source, want string }{
@@ -339,7 +336,7 @@ func TestSealedNewer(t *testing.T) {
 	} {
 		stored(t, w)
 		known, err := w.admin.Do(harness.Context(t), "COMMAND", "INFO", tc.command).Slice()
-		if err != nil || len(known) == 0 || known[0] == nil {
+		if unknown := err != nil || len(known) == 0 || known[0] == nil; unknown && tc.want[0] != '-' {
 			t.Log("the server has no", tc.command)
 			continue
 		}
@@ -358,7 +355,7 @@ func TestSealedMany(t *testing.T) {
 		keys = append(keys, fmt.Sprintf("%0100d", i))
 		w.admin.Set(ctx, acme+keys[i], compressed, 0)
 	}
-	for _, source := range []string{"return redis.call('mget',unpack(KEYS))", "return redis.call('get',KEYS[1])"} {
+	for _, source := range []string{"return redis.call('mget',unpack(KEYS))", "return redis.call('get',KEYS[#KEYS-999])"} {
 		reply := eval(t, w.wall, w.mode, source, acme, keys, nil)
 		found, ok := SealedKeys([]byte(reply))
 		if !ok || len(found) < 100 || len(reply) > 40<<10 || string(found[99]) != acme+keys[99] {

@@ -110,19 +110,18 @@ func (p *program) prelude(mode Mode) (before, after []byte, selects bool) {
 	if mode.Trusted || fence || !p.static(codes) {
 		all = "walk full"
 	}
-	use, values, marks, sealed := []string{"head", "keys"}, []string(nil), "", ""
+	use := []string{"head", "no databases"}
+	if selects {
+		use = []string{"head", "databases"}
+	}
+	var marks, looked, sealed string
 	if mode.Values && !p.broken {
-		use[1], values, marks = valuesFor(codes, all == "walk full")
-		if values != nil {
+		var values []string
+		if values, marks, looked = p.valuesFor(codes, all == "walk full"); values != nil {
+			use = append(use, values...)
 			sealed = "if Z then return {err=Z} end "
 		}
 	}
-	if selects {
-		use = append(use, "databases")
-	} else {
-		use = append(use, "no databases")
-	}
-	use = append(use, values...)
 	if onlyPlain(codes) && all == "walk static" {
 		use = append(use, "plain")
 	} else {
@@ -175,7 +174,8 @@ func (p *program) prelude(mode Mode) (before, after []byte, selects bool) {
 	}
 	var b strings.Builder
 	fill := strings.NewReplacer("@LOCALS@", declared, "@MEMO@", memo(codes), "@LINE@", p.returnLine(), "@RUN@", run,
-		"@RESULT@", result, "@SOURCE@", broken, "@SEALED@", sealed, "@MARKS@", marks)
+		"@RESULT@", result, "@SOURCE@", broken, "@SEALED@", sealed, "@MARKS@", marks,
+		"@DECLARED@", looked)
 	for _, name := range use {
 		part := partsFor[mode.Trusted][name]
 		if part == "" {
