@@ -176,13 +176,12 @@ func (s *source) product() product {
 func Document(i, size int) []byte {
 	s := newSource(2, uint64(i))
 	page := struct {
-		Object  string `json:"object"`
-		Page    int    `json:"page"`
-		Total   int    `json:"total_count"`
-		Next    string `json:"next_cursor"`
-		Request string `json:"request_id"`
-		Data    []any  `json:"data"`
-	}{Object: "list", Page: 1 + s.IntN(40), Total: s.IntN(5000), Next: s.token(24), Request: "req_" + s.token(16)}
+		Object string `json:"object"`
+		Page   int    `json:"page"`
+		Total  int    `json:"total_count"`
+		Next   string `json:"next_cursor"`
+		Data   []any  `json:"data"`
+	}{Object: "list", Page: 1 + s.IntN(40), Total: s.IntN(5000), Next: s.token(24)}
 	orders := s.IntN(2) == 0
 	for {
 		if orders {
