@@ -28,7 +28,7 @@ var corpora = []struct {
 	teaching int // how many are written before, to train a dictionary with
 }{
 	{name: "HTML pages, 19 KiB", key: "page:", count: 300, of: corpus.HTML, saves: 70, alone: 70, teaching: 250},
-	{name: "JSON documents, 2 KiB", key: "api:", count: 2000, of: document, saves: 60, alone: 60, teaching: 400},
+	{name: "JSON documents, 2.3 KiB", key: "api:", count: 2000, of: document, saves: 60, alone: 60, teaching: 400},
 	{name: "the same in hashes of 50", key: "list:", count: 2000, of: document, hash: 50, saves: 60, alone: 60},
 	{name: "JSON sessions, 300 B", key: "sess:", count: 8000, of: corpus.Session, saves: 50, teaching: 400},
 	{name: "random bytes, 16 B", key: "r16:", count: 300, of: random(16)},
@@ -38,7 +38,7 @@ var corpora = []struct {
 	{name: "random bytes, 100 KiB", key: "r100k:", count: 30, of: random(100 << 10)},
 }
 
-func document(i int) []byte { return corpus.Document(i, 1850) }
+func document(i int) []byte { return corpus.Document(i, 2000) }
 
 func random(size int) func(i int) []byte {
 	return func(i int) []byte { return corpus.Random(i, size) }
@@ -99,7 +99,7 @@ func TestValuesMemory(t *testing.T) {
 				case "zstd alone":
 					least = c.alone
 				}
-				if usage < float64(least) || total < float64(least) {
+				if least > 0 && min(usage, total) < float64(least) {
 					t.Errorf("%s: saved only %.1f %% of MEMORY USAGE and %.1f %% of used_memory, not %d %%", c.name, usage, total, least)
 				}
 			}
