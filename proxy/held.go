@@ -27,6 +27,29 @@ type heldCommand struct {
 	own      bool // the proxy's own: a login around a script
 }
 
+// parseRequest finds the arguments of a request in canonical form.
+func parseRequest(raw []byte, limits *resp.Limits) ([]resp.Arg, error) {
+	var scan resp.Request
+	n, err := scan.Scan(raw, limits)
+	if err == nil && n != len(raw) {
+		err = errBadReply
+	}
+	return scan.Args, err
+}
+
+// sent is the command as the upstream is to get it, but for its values.
+func (h *heldCommand) sent() []byte {
+	if !h.cmd.Restores {
+		return h.raw
+	}
+	r := h.request()
+	args := [][]byte{[]byte("EVAL"), []byte(restoreScript), []byte("1")}
+	for i := 1; i < r.Len(); i++ {
+		args = append(args, r.At(i))
+	}
+	return resp.AppendRequest(make([]byte, 0, len(h.raw)+len(restoreScript)+64), args...)
+}
+
 func (h *heldCommand) request() *namespace.Request {
 	return &namespace.Request{Raw: h.raw, Args: h.args}
 }
@@ -41,12 +64,12 @@ func (h *heldCommand) size() int {
 // hold takes a command in, as it would be sent.
 func (s *session) hold(cmd *command.Command, raw []byte, own bool) {
 	h := &heldCommand{cmd: cmd, raw: bytes.Clone(raw), prefix: s.prefixOf(cmd), own: own}
-	var scan resp.Request
-	if n, err := scan.Scan(h.raw, &s.w.srv.internal); err != nil || n != len(h.raw) {
+	args, err := parseRequest(h.raw, &s.w.srv.internal)
+	if err != nil {
 		s.tx.aborted = true // it can not be: the proxy has written it
 		return
 	}
-	h.args = scan.Args
+	h.args = args
 	if !own {
 		if h.prefixed, _ = cmd.Prefixed(nil, h.request()); cmd.Moves {
 			h.prefixed = []int32{1, 2} // whatever it is called, it goes out as from and to
@@ -109,6 +132,7 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 		return
 	}
 	s.planning++
+	s.delays = p.looksInside
 	s.async(func(ctx context.Context) func() {
 		release, ok := p.turn(ctx)
 		if !ok {
@@ -133,6 +157,7 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 		reply, err := p.run(ctx, s.talkOnPin)
 		return func() {
 			s.planning--
+			defer s.tellDelayed()
 			p.done(s)
 			if err != nil {
 				s.answer(planFailure(err))

@@ -42,7 +42,8 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 	}
 	p := s.plan(tx, false)
 	proto, began := s.proto, s.w.loop.Now()
-	tracked := s.tracking && s.pin != nil && !s.watching
+	// What it reads may have to be tracked, and what it causes told before its reply.
+	onPin := s.pin != nil && !s.watching && (s.tracking || s.subs != nil && !s.onHub)
 	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
 	s.planning++
 	s.async(func(ctx context.Context) func() {
@@ -55,7 +56,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 			reply []byte
 			err   error
 		)
-		if tracked { // what it reads is to be tracked
+		if onPin {
 			reply, err = p.single(ctx, s.talkOnPin)
 		} else {
 			t, end := p.srv.talkAlone(proto)
@@ -107,7 +108,9 @@ func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
 		return p.dump(ctx, talk, h)
 	case encrypts && h.cmd.Moves && len(h.prefixed) == 2:
 		return p.move(ctx, talk, h)
-	case encrypts && f != nil:
+	case f != nil && h.cmd.Has(command.ReadOnly):
+		return p.read(ctx, talk, h, f)
+	case f != nil && encrypts:
 		return p.compute(ctx, talk, h, f)
 	}
 	reply, err := p.run(ctx, talk)
@@ -258,6 +261,40 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 		return resp.AppendBulk(nil, dump.String(plain, version)), nil
 	}
 	return nil, errContended
+}
+
+// read runs a command that only reads. A sealed value it is run on here, so that
+// the one stored stays as it is, unless it is so long that the next such command
+// had better find it plain.
+func (p *plan) read(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
+	key := string(h.name(h.prefixed[0]))
+	replies, err := atOnce(ctx, talk, rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1)), h.raw)
+	if err != nil {
+		return nil, unsent(err)
+	}
+	head, ok := content(replies[0])
+	n, sealed := value.Length(head)
+	switch {
+	case !ok || !sealed:
+		return replies[1], nil
+	case n > asideValue && !p.view.codec.Encrypts():
+		if replies[0], err = p.run(ctx, talk); err != nil {
+			return nil, err
+		}
+		return p.ours(replies[0])
+	}
+	if replies, err = atOnce(ctx, talk, rawRequest("GET", key), h.raw); err != nil {
+		return nil, unsent(err)
+	}
+	stored, ok := content(replies[0])
+	if _, sealed = value.Length(stored); !ok || !sealed {
+		return replies[1], nil // it has become another one
+	}
+	plain, err := p.open(ctx, stored, []byte(key))
+	if err != nil {
+		return nil, err
+	}
+	return f(plain, true, p.arguments(), p.env).Reply, nil
 }
 
 // compute runs a command on a value that the upstream can not look into here, and

@@ -133,10 +133,28 @@ func messageKind(reply []byte) messageClass {
 // Message implements upstream.PinOwner.
 func (s *session) Message(reply []byte) {
 	w := s.w
+	if s.delays && s.delayedBytes < maxDelayed {
+		// EXEC's reply is not here yet, and comes before what the transaction has caused.
+		s.delayed = append(s.delayed, bytes.Clone(reply))
+		s.delayedBytes += len(reply)
+		return
+	}
 	w.message = s.appendMessage(w.message[:0], reply)
 	s.push(w.message)
 	if cap(w.message) > maxScratch {
 		w.message = nil
+	}
+}
+
+// maxDelayed is how many bytes of messages may wait for EXEC's reply.
+const maxDelayed = 1 << 20
+
+// tellDelayed brings the messages that came while EXEC was under way.
+func (s *session) tellDelayed() {
+	delayed := s.delayed
+	s.delays, s.delayed, s.delayedBytes = false, nil, 0
+	for _, m := range delayed {
+		s.Message(m)
 	}
 }
 

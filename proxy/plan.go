@@ -92,7 +92,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 				p.need(h.name(i)).text = true
 			}
 		}
-		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && !sorts(h.cmd) && (p.looks(h) || h.cmd.Restores) {
+		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && !sorts(h.cmd) && !h.cmd.Restores && p.looks(h) {
 			for _, i := range h.prefixed {
 				p.tails = append(p.tails, h.name(i))
 			}
@@ -153,7 +153,7 @@ func (p *plan) done(s *session) { s.stats.addValues(&p.counters) }
 func (p *plan) requests(dst [][]byte, seal bool) [][]byte {
 	for _, h := range p.tx.waiting {
 		if !seal || len(h.values) == 0 {
-			dst = append(dst, h.raw)
+			dst = append(dst, h.sent())
 			continue
 		}
 		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
@@ -335,6 +335,9 @@ func (p *plan) open(ctx context.Context, stored, key []byte) ([]byte, error) {
 			return nil, errors.New(openError(err))
 		}
 		p.total += int64(len(plain))
+		if plain == nil {
+			plain = []byte{} // which is to be set, unlike what is nil
+		}
 		return plain, nil
 	}
 }
@@ -379,11 +382,11 @@ func content(reply []byte) ([]byte, bool) {
 	return reply[i+1 : len(reply)-2], true
 }
 
-// contents are those of the bulk strings that a reply is made of, be it an array or a
-// map.
+// contents are those of the bulk strings that a reply is made of, be it an array, a set or
+// a map.
 func contents(reply []byte) (all [][]byte, ok bool) {
 	end := bytes.IndexByte(reply, '\n') + 1
-	if end < 4 || reply[0] != '*' && reply[0] != '%' {
+	if end < 4 || reply[0] != '*' && reply[0] != '~' && reply[0] != '%' {
 		return nil, false
 	}
 	for rest := reply[end:]; len(rest) > 0; {

@@ -215,8 +215,17 @@ func (o scriptOwner) answer(c *scriptCall, reply []byte) {
 			o.unseal(c, keys)
 			return
 		}
-		s.sealLater(c.plainKeys)
+		if len(c.plainKeys) > 0 && s.stats.values.codec.Encrypts() && !bytes.HasPrefix(reply, []byte("-NOSCRIPT")) {
+			o.sealAgain(c, bytes.Clone(reply))
+			return
+		}
 	}
+	o.answered(c, reply)
+}
+
+// answered completes the command with what its script returned.
+func (o scriptOwner) answered(c *scriptCall, reply []byte) {
+	s := c.s
 	if c.script != nil && c.sha && bytes.HasPrefix(reply, []byte("-NOSCRIPT")) && s.tail == c.seq+1 && c.tries < maxScriptTries {
 		// The upstream has forgotten it, and the session has sent nothing that
 		// would overtake it.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"fmt"
-	"riptide-proxy/script"
 	"strings"
 	"sync"
 	"testing"

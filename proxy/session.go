@@ -36,37 +36,40 @@ type session struct {
 
 	// What follows is zero for a session that shares its connection, and so is
 	// mode then.
-	mode       uint16
-	pin        *upstream.Pin[slot] // its own connection
-	blocked    int                 // commands in flight that may wait for long
-	tx         *transaction        // between MULTI and EXEC
-	sent       []*transaction      // whose EXEC is not answered
-	standing   [][]byte            // answers of the proxy's for which a PING stands on the pin
-	called     []*script.Script    // on the pin, and not answered
-	wrapped    *script.Script      // a long one, for the EVAL that comes next
-	watching   bool                // keys are watched on the pin
-	watchLost  bool                // they were when it was lost
-	subs       *subscriptions      // nil: none
-	onHub      bool                // they are on the hub, and not on the pin
-	hearing    bool                // the pin is a subscriber's all the same
-	published  []published         // whose replies are to be corrected
-	confirm    confirmation        // that the upstream is to confirm
-	tracking   bool                // CLIENT TRACKING is on
-	redirect   int64               // the client that its messages go to
-	redirected bool                // another's messages come here
-	prefixes   []string            // of CLIENT TRACKING
-	extra      int                 // prefixes for nothing that were given
-	asked      trackingAsked       // what it will be if the upstream agrees
-	mute       uint8               // CLIENT REPLY
-	capturing  bool                // answers go to captured
-	captured   []byte
-	numbered   *namespace.Tenant                // whose number it has
-	numbers    map[*namespace.Tenant]uint64     // and had before
-	deferred   func(ctx context.Context) func() // what an answer to be captured takes
-	lastCall   []byte                           // the script on the pin, as it was sent
-	unsealed   int                              // how often values were made plain for it
-	planning   int                              // plans that are under way on the pin
-	talk       *talk                            // of a plan on the pin
+	mode         uint16
+	pin          *upstream.Pin[slot] // its own connection
+	blocked      int                 // commands in flight that may wait for long
+	tx           *transaction        // between MULTI and EXEC
+	sent         []*transaction      // whose EXEC is not answered
+	standing     [][]byte            // answers of the proxy's for which a PING stands on the pin
+	called       []*script.Script    // on the pin, and not answered
+	wrapped      *script.Script      // a long one, for the EVAL that comes next
+	watching     bool                // keys are watched on the pin
+	watchLost    bool                // they were when it was lost
+	subs         *subscriptions      // nil: none
+	onHub        bool                // they are on the hub, and not on the pin
+	hearing      bool                // the pin is a subscriber's all the same
+	published    []published         // whose replies are to be corrected
+	confirm      confirmation        // that the upstream is to confirm
+	tracking     bool                // CLIENT TRACKING is on
+	redirect     int64               // the client that its messages go to
+	redirected   bool                // another's messages come here
+	prefixes     []string            // of CLIENT TRACKING
+	extra        int                 // prefixes for nothing that were given
+	asked        trackingAsked       // what it will be if the upstream agrees
+	mute         uint8               // CLIENT REPLY
+	capturing    bool                // answers go to captured
+	captured     []byte
+	numbered     *namespace.Tenant                // whose number it has
+	numbers      map[*namespace.Tenant]uint64     // and had before
+	deferred     func(ctx context.Context) func() // what an answer to be captured takes
+	lastCall     []byte                           // the script on the pin, as it was sent
+	unsealed     int                              // how often values were made plain for it
+	planning     int                              // plans that are under way on the pin
+	delays       bool                             // messages wait for EXEC's reply
+	delayed      [][]byte
+	delayedBytes int
+	talk         *talk // of a plan on the pin
 
 	partial *resp.Request // the state of an incomplete request
 

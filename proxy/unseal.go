@@ -167,15 +167,17 @@ func (s *session) beside(work func(ctx context.Context) func()) {
 	}()
 }
 
-// sealLater seals again what was made plain for a script of an encrypting tenant.
-func (s *session) sealLater(keys [][]byte) {
-	if len(keys) == 0 || !s.stats.values.codec.Encrypts() {
-		return
-	}
+// sealAgain seals what was made plain for a script of an encrypting tenant, and
+// then answers with what the script returned.
+func (o scriptOwner) sealAgain(c *scriptCall, reply []byte) {
+	s := c.s
 	p := s.plainPlan(nil)
 	s.beside(func(ctx context.Context) func() {
-		p.srv.sealKeys(ctx, p, keys)
-		return func() { p.done(s) }
+		p.srv.sealKeys(ctx, p, c.plainKeys)
+		return func() {
+			p.done(s)
+			o.answered(c, reply)
+		}
 	})
 }
 
