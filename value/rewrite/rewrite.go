@@ -30,6 +30,9 @@ const (
 	Rekey Job = "rekey"
 )
 
+// jobs are all there are.
+var jobs = [...]Job{Recompress, Rekey}
+
 // Options are what a run needs. Those without a word on their absence must be there.
 type Options struct {
 	// Client reaches the upstream. Nothing in it needs to be retried: Run does.
