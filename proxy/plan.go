@@ -158,7 +158,7 @@ func (p *plan) requests(dst [][]byte, seal bool) [][]byte {
 			dst = append(dst, h.sent())
 			continue
 		}
-		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
+		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), root: p.tenant.Root(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
 		dst = append(dst, h.request().AppendSealed(make([]byte, 0, len(h.raw)+valueRoom), nil, nil, h.values, x.seal))
 		p.tooLong = p.tooLong || x.tooLong
 	}

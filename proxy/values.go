@@ -107,7 +107,8 @@ type sealing struct {
 	r        *namespace.Request
 	prefix   []byte
 	prefixed []int32
-	stored   bool // names have the prefix already
+	root     []byte // what all the tenant's names begin with
+	stored   bool   // names have the prefix already
 	tooLong  bool
 }
 
@@ -117,6 +118,9 @@ func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 	name := value.Name{Prefix: x.prefix, Key: x.r.At(int(x.cmd.KeyOfValue(x.prefixed, i)))}
 	if x.stored {
 		name.Key = name.Key[len(x.prefix):]
+	}
+	if !x.cmd.StreamValues.None() {
+		name.Bind = x.root
 	}
 	if !x.codec.Encrypts() && !value.IsSealed(plain) && x.marks.has(name) {
 		return dst, false
@@ -131,7 +135,7 @@ func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 func (s *session) appendValues(b []byte, cmd *command.Command, r *namespace.Request, prefixed, values []int32) []byte {
 	w := s.w
 	v := s.stats.values
-	w.sealing = sealing{marks: w.srv.marks, codec: v.codec, counters: &v.counters, cmd: cmd, r: r, prefix: s.prefixOf(cmd), prefixed: prefixed}
+	w.sealing = sealing{marks: w.srv.marks, codec: v.codec, counters: &v.counters, cmd: cmd, r: r, root: s.who.Tenant.Root(), prefix: s.prefixOf(cmd), prefixed: prefixed}
 	b = r.AppendSealed(b, prefixed, w.sealing.prefix, values, w.seal)
 	w.sealing.r = nil
 	return b
@@ -200,7 +204,7 @@ var errSealedTooLong = errors.New("ERR the value is longer than the upstream tak
 // session takes no command meanwhile.
 func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uint8) {
 	own := cloneRequest(r)
-	w, v, prefix := s.w, s.stats.values, s.prefixOf(cmd)
+	w, v, prefix, root := s.w, s.stats.values, s.prefixOf(cmd), s.who.Tenant.Root()
 	prefixed := append([]int32(nil), w.indexes...)
 	values := append([]int32(nil), w.values...)
 	vals := s.noteOf(cmd, r, prefixed)
@@ -212,7 +216,7 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 			return s.finish
 		}
 		var n value.Counters
-		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed}
+		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, root: root, prefix: prefix, prefixed: prefixed}
 		b := own.AppendSealed(make([]byte, 0, len(own.Raw)/2+4096), prefixed, prefix, values, x.seal)
 		return func() {
 			v.counters.Add(&n)

@@ -200,7 +200,11 @@ func diffSame(rule diffRule, a, b string) bool {
 		return diffAlike(x, y, func(p, q *diffReply) bool { return p.text == q.text })
 	case diffPayload:
 		// What is in a hash table is written in the table's order, and a
-		// consumer with a time. The type and the length are the same.
+		// consumer with a time. The type and the length are the same, but for a stream whose
+		// entries are sealed.
+		if diffSealed() && strings.HasPrefix(x.text, "\x13") && strings.HasPrefix(y.text, "\x13") {
+			return true
+		}
 		return x.kind == '$' && y.kind == '$' && len(x.text) == len(y.text) && x.text != "" && x.text[0] == y.text[0]
 	case diffCursor:
 		page := func(r *diffReply) bool {

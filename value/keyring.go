@@ -168,7 +168,12 @@ func (s *scratch) setNonce(counter uint64) { binary.BigEndian.PutUint64(s.nonce[
 
 // setAAD sets what is authenticated: the header and the name that the value is stored under.
 func (s *scratch) setAAD(header []byte, name Name) {
-	s.aad = append(append(append(s.aad[:0], header...), name.Prefix...), name.Key...)
+	s.aad = append(s.aad[:0], header...)
+	if name.Bind != nil {
+		s.aad = append(append(s.aad, 0), name.Bind...) // no stored name begins with a zero
+	} else {
+		s.aad = append(append(s.aad, name.Prefix...), name.Key...)
+	}
 }
 
 // seal fills in the header's fields about the key.

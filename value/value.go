@@ -22,4 +22,8 @@ func IsSealed(stored []byte) bool {
 
 // Name is the name of the key that a value is stored under: the tenant's prefix, and
 // the key as the tenant knows it.
-type Name struct{ Prefix, Key []byte }
+type Name struct {
+	Prefix, Key []byte
+	// Bind is what an encrypted value is bound to in place of the name, unless nil.
+	Bind []byte
+}
