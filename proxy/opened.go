@@ -27,6 +27,9 @@ var errAside = errors.New("too long for the loop")
 
 // open implements what namespace.OpenValues asks for.
 func (x *opening) open(dst, stored []byte, at namespace.ValueAt) ([]byte, error) {
+	if x.note != nil && len(x.note.plain) > 0 && x.note.plain[min(at.Index, len(x.note.plain)-1)] {
+		return append(dst, stored...), nil
+	}
 	n, _ := value.Length(stored)
 	if x.total += n; x.total > x.limit {
 		return dst, errAside

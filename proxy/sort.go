@@ -58,6 +58,9 @@ var errLongSort = errors.New("ERR SORT has too many elements for values that are
 
 // lookSorted adds to needs the values that SORT is going to look at.
 func (p *plan) lookSorted(ctx context.Context, talk talker) error {
+	for _, n := range p.needs[p.named:] {
+		delete(p.byKey, string(n.key))
+	}
 	p.needs = p.needs[:p.named]
 	for _, s := range p.sorts {
 		key := string(s.key)
@@ -82,7 +85,6 @@ func (p *plan) lookSorted(ctx context.Context, talk talker) error {
 		if len(elements)*len(s.names) > maxSorted {
 			return errLongSort
 		}
-		found := make(map[string]*need)
 		for _, pattern := range s.names {
 			star := bytes.IndexByte(pattern, '*')
 			if star < 0 {
@@ -94,12 +96,7 @@ func (p *plan) lookSorted(ctx context.Context, talk talker) error {
 			}
 			for _, e := range elements {
 				name := string(pattern[:star]) + string(e) + string(after)
-				n := found[name]
-				if n == nil {
-					n = &need{key: []byte(name)}
-					found[name] = n
-					p.needs = append(p.needs, n)
-				}
+				n := p.need([]byte(name))
 				if field == nil {
 					n.text = true
 				} else {

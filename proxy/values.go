@@ -46,6 +46,9 @@ func (t *tenantStats) setValues(v *tenantValues) {
 type valueNote struct {
 	spec command.ReplySpec
 	keys [][]byte // as the tenant calls them; nil where nothing is encrypted
+	// plain tells, for each of the request's keys, whether its value is not sealed, whatever it
+	// begins with; nil: all may be.
+	plain []bool
 }
 
 // noteOf returns what to remember of a request; nil when its row says it all.
@@ -103,10 +106,14 @@ type sealing struct {
 	prefixed []int32
 	stored   bool // names have the prefix already
 	tooLong  bool
+	stays    func(i int32) bool // whether a value is not to be sealed; nil: none
 }
 
 // seal implements what namespace.Request.AppendSealed asks for.
 func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
+	if x.stays != nil && x.stays(i) {
+		return dst, false
+	}
 	plain := x.r.At(int(i))
 	name := value.Name{Prefix: x.prefix, Key: x.r.At(int(x.cmd.KeyOfValue(x.prefixed, i)))}
 	if x.stored {
