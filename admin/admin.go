@@ -1,5 +1,5 @@
-// Package admin is the HTTP listener for operators: health, readiness and
-// metrics.
+// Package admin is the HTTP listener for operators: health, readiness, metrics
+// and tenants' dictionaries.
 package admin
 
 import (
@@ -31,8 +31,8 @@ type Server struct {
 	addr string
 }
 
-// Start listens on address; an empty one means no listener.
-func Start(address string, p Proxy) (*Server, error) {
+// Start listens on address; an empty one means no listener. See Handler for the rest.
+func Start(address string, p Proxy, d Dictionaries) (*Server, error) {
 	if address == "" {
 		return &Server{}, nil
 	}
@@ -42,7 +42,7 @@ func Start(address string, p Proxy) (*Server, error) {
 	}
 	s := &Server{
 		http: &http.Server{
-			Handler:           Handler(p),
+			Handler:           Handler(p, d),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
@@ -74,9 +74,9 @@ func (s *Server) Close() {
 	}
 }
 
-// Handler serves /healthz (the process lives), /readyz (the upstream answers)
-// and /metrics.
-func Handler(p Proxy) http.Handler {
+// Handler serves /healthz (the process lives), /readyz (the upstream answers),
+// /metrics and, unless d is nil, /tenants/<id>/dictionaries with what is below it.
+func Handler(p Proxy, d Dictionaries) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		&collector{p},
@@ -101,6 +101,9 @@ func Handler(p Proxy) http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	if d != nil {
+		handleDictionaries(mux, d)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second}))
 	return mux
 }

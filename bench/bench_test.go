@@ -20,13 +20,16 @@ func TestNamesAreUnique(t *testing.T) {
 	for _, r := range statefulRows {
 		seen[r.name()] = true
 	}
+	for _, r := range valueRows {
+		seen[r.name()] = true
+	}
 	for _, r := range tenantRows {
 		seen[r.name()] = true
 	}
 	for _, x := range targets {
 		seen[x.name] = true
 	}
-	if want := len(rows) + len(statefulRows) + len(tenantRows) + len(targets); len(seen) != want {
+	if want := len(rows) + len(statefulRows) + len(valueRows) + len(tenantRows) + len(targets); len(seen) != want {
 		t.Errorf("%d names for %d rows and targets", len(seen), want)
 	}
 }
@@ -37,19 +40,13 @@ func TestChooseRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain, stateful, tenants := chooseRows(o)
-		if want := len(args) == 0; (len(stateful) == len(statefulRows)) != want {
-			t.Errorf("%q: %d rows with state", args, len(stateful))
+		plain, stateful, values, tenants := chooseRows(o)
+		if want := len(args) == 0; (len(stateful) == len(statefulRows)) != want || (len(values) == len(valueRows)) != want {
+			t.Errorf("%q: %d rows with state, %d with values", args, len(stateful), len(values))
 		}
 		return len(plain), len(tenants), plain
 	}
-	extra := 0
-	for _, r := range rows {
-		if r.extra {
-			extra++
-		}
-	}
-	if n, m, _ := choose(); n != len(rows)-extra || m != len(tenantRows) {
+	if n, m, _ := choose(); n != len(rows) || m != len(tenantRows) {
 		t.Errorf("default: %d and %d rows", n, m)
 	}
 	if n, m, plain := choose("-quick"); n != 8 || m != 2 || plain[0].requests >= rows[4].requests {
@@ -58,18 +55,15 @@ func TestChooseRows(t *testing.T) {
 	if n, m, _ := choose("-only", "^c50-p1-64b"); n != 2 || m != 0 {
 		t.Errorf("only: %d and %d rows", n, m)
 	}
-	if n, _, _ := choose("-only", "4k-text"); n != extra {
-		t.Errorf("extra rows cannot be asked for: %d", n)
-	}
 }
 
 func TestChooseTargets(t *testing.T) {
-	names := func(args ...string) string {
+	names := func(forValues bool, args ...string) string {
 		o, err := parseOptions(args)
 		if err != nil {
 			t.Fatal(err)
 		}
-		chosen, err := chooseTargets(o)
+		chosen, err := chooseTargets(o, forValues)
 		if err != nil {
 			return err.Error()
 		}
@@ -79,19 +73,22 @@ func TestChooseTargets(t *testing.T) {
 		}
 		return strings.Join(all, " ")
 	}
-	if got := names(); got != "direct haproxy twemproxy predixy riptide" {
+	if got := names(false); got != "direct haproxy twemproxy predixy riptide" {
 		t.Error(got)
 	}
-	if got := names("-targets", "riptide-zstd,direct"); got != "direct riptide-zstd" {
+	if got := names(true); got != "direct haproxy twemproxy predixy riptide riptide-lz4 riptide-s2 riptide-zstd riptide-aes" {
 		t.Error(got)
 	}
-	if got := names("-targets", "direct,envoy"); !strings.Contains(got, `"envoy"`) {
+	if got := names(false, "-targets", "riptide-zstd,direct"); got != "direct riptide-zstd" {
+		t.Error(got)
+	}
+	if got := names(false, "-targets", "direct,envoy"); !strings.Contains(got, `"envoy"`) {
 		t.Error(got)
 	}
 }
 
 func TestContent(t *testing.T) {
-	for _, v := range []value{small, large, document} {
+	for _, v := range []value{small, large} {
 		got := v.content()
 		if len(got) != v.size || got != v.content() || strings.Contains(got, "_") {
 			t.Errorf("%s: %d bytes, %.60q", v.name, len(got), got)

@@ -28,6 +28,7 @@ type job struct {
 	Pipeline int
 	Op       string
 	Keys     int // of each connection
+	Size     int // of the JSON documents that they hold, in bytes; 0: they hold what small does
 	Duration time.Duration
 }
 
@@ -131,9 +132,9 @@ func connect(ctx context.Context, j job, i int, who login) (*worker, error) {
 	w := newWorker(j, i)
 	w.conn = c
 	var fill []byte
-	content := small.content()
+	content := j.content(i)
 	for k := range j.Keys {
-		fill = appendCommand(fill, "SET", small.keyName(w.first+k), content)
+		fill = appendCommand(fill, "SET", j.keys().keyName(w.first+k), content)
 	}
 	if _, err := c.Write(fill); err != nil {
 		return nil, err
@@ -155,8 +156,8 @@ const keyDigits = 12
 
 func newWorker(j job, i int) *worker {
 	w := &worker{rnd: rand.New(rand.NewPCG(2, uint64(i))), keys: j.Keys, first: i * j.Keys}
-	one, reply := operation(j.Op)
-	key := []byte(small.keyName(0))
+	key := []byte(j.keys().keyName(0))
+	one, reply := operation(j.Op, string(key), j.content(i))
 	for at := 0; ; {
 		next := bytes.Index(one[at:], key)
 		if next < 0 {

@@ -2,7 +2,7 @@
 // with the proxies that people would otherwise use: HAProxy in TCP mode,
 // twemproxy (Debian package nutcracker) and predixy.
 //
-//	go run ./bench                              everything, about ten minutes
+//	go run ./bench                              everything, about a quarter of an hour
 //	go run ./bench -quick                       the main rows, under three minutes
 //	go run ./bench -list                        names of rows and targets
 //	go run ./bench -only 'c50-.*-64b' -targets twemproxy,riptide
@@ -15,9 +15,9 @@
 // medians over the rounds, ratios are taken inside a round.
 //
 // The load comes from redis-benchmark, which can only log in as one tenant and
-// sends one command again and again. Transactions, scripts, blocking, pub/sub
-// and the comparison of one tenant with a thousand therefore have a small load
-// generator of their own: this program runs itself as `bench loadgen`.
+// sends one command again and again. Transactions, scripts, blocking, pub/sub,
+// values that are compressed or encrypted, and the comparison of one tenant with a thousand therefore have a
+// small load generator of their own: this program runs itself as `bench loadgen`.
 package main
 
 import (
@@ -107,16 +107,16 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := chooseTargets(o)
+	plain, stateful, values, tenants := chooseRows(o)
+	chosen, err := chooseTargets(o, len(values) > 0)
 	if err != nil {
 		return err
 	}
-	plain, stateful, tenants := chooseRows(o)
 	if o.list {
 		list(os.Stdout)
 		return nil
 	}
-	if len(plain)+len(stateful)+len(tenants) == 0 {
+	if len(plain)+len(stateful)+len(values)+len(tenants) == 0 {
 		return errors.New("no row matches -only (see -list)")
 	}
 	if runtime.GOOS != "linux" {
@@ -138,7 +138,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer e.close()
-	b := &bench{env: e, options: o, rows: plain, statefulRows: stateful, tenantRows: tenants, log: os.Stderr}
+	b := &bench{env: e, options: o, rows: plain, statefulRows: stateful, valueRows: values, tenantRows: tenants, log: os.Stderr}
 	if err := b.startTargets(ctx, chosen); err != nil {
 		return err
 	}
@@ -160,6 +160,7 @@ func run(ctx context.Context, args []string) error {
 		failures: b.failures,
 		results:  b.results,
 		stateful: b.stateful,
+		values:   b.values,
 		tenants:  b.tenants,
 	}
 	fmt.Print(r.markdown())
@@ -176,17 +177,14 @@ func run(ctx context.Context, args []string) error {
 }
 
 func list(w io.Writer) {
-	note := func(extra bool) string {
-		if extra {
-			return "  (only when asked for)"
-		}
-		return ""
-	}
 	fmt.Fprintln(w, "rows:")
 	for _, r := range rows {
-		fmt.Fprintf(w, "  %-20s %s%s\n", r.name(), r.title(), note(r.extra))
+		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())
 	}
 	for _, r := range statefulRows {
+		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())
+	}
+	for _, r := range valueRows {
 		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())
 	}
 	for _, r := range tenantRows {
@@ -194,6 +192,13 @@ func list(w io.Writer) {
 	}
 	fmt.Fprintln(w, "targets:")
 	for _, t := range targets {
-		fmt.Fprintf(w, "  %s%s\n", t.name, note(t.extra))
+		note := ""
+		switch {
+		case t.extra:
+			note = "  (only when asked for)"
+		case t.seals:
+			note = "  (only with JSON, unless asked for)"
+		}
+		fmt.Fprintf(w, "  %s%s\n", t.name, note)
 	}
 }

@@ -20,6 +20,7 @@ type bench struct {
 	options      options
 	rows         []row
 	statefulRows []statefulRow
+	valueRows    []valueRow
 	tenantRows   []tenantRow
 	log          io.Writer
 
@@ -28,6 +29,7 @@ type bench struct {
 	failures []string  // runs without a result, and why
 	results  []*result // of rows
 	stateful []*result // of statefulRows
+	values   []*result // of valueRows
 	tenants  []*result // of tenantRows
 }
 
@@ -38,7 +40,7 @@ func (b *bench) startTargets(ctx context.Context, chosen []target) error {
 	for _, t := range chosen {
 		s, err := t.start(ctx, b.env)
 		if err == nil {
-			s.name, s.whole = t.name, t.whole
+			s.name, s.whole, s.seals = t.name, t.whole, t.seals
 			err = b.preload(ctx, s)
 		}
 		switch {
@@ -59,6 +61,9 @@ func (b *bench) startTargets(ctx context.Context, chosen []target) error {
 }
 
 func (b *bench) preload(ctx context.Context, s *server) error {
+	if s.seals {
+		return nil
+	}
 	for _, v := range values(b.rows) {
 		if err := preload(ctx, s.addr(), s.login, v); err != nil {
 			return fmt.Errorf("store keys of %s: %w", v.label, err)
@@ -85,7 +90,7 @@ func (b *bench) measure(ctx context.Context) error {
 			}
 			// Each target takes each place in the order in turn, lest one
 			// always follows the same neighbour.
-			for _, s := range rotate(b.servers, round+i) {
+			for _, s := range rotate(b.ordinary(), round+i) {
 				got, err := b.runRow(ctx, s, b.rows[i])
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
@@ -103,6 +108,16 @@ func (b *bench) measure(ctx context.Context) error {
 				b.keep(b.stateful[i], s, s.name, round, got, err)
 			}
 			b.progress(round, b.stateful[i])
+		}
+		for i := range b.values {
+			for _, s := range rotate(b.variants(), round+i) {
+				got, err := b.runValues(ctx, s, b.valueRows[i])
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				b.keep(b.values[i], s, s.name, round, got, err)
+			}
+			b.progress(round, b.values[i])
 		}
 		for i := range b.tenants {
 			if err := b.compareTenants(ctx, round, i); err != nil {
@@ -138,22 +153,21 @@ func (b *bench) compareTenants(ctx context.Context, round, i int) error {
 // prepare makes a result for every row; without a server that has tenants
 // there are none for the rows that compare them.
 func (b *bench) prepare() {
-	var names []string
-	for _, s := range b.servers {
-		names = append(names, s.name)
+	if on := namesOf(b.ordinary()); len(on) > 0 {
+		for _, r := range b.rows {
+			b.results = append(b.results, newResult(r.name(), r.title(), on...))
+		}
 	}
-	for _, r := range b.rows {
-		b.results = append(b.results, newResult(r.name(), r.title(), names...))
-	}
-	names = nil
-	for _, s := range b.wholeServers() {
-		names = append(names, s.name)
-	}
-	if len(names) > 0 {
+	if on := namesOf(b.wholeServers()); len(on) > 0 {
 		for _, r := range b.statefulRows {
-			res := newResult(r.name(), r.title(), names...)
+			res := newResult(r.name(), r.title(), on...)
 			res.unit = "operation"
 			b.stateful = append(b.stateful, res)
+		}
+	}
+	if on := namesOf(b.variants()); len(on) > 0 {
+		for _, r := range b.valueRows {
+			b.values = append(b.values, newResult(r.name(), r.title(), on...))
 		}
 	}
 	if b.withTenants() == nil {
@@ -164,14 +178,31 @@ func (b *bench) prepare() {
 	}
 }
 
+func namesOf(servers []*server) (names []string) {
+	for _, s := range servers {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// ordinary are the servers that take part in more than valueRows.
+func (b *bench) ordinary() []*server {
+	return slices.DeleteFunc(slices.Clone(b.servers), func(s *server) bool { return s.seals })
+}
+
 // wholeServers are those on which rows of statefulRows can run.
 func (b *bench) wholeServers() []*server {
-	return slices.DeleteFunc(slices.Clone(b.servers), func(s *server) bool { return !s.whole })
+	return slices.DeleteFunc(b.ordinary(), func(s *server) bool { return !s.whole })
+}
+
+// variants are those of riptide, on which valueRows are measured.
+func (b *bench) variants() []*server {
+	return slices.DeleteFunc(slices.Clone(b.servers), func(s *server) bool { return s.tenants == nil })
 }
 
 // withTenants is the server on which one tenant is compared with many.
 func (b *bench) withTenants() *server {
-	for _, s := range b.servers {
+	for _, s := range b.ordinary() {
 		if s.tenants != nil {
 			return s
 		}

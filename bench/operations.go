@@ -21,9 +21,8 @@ func scriptSHA() string {
 }
 
 // operation is what a worker sends at once and what must come back. All keys
-// are the key number 0, the worker picks others.
-func operation(op string) (request, reply []byte) {
-	key, content := small.keyName(0), small.content()
+// are the same, the worker picks others.
+func operation(op, key, content string) (request, reply []byte) {
 	stored := fmt.Sprintf("$%d\r\n%s\r\n", len(content), content)
 	add := func(answer string, args ...string) {
 		request, reply = appendCommand(request, args...), append(reply, answer...)

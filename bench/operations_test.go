@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -23,12 +24,28 @@ func TestOperation(t *testing.T) {
 			t.Errorf("%s: %d bytes of replies of %d each", op, len(w.want), w.each)
 		}
 	}
-	request, reply := operation("EXEC")
+	request, reply := operation("EXEC", small.keyName(0), small.content())
 	if n := bytes.Count(request, []byte("*")); n != 7 {
 		t.Errorf("a transaction of 5 is %d commands", n)
 	}
 	if !strings.HasPrefix(string(reply), "+OK\r\n"+strings.Repeat("+QUEUED\r\n", 5)+"*5\r\n") {
 		t.Errorf("replies to a transaction: %.100q", reply)
+	}
+}
+
+// Connections have a document each, under keys of their own.
+func TestOperationOnDocuments(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range 3 {
+		w := newWorker(job{Op: "SET", Pipeline: 1, Keys: 10, Size: 1 << 10}, i)
+		w.pickKeys()
+		if n := bytes.Count(w.batch, fmt.Appendf(nil, "\r\njsn:%011d", i)); n != 1 || len(w.digits) != 1 || len(w.batch) < 1<<10 {
+			t.Errorf("%d keys of connection %d in %.200q", n, i, w.batch)
+		}
+		seen[string(w.batch[bytes.IndexByte(w.batch, '{'):])] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d documents for 3 connections", len(seen))
 	}
 }
 

@@ -27,6 +27,7 @@ type report struct {
 	failures []string
 	results  []*result
 	stateful []*result
+	values   []*result
 	tenants  []*result
 }
 
@@ -36,7 +37,8 @@ func (r report) markdown() string {
 	r.writeGoals(&b)
 	writeOverview(&b, r.results)
 	writeOverview(&b, r.stateful)
-	for _, res := range slices.Concat(r.results, r.stateful, r.tenants) {
+	writeOverview(&b, r.values)
+	for _, res := range slices.Concat(r.results, r.stateful, r.values, r.tenants) {
 		writeResult(&b, res)
 	}
 	return b.String()
@@ -73,7 +75,7 @@ func (r report) writeGoals(b *strings.Builder) {
 }
 
 func (r report) find(row string) *result {
-	for _, res := range slices.Concat(r.results, r.stateful, r.tenants) {
+	for _, res := range slices.Concat(r.results, r.stateful, r.values, r.tenants) {
 		if res.name == row {
 			return res
 		}

@@ -25,6 +25,7 @@ const (
 type variant struct {
 	tenant   string // the one that redis-benchmark logs in as
 	settings string // one more line of YAML for each tenant
+	encrypts bool   // settings name the encryption key "bench"
 }
 
 func (v variant) start(ctx context.Context, e *env) (*server, error) {
@@ -37,8 +38,15 @@ func (v variant) start(ctx context.Context, e *env) (*server, error) {
 		return nil, err
 	}
 	tenants := v.tenants()
-	conf, err := e.write("riptide-"+v.tenant+".yaml",
-		riptideConfig(ports[0], ports[1], e.redis.port, tenants, v.settings))
+	text := riptideConfig(ports[0], ports[1], e.redis.port, tenants, v.settings)
+	if v.encrypts {
+		key, err := e.write("riptide-"+v.tenant+".key", hexSHA256(rand.Text()))
+		if err != nil {
+			return nil, err
+		}
+		text += fmt.Sprintf("encryption_keys: {bench: {file: %q}}\n", key)
+	}
+	conf, err := e.write("riptide-"+v.tenant+".yaml", text)
 	if err != nil {
 		return nil, err
 	}

@@ -13,14 +13,12 @@ type value struct {
 	label string // in tables
 	key   string // begins the keys; three letters, so that all keys are equally long
 	size  int
-	keys  int  // how many there are; large values get few, to spare memory
-	text  bool // compressible, instead of random characters
+	keys  int // how many there are; large values get few, to spare memory
 }
 
 var (
-	small    = value{name: "64b", label: "64 B", key: "k64", size: 64, keys: 100_000}
-	large    = value{name: "16k", label: "16 KiB", key: "16k", size: 16 << 10, keys: 1_000}
-	document = value{name: "4k-text", label: "4 KiB text", key: "txt", size: 4 << 10, keys: 4_000, text: true}
+	small = value{name: "64b", label: "64 B", key: "k64", size: 64, keys: 100_000}
+	large = value{name: "16k", label: "16 KiB", key: "16k", size: 16 << 10, keys: 1_000}
 )
 
 // row is one way of loading a target with redis-benchmark.
@@ -31,7 +29,6 @@ type row struct {
 	op       string // GET or SET, on keys that exist
 	requests int    // about one to two seconds on two cores
 	main     bool   // part of -quick
-	extra    bool   // runs only when -only names it
 }
 
 // rows is what is measured. A thousand clients at pipeline 16 is there to see
@@ -52,10 +49,6 @@ var rows = []row{
 	{clients: 1000, pipeline: 1, value: small, op: "GET", requests: 100_000, main: true},
 	{clients: 1000, pipeline: 1, value: small, op: "SET", requests: 100_000, main: true},
 	{clients: 1000, pipeline: 16, value: small, op: "GET", requests: 300_000},
-
-	// For the variants of riptide whose cost depends on what a value holds.
-	{clients: 50, pipeline: 1, value: document, op: "GET", requests: 50_000, extra: true},
-	{clients: 50, pipeline: 1, value: document, op: "SET", requests: 50_000, extra: true},
 }
 
 // tenantRow compares one tenant on a thousand connections with a thousand
@@ -124,15 +117,15 @@ func pipelining(n int) string {
 }
 
 // chooseRows applies -quick and -only. Quick rows get a third of the requests.
-func chooseRows(o options) (plain []row, stateful []statefulRow, tenants []tenantRow) {
-	wanted := func(name string, main, extra bool) bool {
+func chooseRows(o options) (plain []row, stateful []statefulRow, values []valueRow, tenants []tenantRow) {
+	wanted := func(name string, main bool) bool {
 		if o.only != nil {
 			return o.only.MatchString(name)
 		}
-		return !extra && (main || !o.quick)
+		return main || !o.quick
 	}
 	for _, r := range rows {
-		if wanted(r.name(), r.main, r.extra) {
+		if wanted(r.name(), r.main) {
 			if o.quick {
 				r.requests /= 3
 			}
@@ -140,16 +133,21 @@ func chooseRows(o options) (plain []row, stateful []statefulRow, tenants []tenan
 		}
 	}
 	for _, r := range statefulRows {
-		if wanted(r.name(), false, false) {
+		if wanted(r.name(), false) {
 			stateful = append(stateful, r)
 		}
 	}
+	for _, r := range valueRows {
+		if wanted(r.name(), false) {
+			values = append(values, r)
+		}
+	}
 	for _, r := range tenantRows {
-		if wanted(r.name(), r.main, false) {
+		if wanted(r.name(), r.main) {
 			tenants = append(tenants, r)
 		}
 	}
-	return plain, stateful, tenants
+	return plain, stateful, values, tenants
 }
 
 // values lists what has to be stored before rows can be measured.
@@ -171,12 +169,7 @@ func (v value) content() string {
 	rnd := rand.New(rand.NewPCG(1, uint64(v.size)))
 	var b strings.Builder
 	for b.Len() < v.size {
-		if v.text {
-			fmt.Fprintf(&b, "order=%d customer=%d state=shipped currency=EUR total=%d.00 lines=%d\n",
-				rnd.IntN(1e6), rnd.IntN(1e4), rnd.IntN(500), rnd.IntN(9))
-		} else {
-			b.WriteByte(letters[rnd.IntN(len(letters))])
-		}
+		b.WriteByte(letters[rnd.IntN(len(letters))])
 	}
 	return b.String()[:v.size]
 }

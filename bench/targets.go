@@ -18,6 +18,7 @@ import (
 type target struct {
 	name  string
 	extra bool // runs only when -targets names it
+	seals bool // runs only with valueRows, unless -targets names it
 	whole bool // takes every command; twemproxy has neither MULTI nor BLPOP nor PUBLISH
 	start func(context.Context, *env) (*server, error)
 }
@@ -34,9 +35,16 @@ var targets = []target{
 		tenant:   "quip",
 		settings: "quotas: {ops_per_second: 10000000, memory: 100GiB}",
 	}.start},
-	{name: "riptide-zstd", whole: true, extra: true, start: variant{
+	{name: "riptide-lz4", whole: true, seals: true, start: variant{tenant: "lima", settings: "compression: {algorithm: lz4}"}.start},
+	{name: "riptide-s2", whole: true, seals: true, start: variant{tenant: "sand", settings: "compression: {algorithm: s2}"}.start},
+	{name: "riptide-zstd", whole: true, seals: true, start: variant{
 		tenant:   "zeta",
-		settings: "compression: {algorithm: zstd, min_size: 1KiB}",
+		settings: "compression: {algorithm: zstd, dictionaries: {enabled: false}}", // training would fall into some round
+	}.start},
+	{name: "riptide-aes", whole: true, seals: true, start: variant{
+		tenant:   "echo",
+		settings: "encryption: {algorithm: aes-256-gcm, key: bench}",
+		encrypts: true,
 	}.start},
 }
 
@@ -49,6 +57,7 @@ type server struct {
 	proc    *process // nil for direct: its work is that of Redis
 	tenants []login  // those of riptide, to compare one with many
 	whole   bool     // as its target
+	seals   bool     // takes part in valueRows only
 	down    bool     // found dead; not measured any more
 }
 
@@ -58,10 +67,16 @@ func (s *server) addr() string { return address(s.port) }
 
 func address(port int) string { return fmt.Sprintf("%s:%d", host, port) }
 
-func chooseTargets(o options) ([]target, error) {
+// chooseTargets applies -targets. Those that seal values are there by default if
+// there are rows for them.
+func chooseTargets(o options, forValues bool) ([]target, error) {
 	var chosen []target
 	for _, t := range targets {
-		if o.targets == nil && !t.extra || slices.Contains(o.targets, t.name) {
+		switch {
+		case slices.Contains(o.targets, t.name):
+			t.seals = false // it was asked for, so it takes part in all rows
+			chosen = append(chosen, t)
+		case o.targets == nil && !t.extra && (forValues || !t.seals):
 			chosen = append(chosen, t)
 		}
 	}

@@ -19,6 +19,10 @@ const wrapText = `local function wrap(v) ` +
 	`return string.char(unpack(h))..v end ` +
 	`local k,magic=KEYS[1],string.char(252,82,158) `
 
+// wrapLines wraps a string that is known to be plain.
+const wrapLines = wrapText + `if redis.pcall('GETRANGE',k,0,2)==magic then ` +
+	`redis.call('SET',k,wrap(redis.call('GET',k)),'KEEPTTL') end `
+
 // wrapRest wraps the string, or the values of the hash, if its type is one of those that s and
 // h name.
 const wrapRest = `local t=redis.call('TYPE',k).ok ` +

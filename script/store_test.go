@@ -42,6 +42,9 @@ func TestStore(t *testing.T) {
 	if again := st.Get("acme", Mode{Trusted: true}, []byte(s.SHA)); again == nil || !again.Trusted || again.WrappedSHA == s.WrappedSHA {
 		t.Error("a trusted tenant gets an isolated script")
 	}
+	if again := st.Get("acme", Mode{Values: true}, []byte(s.SHA)); again == nil || again.Mode != (Mode{Values: true}) {
+		t.Error("a tenant with sealed values gets another's script")
+	}
 	st.Flush("acme")
 	if st.Get("acme", Mode{}, []byte(s.SHA)) != nil || st.Get("globex", Mode{}, []byte(s.SHA)) == nil {
 		t.Error("flushed the wrong ones")

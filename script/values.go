@@ -212,7 +212,9 @@ func (p *program) valuesFor(codes map[string]string, dynamic bool) (use []string
 		declared = list
 	}
 	if dynamic {
-		named["ECHO"] = markNothing
+		for _, name := range []string{"ECHO", "georadius_ro", "georadiusbymember_ro"} { // what the prelude calls itself
+			named[name] = markNothing
+		}
 	}
 	any := func(kinds string) bool {
 		return slices.ContainsFunc([]byte(kinds), func(kind byte) bool { return has[kind] })

@@ -14,7 +14,6 @@ local K,V,raw,byte,q={},{@MARKS@},rp,string.byte,p
 -- Called with the keys in whose values something sealed was found, and before the script writes for the first time. It
 -- returns an error when it is too late to end the script.
 local found=function(t)
-local is=function(v) return type(v)=="string" and string.sub(v,1,3)=="@MAGIC@" end
 if W then
 if not t then return end
 local why=" is stored sealed and was not declared in KEYS"
@@ -24,8 +23,9 @@ end
 return {err="ERR value of key '"..string.gsub(t[1],"[%z\r\n]"," ").."'"..why}
 end
 W=true
-t=t or {}
+if t then
 for i=1,#t do K[t[i]]=true end
+end
 for @DECLARED@ do
 local k,e=KEYS[i],nil
 if type(k)=="string" then
@@ -35,7 +35,7 @@ K[k]=true
 e=raw("TYPE",k).ok
 --@look strings
 if e=="string" then
-if is(raw("GETRANGE",k,0,2)) then t[#t+1]=k end
+if raw("GETRANGE",k,0,2)=="@MAGIC@" then t=t or {} t[#t+1]=k end
 end
 --@look hashes
 if e=="hash" then
@@ -43,7 +43,7 @@ e=raw("HLEN",k)
 if type(e)~="number" or e>@MOST@ then K[k]=nil else
 e=raw("HVALS",k)
 for j=1,#e do
-if is(e[j]) then t[#t+1]=k break end
+if byte(e[j])==252 and sub(e[j],1,3)=="@MAGIC@" then t=t or {} t[#t+1]=k break end
 end
 end
 end
@@ -51,7 +51,7 @@ end
 end
 end
 end
-if #t==0 then return end
+if not t then return end
 local names,seen,size={},{},0
 for i=1,#t do
 local k=t[i]

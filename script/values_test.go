@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"riptide-proxy/command"
 	"riptide-proxy/tests/harness"
 	"riptide-proxy/value"
 )
@@ -311,6 +312,62 @@ func TestSealedTrusted(t *testing.T) {
 		}
 		if got := eval(t, w.wall, w.mode, source, acme, keys, nil); got != want {
 			t.Errorf("%s\n got %q\nwant %q", source, got, want)
+		}
+	}
+}
+
+// TestSealedReadOnly has the other ways to run a script.
+func TestSealedReadOnly(t *testing.T) {
+	w := newWorld(t, Mode{Values: true})
+	stored(t, w)
+	for source, want := range map[string]string{
+		"return redis.call('get',KEYS[1])":                    ends("s"),
+		"local i=1 return redis.call('mget',KEYS[i],'plain')": ends("s"),
+		"return redis.call('get','plain')":                    "$4\r\ntext\r\n",
+	} {
+		s := New([]byte(source), w.mode)
+		sha := w.admin.ScriptLoad(harness.Context(t), string(s.Wrapped)).Val()
+		guarded := s.Guarded()
+		if sha != s.WrappedSHA || guarded.Mode != w.mode || Sum(guarded.Wrapped) != guarded.WrappedSHA {
+			t.Errorf("%s: the hashes are wrong", source)
+		}
+		for _, run := range [][]string{
+			{"EVAL_RO", string(s.Wrapped)}, {"EVALSHA_RO", s.WrappedSHA}, {"EVALSHA", s.WrappedSHA}, {"EVAL", string(guarded.Wrapped)},
+		} {
+			reply := do(t, w.wall, append(run, "1", acme+"s", acme)...)
+			if reply != want {
+				t.Errorf("%s %s\n got %q\nwant %q", run[0], source, reply, want)
+			}
+		}
+	}
+	wrapped := New([]byte("return redis.call('set',KEYS[1],'x')"), w.mode)
+	if reply := do(t, w.wall, "EVAL_RO", string(wrapped.Wrapped), "1", acme+"n", acme); !strings.Contains(reply, "read-only script") {
+		t.Errorf("%q", reply)
+	}
+}
+
+// TestMarks shows that whatever the table says about values is in the marks.
+func TestMarks(t *testing.T) {
+	for name, want := range map[string]string{
+		"get": "1", "hget": "4", "set": "3", "del": "2", "exists": "0", "incr": "6", "strlen": "5", "mget": "g01l100", "hset": "s11n132",
+		"bitop": "i13l100", "lcs": "i01o100", "getset": "i11n129", "hgetall": "p01n100", "mset": "s10m122", "select": "0", "publish": "2",
+		"object": "0", "xgroup": "2", "lrange": "0", "rename": "r11n100", "echo": "0", "subscribe": "0",
+	} {
+		if got := markOf(command.Lookup([]byte(name))); got != want {
+			t.Errorf("%s: %s, not %s", name, got, want)
+		}
+	}
+	for _, c := range command.All() {
+		mark := markOf(c)
+		if len(mark) != 1 && len(mark) != 7 {
+			t.Errorf("%s: %q", c.Name, mark)
+		}
+		about := c.ReplyValues != command.NoValues || c.InsideString || c.InsideIf || !c.Values.None()
+		if about && strings.Contains(markNothing+markWrite, mark) {
+			t.Errorf("%s: nothing about values in %q", c.Name, mark)
+		}
+		if c.Parent != nil && about {
+			t.Errorf("%s: subcommands are not looked at", c.Name)
 		}
 	}
 }

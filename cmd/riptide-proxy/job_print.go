@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"riptide-proxy/value/rewrite"
 )
@@ -51,8 +52,7 @@ func (j *job) print(out io.Writer, s rewrite.State, names map[string]string) err
 	}
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-18s ", name)
-		fmt.Fprintf(&b, format+"\n", args...)
+		fmt.Fprintf(&b, "%-18s %s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
 	what := string(j.kind)
 	if s.Plain {
@@ -100,4 +100,15 @@ func (j *job) print(out io.Writer, s rewrite.State, names map[string]string) err
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// printable takes out what a terminal would obey. The state of a job is in the
+// upstream, where others may write too.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
 }

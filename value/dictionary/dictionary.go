@@ -45,6 +45,8 @@ var (
 	ErrInUse = errors.New("the dictionary may be in use")
 	// ErrChanged is returned when another proxy was quicker to change the same thing.
 	ErrChanged = errors.New("another proxy has changed the tenant's dictionaries meanwhile")
+	// ErrBusy is returned while another proxy trains for the same pattern.
+	ErrBusy = errors.New("another proxy is training for the same keys")
 	// ErrFull is returned when a tenant has MaxDictionaries.
 	ErrFull = fmt.Errorf("the tenant has %d dictionaries; recompress it and drop those that are retired", MaxDictionaries)
 )

@@ -44,6 +44,32 @@ func (m *Meta) State() string {
 	return "current"
 }
 
+// Info is what people and programs are told of a dictionary.
+type Info struct {
+	ID      string     `json:"id"` // 8 hexadecimal digits
+	Pattern string     `json:"pattern"`
+	State   string     `json:"state"` // current, retired or dropped
+	Size    int        `json:"size"`  // bytes
+	Created time.Time  `json:"created"`
+	Retired *time.Time `json:"retired,omitempty"`
+	Samples int        `json:"samples"`
+	Gain    Gain       `json:"gain"`
+	Saved   float64    `json:"saved_percent"` // compared with no dictionary
+	Total   float64    `json:"total_percent"` // compared with no compression
+}
+
+// Info describes the entry.
+func (e *Entry) Info() Info {
+	i := Info{
+		ID: field(e.ID), Pattern: e.Pattern, State: e.State(), Size: len(e.Blob), Created: e.Created,
+		Samples: e.Samples, Gain: e.Gain, Saved: e.Gain.Saved(), Total: e.Gain.Total(),
+	}
+	if !e.Retired.IsZero() {
+		i.Retired = &e.Retired
+	}
+	return i
+}
+
 const (
 	metaVersion = 1
 	maxMeta     = 8 << 10 // a pattern is at most 512 bytes
@@ -157,6 +183,12 @@ func parseEntry(t *Tenant, id uint32, stored []byte) (*Entry, error) {
 		return nil, fmt.Errorf("%w: %w", errEntry, err)
 	}
 	return e, nil
+}
+
+// isLocked reports whether an entry can not be read for want of the right key.
+func isLocked(err error) bool {
+	var missing *value.MissingKeyError
+	return errors.As(err, &missing) || errors.Is(err, value.ErrWrongKey)
 }
 
 // entryName is what ties an encrypted entry to its place.

@@ -116,8 +116,8 @@ func (m *Manager) SetTenants(tenants []Tenant) {
 	m.wake()
 }
 
-// Sampler is to be given to the codec of a tenant. It is nil for a tenant that does not write with
-// dictionaries.
+// Sampler is to be given to the codec of a tenant, anew after every SetTenants. It is nil for a tenant that does
+// not write with dictionaries.
 func (m *Manager) Sampler(tenant string) func(value.Name, []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

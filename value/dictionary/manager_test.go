@@ -359,3 +359,38 @@ func TestManagerOneBroken(t *testing.T) {
 		t.Error("globex has none")
 	}
 }
+
+// The keys were changed elsewhere: a proxy that does not know the new one yet leaves alone what is encrypted
+// with it.
+func TestManagerUnknownKey(t *testing.T) {
+	server := harness.StartRedis(t)
+	old, changed := *acme(), *acme()
+	old.Settings.Keys, changed.Settings.Keys = keyring(t, "one"), keyring(t, "two", "one")
+	p := newProxy(t, server, old)
+	ctx := harness.Context(t)
+	e := trained(t, Everything, 1)
+	if err := p.Store().Publish(ctx, &old, e, 0); err != nil {
+		t.Fatal(err)
+	}
+	p.poll()
+	p.wantWrites("x", e.ID)
+	if err := p.Store().Reseal(ctx, &changed); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p.poll()
+		p.wantWrites("x", 0)
+		if !p.reads(e.ID) {
+			t.Error("can not read with what it knows")
+		}
+	}
+	if _, err := p.Store().Train(ctx, &old, Everything, many(100, newRandom(1).session)); !isLocked(err) {
+		t.Errorf("trained beside what it can not read: %v", err)
+	}
+	without := changed
+	without.Settings.Keys = keyring(t, "two")
+	wantStates(t, p.Store(), &without, map[uint32]string{e.ID: "current"})
+	p.SetTenants([]Tenant{changed})
+	p.poll()
+	p.wantWrites("x", e.ID)
+}

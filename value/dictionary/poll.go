@@ -1,6 +1,7 @@
 package dictionary
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,7 +155,7 @@ func (m *Manager) load(ctx context.Context, t *tenant, version string) error {
 	if err != nil {
 		return m.failed(t, err)
 	}
-	lost := m.lost(t, stored)
+	lost := m.lost(t, stored, damaged)
 	if len(lost) > 0 {
 		n, err := m.store.Restore(ctx, &place, lost)
 		if err != nil {
@@ -182,6 +183,11 @@ func (m *Manager) load(ctx context.Context, t *tenant, version string) error {
 			e = e.sharing(old) // with the encoders it has
 		}
 		entries[e.ID] = e
+	}
+	for id, err := range damaged {
+		if old := t.entries[id]; old != nil && isLocked(err) {
+			entries[id] = old.with(func(x *Meta) { x.Retired = cmp.Or(x.Retired, x.Created) }) // to read with
+		}
 	}
 	for _, e := range entries {
 		if t.entries[e.ID] == nil && e.State() == "current" {
@@ -216,8 +222,9 @@ func isTenants(err error) bool {
 }
 
 // lost are the entries that are known here and not stored. A dropped one is not lost, unless it was being written
-// with here until now, as by a process that was suspended for a while.
-func (m *Manager) lost(t *tenant, stored []*Entry) []*Entry {
+// with here until now, as by a process that was suspended for a while. Nor is one that is encrypted
+// with a key that is not known here: to store it with an older key would undo a change of keys.
+func (m *Manager) lost(t *tenant, stored []*Entry, damaged map[uint32]error) []*Entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	there := map[uint32]*Entry{}
@@ -227,6 +234,7 @@ func (m *Manager) lost(t *tenant, stored []*Entry) []*Entry {
 	var lost []*Entry
 	for id, e := range t.entries {
 		switch s := there[id]; {
+		case isLocked(damaged[id]):
 		case s == nil:
 			lost = append(lost, e)
 		case !s.Dropped.IsZero() && t.written[id]:

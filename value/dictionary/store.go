@@ -1,7 +1,6 @@
 package dictionary
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,92 +60,6 @@ func (s *Store) List(ctx context.Context, t *Tenant) (all []*Entry, damaged map[
 // Get is one dictionary. The error may be ErrUnknown.
 func (s *Store) Get(ctx context.Context, t *Tenant, id uint32) (*Entry, error) {
 	return get(ctx, s.client, t, id)
-}
-
-// IDs are those of a tenant's dictionaries, in no order.
-func (s *Store) IDs(ctx context.Context, t *Tenant) ([]uint32, error) { return ids(ctx, s.client, t) }
-
-var errHash = errors.New("not a hash of dictionaries")
-
-// maxFields bounds what is read of a hash that somebody else has filled.
-const maxFields = 8 * MaxDictionaries
-
-func ids(ctx context.Context, c redis.Cmdable, t *Tenant) ([]uint32, error) {
-	n, err := c.HLen(ctx, t.key()).Result()
-	if err != nil {
-		return nil, err
-	}
-	if n > maxFields {
-		return nil, fmt.Errorf("%w: %s has %d fields", errHash, t.key(), n)
-	}
-	fields, err := c.HKeys(ctx, t.key()).Result()
-	if err != nil {
-		return nil, err
-	}
-	var all []uint32
-	for _, f := range fields {
-		if id, err := ParseID(f); err == nil {
-			all = append(all, id)
-		}
-	}
-	return all, nil
-}
-
-func get(ctx context.Context, c redis.Cmdable, t *Tenant, id uint32) (*Entry, error) {
-	n, err := c.HStrLen(ctx, t.key(), field(id)).Result()
-	if err != nil {
-		return nil, err
-	}
-	if n > maxEntry {
-		return nil, fmt.Errorf("%w: %d bytes", errEntry, n)
-	}
-	stored, err := c.HGet(ctx, t.key(), field(id)).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return nil, ErrUnknown
-	}
-	if err != nil {
-		return nil, err
-	}
-	return parseEntry(t, id, stored)
-}
-
-func list(ctx context.Context, c redis.Cmdable, t *Tenant) (all []*Entry, damaged map[uint32]error, err error) {
-	known, err := ids(ctx, c, t)
-	if err != nil {
-		return nil, nil, err
-	}
-	damaged = map[uint32]error{}
-	for _, id := range known {
-		switch e, err := get(ctx, c, t, id); {
-		case err == nil:
-			all = append(all, e)
-		case errors.Is(err, errEntry):
-			damaged[id] = err
-		case !errors.Is(err, ErrUnknown):
-			return nil, nil, err
-		}
-	}
-	sortEntries(all)
-	return all, damaged, nil
-}
-
-// sortEntries puts the oldest first.
-func sortEntries(all []*Entry) {
-	slices.SortFunc(all, func(a, b *Entry) int {
-		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
-	})
-}
-
-// current is the dictionary of a pattern among all of a tenant's, or nil. Should there be two, as after
-// a failover, it is the younger one.
-func current(all []*Entry, pattern string) *Entry {
-	var found *Entry
-	for _, e := range all {
-		if e.Pattern == pattern && e.State() == "current" {
-			found = e
-		}
-	}
-	return found
 }
 
 // Publish stores a new dictionary as the current one of its pattern, and retires the present one, which must be
@@ -344,9 +257,9 @@ func (s *Store) Lock(ctx context.Context, t *Tenant, pattern string) (unlock fun
 // present counts which of the tenants' hashes are there, and keeps a server that evicts what is
 // not used from choosing them.
 func (s *Store) present(ctx context.Context, tenants []*Tenant) (int64, error) {
-	const atOnce = 1000
+	const some = 1000
 	total := int64(0)
-	for chunk := range slices.Chunk(tenants, atOnce) {
+	for chunk := range slices.Chunk(tenants, some) {
 		keys := make([]string, len(chunk))
 		for i, t := range chunk {
 			keys[i] = t.key()

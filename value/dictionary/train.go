@@ -27,6 +27,9 @@ const (
 // ErrNoGain is returned when no dictionary is worth keeping.
 var ErrNoGain = errors.New("no dictionary makes the values enough shorter")
 
+// ErrTooFew is returned for fewer values than MinSamples.
+var ErrTooFew = errors.New("too few values")
+
 // Params are how to train.
 type Params struct {
 	Settings value.Settings // how the values are sealed; Keys and Exclude do not matter
@@ -50,7 +53,7 @@ type Trained struct {
 // also returns what it has found. Whatever the values are, it does not panic.
 func Train(values [][]byte, p Params) (*Trained, error) {
 	if len(values) < MinSamples {
-		return nil, fmt.Errorf("%d values are too few for a dictionary; it takes %d", len(values), MinSamples)
+		return nil, fmt.Errorf("%w: %d of at least %d", ErrTooFew, len(values), MinSamples)
 	}
 	if p.Size <= 0 || p.Size > MaxSize {
 		return nil, fmt.Errorf("a dictionary of %d bytes is not between 1 and %d", p.Size, MaxSize)

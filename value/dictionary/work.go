@@ -117,40 +117,13 @@ func (m *Manager) settled(t *tenant, pattern string) {
 	t.sampler.collect(pattern, false, m.Now())
 }
 
-// errBusy: another proxy trains for the same pattern.
-var errBusy = errors.New("another proxy is training")
-
 // do trains and stores.
 func (m *Manager) do(ctx context.Context, j *job) error {
 	if j.all >= MaxDictionaries {
 		return ErrFull
 	}
-	lockCtx, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	unlock, ok, err := m.store.Lock(lockCtx, &j.place, j.pattern)
+	e, err := m.store.train(ctx, &j.place, j.pattern, j.values, m.pause(ctx))
 	if err != nil {
-		return err
-	}
-	if !ok {
-		return errBusy
-	}
-	defer unlock()
-	p := Params{Settings: j.place.Settings, Size: j.place.Size, Seed: rand.Uint64(), Pace: m.pause(ctx)}
-	var present uint32
-	if j.present != nil {
-		p.Present, present = j.present.Blob, j.present.ID
-	}
-	trained, err := Train(j.values, p)
-	if err != nil {
-		return err
-	}
-	e, err := NewEntry(j.pattern, trained)
-	if err != nil {
-		return err
-	}
-	storeCtx, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	if err := m.store.Publish(storeCtx, &j.place, e, present); err != nil {
 		return err
 	}
 	slog.Info("a new dictionary", "tenant", j.place.ID, "pattern", j.pattern, "dictionary", field(e.ID), "size", len(e.Blob),
@@ -184,7 +157,7 @@ func (m *Manager) finish(j *job, err error) {
 	case err == nil:
 		p.delay = lookAgain
 		m.wake()
-	case errors.Is(err, errBusy), errors.Is(err, ErrChanged):
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrChanged):
 		p.delay = 0
 		m.wake()
 	case errors.Is(err, ErrNoGain):

@@ -44,6 +44,10 @@ func (r *run) drop(ctx context.Context, moves int64) error {
 	if r.Drop == nil || len(unused) == 0 {
 		return nil
 	}
+	if s.Dicts[others] > 0 {
+		s.Kept = fmt.Sprintf("values seem to need more dictionaries than can be counted: %d unused ones are kept", len(unused))
+		return nil
+	}
 	if moves != s.Moves {
 		s.Kept = fmt.Sprintf("keys were renamed, copied or restored in the upstream meanwhile, so that values may not have been seen: %d unused dictionaries are kept", len(unused))
 		return nil

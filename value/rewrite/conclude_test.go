@@ -3,8 +3,10 @@ package rewrite
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -170,4 +172,70 @@ func TestDone(t *testing.T) {
 	if (&State{Finished: time.Now()}).Done() != 1 {
 		t.Error("finished is not all")
 	}
+}
+
+// TestForged: whatever a tenant's scripts have written, reading it ends well.
+func TestForged(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	c := codec(t, config.Zstd, "")
+	for name, forged := range map[string]string{
+		"no JSON": "{", "empty": "", "null": "null", "others": `{"cursor":"7","job":"x","dicts":{"a":-1}}`, "types": `{"cursor":{}}`,
+		"long": `{"config":"` + strings.Repeat("x", longestState) + `"}`, "cursor": `{"cursor":"99999999999999999999999"}`,
+	} {
+		f.client.HSet(ctx, root+"jobs", "recompress", forged, "x", "y")
+		states, err := Status(ctx, f.client, root)
+		if s, known := states[Recompress]; err == nil && known && s.Job != Recompress {
+			t.Errorf("%s: %+v", name, states)
+		}
+	}
+	f.client.Del(ctx, root+"jobs")
+
+	p := f.client.Pipeline()
+	var n value.Counters
+	a := dictionary(t, "first")
+	c.SetDicts(value.NewDicts(nil, []*value.Dict{a}))
+	sealed, _ := c.Seal(&n, nil, []byte(text(1, 200)), value.Name{})
+	for i := range mostIDs + 500 {
+		// The ids of the dictionary and the check byte are all that differs.
+		p.Set(ctx, root+"0:"+strconv.Itoa(i), forge(sealed, uint32(i+1)), 0)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	o := f.options(c, Recompress)
+	o.Retired = func(context.Context) ([]uint32, error) { return []uint32{a.ID}, nil }
+	o.Drop = func(_ context.Context, id uint32) error { t.Error("dropped"); return nil }
+	if s := f.run(o); len(s.Dicts) != mostIDs+1 || s.Dicts[others] != 500 || s.Kept == "" || s.Failed != mostIDs+500 {
+		t.Errorf("%d ids, %+v", len(s.Dicts), s.Figures.Failures)
+	}
+}
+
+// forge gives a sealed value the id of another dictionary.
+func forge(sealed []byte, id uint32) []byte {
+	_, at, _ := value.ParseHeader(sealed)
+	out := bytes.Clone(sealed)
+	binary.BigEndian.PutUint32(out[at-5:], id)
+	for check := range 256 {
+		out[at-1] = byte(check)
+		if _, _, ok := value.ParseHeader(out); ok {
+			return out
+		}
+	}
+	panic("no check byte fits")
+}
+
+// FuzzInfo: whatever a server says about itself.
+func FuzzInfo(f *testing.F) {
+	f.Add("# Server\r\nrun_id:abc\r\n", "cmdstat_rename:calls=2,usec=1\r\n", "t:acme:0:x")
+	f.Fuzz(func(t *testing.T, server, stats, key string) {
+		if id := processID(server); strings.Contains(id, "\n") {
+			t.Errorf("%q", id)
+		}
+		countMoves(stats)
+		r := run{Options: Options{Root: root}}
+		if name, ok := r.name(root + key); ok && string(name.Prefix)+string(name.Key) != root+key {
+			t.Errorf("%q is taken apart into %q and %q", key, name.Prefix, name.Key)
+		}
+	})
 }

@@ -105,12 +105,28 @@ func (r *run) changed(c change, replaced bool) {
 func (r *run) tally(stored []byte) bool {
 	h, _, sealed := value.ParseHeader(stored)
 	if sealed && h.Dict != 0 {
-		r.state.Dicts[hexID(h.Dict)]++
+		count(r.state.Dicts, h.Dict)
 	}
 	if sealed && h.Cipher != value.NoCipher {
-		r.state.KeyID[hexID(h.KeyID)]++
+		count(r.state.KeyID, h.KeyID)
 	}
 	return sealed
+}
+
+const (
+	// mostIDs is how many ids are counted one by one. A tenant has fewer, but its
+	// scripts can store values that look sealed, with any ids.
+	mostIDs = 1000
+	// others are all further ones.
+	others = "others"
+)
+
+func count(ids map[string]int64, id uint32) {
+	name := hexID(id)
+	if _, known := ids[name]; !known && len(ids) >= mostIDs {
+		name = others
+	}
+	ids[name]++
 }
 
 // fail notes a value that could not be opened.

@@ -30,6 +30,9 @@ const (
 	Rekey Job = "rekey"
 )
 
+// jobs are all there are.
+var jobs = [...]Job{Recompress, Rekey}
+
 // Options are what a run needs. Those without a word on their absence must be there.
 type Options struct {
 	// Client reaches the upstream. Nothing in it needs to be retried: Run does.
@@ -84,7 +87,7 @@ var (
 type RunningError struct{ Holder string }
 
 func (e *RunningError) Error() string {
-	return "a job of this tenant runs already: " + e.Holder
+	return "a job of this tenant runs already: " + e.Holder + " (if it has crashed, its lock ends within 30s)"
 }
 
 // Run goes through all of a tenant's values, or through those that an earlier

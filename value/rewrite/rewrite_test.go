@@ -3,6 +3,7 @@ package rewrite
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -219,6 +220,37 @@ func TestFullMemory(t *testing.T) {
 		t.Error(err)
 	}
 	f.check(codec(t, config.LZ4, ""), nil)
+}
+
+// TestLarge: what is longer than one step may be takes several.
+func TestLarge(t *testing.T) {
+	f := newFixture(t)
+	h := map[string]string{}
+	for i := range 9 {
+		key := root + "0:" + strconv.Itoa(i)
+		f.texts[key] = text(i, 700<<10)
+		h[strconv.Itoa(i)] = text(100+i, 500<<10+i%2)
+		f.client.Set(t.Context(), key, f.texts[key], 0)
+	}
+	f.hashes[root+"0:h"] = h
+	f.client.HSet(t.Context(), root+"0:h", h)
+	one := codec(t, config.S2, "one")
+	if s := f.run(f.options(one, Rekey)); s.Rewritten != 18 {
+		t.Errorf("%+v", s)
+	}
+	var n value.Counters
+	for key, want := range f.texts {
+		got, err := one.Open(&n, nil, []byte(f.client.Get(t.Context(), key).Val()), nameOf(key))
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	for field, want := range h {
+		got, err := one.Open(&n, nil, []byte(f.client.HGet(t.Context(), root+"0:h", field).Val()), nameOf(root+"0:h"))
+		if err != nil || string(got) != want {
+			t.Errorf("field %s: %v", field, err)
+		}
+	}
 }
 
 func TestRefused(t *testing.T) {

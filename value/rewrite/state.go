@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -116,25 +115,53 @@ func hexID(id uint32) string { return fmt.Sprintf("%08x", id) }
 // jobsKey is where the states are kept.
 func jobsKey(root string) string { return root + "jobs" }
 
+// longestState is more than a state takes, in bytes. A tenant's scripts may have
+// written anything there.
+const longestState = 1 << 20
+
 // Status reads the states of a tenant's jobs. A job that never ran has none.
 func Status(ctx context.Context, client *redis.Client, root string) (map[Job]State, error) {
-	var kept *redis.MapStringStringCmd
+	var lengths, texts [len(jobs)]redis.Cmder
 	var holder *redis.StringCmd
-	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		kept, holder = p.HGetAll(ctx, jobsKey(root)), p.Get(ctx, lockKey(root))
-		return nil
+	ask := func(fill func(p redis.Pipeliner)) error {
+		_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error { fill(p); return nil })
+		if errors.Is(err, redis.Nil) {
+			err = nil
+		}
+		return err
+	}
+	err := ask(func(p redis.Pipeliner) {
+		holder = p.GetRange(ctx, lockKey(root), 0, 255)
+		for i, job := range jobs {
+			lengths[i] = p.HStrLen(ctx, jobsKey(root), string(job))
+		}
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
+	if err != nil {
+		return nil, err
+	}
+	err = ask(func(p redis.Pipeliner) {
+		for i, job := range jobs {
+			if n := lengths[i].(*redis.IntCmd).Val(); n > 0 && n <= longestState {
+				texts[i] = p.HGet(ctx, jobsKey(root), string(job))
+			}
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	states := map[Job]State{}
-	for job, text := range kept.Val() {
-		var s State
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return nil, fmt.Errorf("the state of job %s is damaged: %w", strconv.Quote(job), err)
+	for i, job := range jobs {
+		text, ok := texts[i].(*redis.StringCmd)
+		if !ok || text.Val() == "" {
+			continue
 		}
+		s := State{}
+		if err := json.Unmarshal([]byte(text.Val()), &s); err != nil {
+			return nil, fmt.Errorf("the state of %s is damaged: %w", job, err)
+		}
+		s.Job = job
 		_, s.Running, _ = strings.Cut(holder.Val(), " ")
-		states[Job(job)] = s
+		states[job] = s
 	}
 	return states, nil
 }
