@@ -19,9 +19,13 @@ type opening struct {
 	counters *value.Counters
 	prefix   []byte
 	note     *valueNote
+	stream   bool  // they are values of a stream's entries
 	total    int64 // bytes of the originals so far
 	limit    int64 // of them
 }
+
+// inStream reports whether a command's values are in the entries of streams.
+func inStream(cmd *command.Command) bool { return cmd.Cats&command.CatStream != 0 }
 
 var errAside = errors.New("too long for the loop")
 
@@ -34,7 +38,7 @@ func (x *opening) open(dst, stored []byte, at namespace.ValueAt) ([]byte, error)
 	if x.total += n; x.total > x.limit {
 		return dst, errAside
 	}
-	name := value.Name{Prefix: x.prefix, Key: at.Key}
+	name := value.Name{Prefix: x.prefix, Key: at.Key, Stream: x.stream}
 	if name.Key == nil && x.note != nil && len(x.note.keys) > 0 {
 		name.Key = x.note.keys[min(at.Index, len(x.note.keys)-1)]
 	}
@@ -79,7 +83,7 @@ func (s *session) openHere(cmd *command.Command, note *valueNote, reply []byte) 
 	w := s.w
 	v := s.stats.values
 	spec := specOf(cmd, note)
-	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, note: note, limit: asideValue}
+	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, note: note, stream: inStream(cmd), limit: asideValue}
 	out, changed, err = namespace.OpenValues(w.opened[:0], reply, spec, value.IsSealed, w.open)
 	if changed {
 		w.opened = out
@@ -140,7 +144,7 @@ func (s *session) openWork(cmd *command.Command, note *valueNote, reply []byte) 
 		}
 		spec := specOf(cmd, note)
 		for tries := 0; ; tries++ {
-			x := opening{codec: v.codec, counters: n, prefix: prefix, note: note, limit: maxReply}
+			x := opening{codec: v.codec, counters: n, prefix: prefix, note: note, stream: inStream(cmd), limit: maxReply}
 			out, changed, err := namespace.OpenValues(nil, reply, spec, value.IsSealed, x.open)
 			var missing *value.MissingDictError
 			if errors.As(err, &missing) && tries < maxDictionaries {

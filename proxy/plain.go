@@ -16,7 +16,7 @@ import (
 func (p *plan) isPlain(h *heldCommand, i int32) bool {
 	n := p.byKey[string(h.name(i))]
 	switch {
-	case n == nil || h.cmd.Cats&command.CatStream != 0:
+	case n == nil || inStream(h.cmd):
 		return false
 	case h.cmd.Cats&command.CatHash != 0:
 		return n.hash
@@ -133,7 +133,7 @@ func (p *plan) tellPlain() {
 		}
 		if sorts(h.cmd) {
 			// Its keys are patterns, and it was found out what they stand for.
-			some = p.view.codec.Encrypts()
+			some = p.allSorts
 			plain = []bool{some}
 		}
 		if !some {

@@ -39,6 +39,7 @@ type plan struct {
 	whole       map[string]bool // hashes of which all fields turned out to be needed
 	named       int             // of needs that the commands name
 	sorts       []sortPatterns
+	allSorts    bool    // one needs plain values, so all do
 	tails       []*need // strings that may begin with a sealed value's first bytes afterwards
 	tooLong     bool
 	total       int64 // bytes of what was made plain
@@ -69,6 +70,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		p.looksInside = p.looksInside || p.looks(h)
 		p.large = p.large || hasLarge(h.request(), h.values)
 		p.moves = p.moves || h.cmd.Moves
+		p.allSorts = p.allSorts || sorts(h.cmd) && p.looks(h)
 	}
 	if !p.looksInside {
 		return p
@@ -88,7 +90,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 				n.text, n.hash = true, n.hash || script || h.cmd.Dumps || v.binds()
 			}
 		case sorts(h.cmd) && len(h.prefixed) > 0:
-			if names := v.sortsBy(h.request()); len(names) > 0 {
+			if names := v.sortsBy(h.request(), p.allSorts); len(names) > 0 {
 				p.sorts = append(p.sorts, sortPatterns{h.name(h.prefixed[0]), names})
 			}
 		case p.looks(h):
@@ -121,7 +123,7 @@ func (v *tenantValues) inside(cmd *command.Command, r *namespace.Request) bool {
 	case cmd.Restores || cmd.Dumps || cmd.Encoding:
 		return true
 	case sorts(cmd):
-		return len(v.sortsBy(r)) > 0
+		return len(v.sortsBy(r, false)) > 0
 	case v.codec.Encrypts():
 		return cmd.Moves || cmd.LooksInside(r)
 	case cmd.Moves:

@@ -17,7 +17,8 @@ type sortPatterns struct {
 
 // sortsBy takes the patterns of SORT whose values have to be plain. Where nothing is
 // encrypted, numbers are plain anyway, and what GET answers with is opened like any reply.
-func (v *tenantValues) sortsBy(r *namespace.Request) (names [][]byte) {
+// With all it is all of them.
+func (v *tenantValues) sortsBy(r *namespace.Request, all bool) (names [][]byte) {
 	var by []byte
 	var gets [][]byte
 	alpha, store := false, false
@@ -45,7 +46,7 @@ func (v *tenantValues) sortsBy(r *namespace.Request) (names [][]byte) {
 	if bytes.IndexByte(by, '*') >= 0 && (alpha || encrypts) {
 		names = append(names, by)
 	}
-	if store || encrypts {
+	if store || encrypts || all {
 		names = append(names, gets...)
 	}
 	return names

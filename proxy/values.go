@@ -95,7 +95,8 @@ func carries(cmd *command.Command) bool {
 // valuesOf returns which arguments are values that may be sealed.
 func (w *worker) valuesOf(cmd *command.Command, r *namespace.Request, v *valueView) []int32 {
 	w.values = cmd.Values.Positions(w.values[:0], r)
-	if !cmd.StreamValues.None() && v.codec.Streams() {
+	if !cmd.StreamValues.None() {
+		// Where they are not to be sealed, those are that begin like sealed ones.
 		w.values = cmd.StreamValues.Positions(w.values, r)
 	}
 	return w.values
@@ -121,7 +122,10 @@ func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 		return dst, false
 	}
 	plain := x.r.At(int(i))
-	name := value.Name{Prefix: x.prefix, Key: x.r.At(int(x.cmd.KeyOfValue(x.prefixed, i)))}
+	if inStream(x.cmd) && !x.codec.Streams() && !value.IsSealed(plain) {
+		return dst, false
+	}
+	name := value.Name{Prefix: x.prefix, Key: x.r.At(int(x.cmd.KeyOfValue(x.prefixed, i))), Stream: inStream(x.cmd)}
 	if x.stored {
 		name.Key = name.Key[len(x.prefix):]
 	}

@@ -116,7 +116,7 @@ func BenchmarkSkip(b *testing.B) {
 	}{{"small", "k", []byte("a short value")}, {"excluded", "img:1", documentJSON(newRand(1), 2000)}} {
 		b.Run(test.name, func(b *testing.B) {
 			var n Counters
-			name := Name{testName.Prefix, []byte(test.key)}
+			name := Name{Prefix: testName.Prefix, Key: []byte(test.key)}
 			for b.Loop() {
 				c.Seal(&n, nil, test.plain, name)
 			}

@@ -36,7 +36,7 @@ func newKeyring(t testing.TB, tenant, algorithm, current string, masters map[str
 	return k
 }
 
-var testName = Name{[]byte("t:acme:0:"), []byte("user:1")}
+var testName = Name{Prefix: []byte("t:acme:0:"), Key: []byte("user:1")}
 
 // roundTrip seals and opens a value, and returns what would be stored.
 func roundTrip(t testing.TB, c *Codec, plain []byte, name Name) []byte {
@@ -144,7 +144,7 @@ func TestSkipped(t *testing.T) {
 		{"k", text, SkipReasons},
 	} {
 		var n, want Counters
-		out, sealed := c.Seal(&n, nil, []byte(test.plain), Name{nil, []byte(test.key)})
+		out, sealed := c.Seal(&n, nil, []byte(test.plain), Name{Key: []byte(test.key)})
 		n.seals = 0
 		if test.want < SkipReasons {
 			want.Skipped[test.want]++

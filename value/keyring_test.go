@@ -71,7 +71,7 @@ func TestKeys(t *testing.T) {
 	if err := opens(newCodec(t, testSettings(config.LZ4)), stored, testName); !errors.As(err, &missing) {
 		t.Errorf("no keys at all: %v", err)
 	}
-	moved := Name{testName.Prefix, []byte("user:2")}
+	moved := Name{Prefix: testName.Prefix, Key: []byte("user:2")}
 	altered := bytes.Clone(stored)
 	altered[len(altered)-20] ^= 1
 	for name, err := range map[string]error{

@@ -22,4 +22,9 @@ func IsSealed(stored []byte) bool {
 
 // Name is the name of the key that a value is stored under: the tenant's prefix, and
 // the key as the tenant knows it.
-type Name struct{ Prefix, Key []byte }
+type Name struct {
+	Prefix, Key []byte
+	// Stream is for values in the entries of a stream, which nobody can seal again when the stream
+	// is renamed or copied: so encryption binds them to the tenant, and not to the name.
+	Stream bool
+}
