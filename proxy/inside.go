@@ -115,6 +115,7 @@ func (p *plan) shown() [][]byte {
 // single runs the plan of a single command, and returns its reply.
 func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
 	h := p.tx.waiting[0]
+	p.alone = true
 	encrypts := p.view.codec.Encrypts()
 	switch f := inside.Lookup(h.cmd.Name); {
 	case len(h.prefixed) == 0:
@@ -180,11 +181,7 @@ func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, err
 	case isNull(reply):
 		return nil, nil
 	case !ok && reply[0] == '-':
-		for _, r := range replies { // the reason
-			if r[0] == '-' {
-				return nil, replyError(r)
-			}
-		}
+		return nil, firstError(replies)
 	}
 	if !ok || n != len(requests) {
 		return nil, errBadReply
@@ -495,14 +492,13 @@ func (s *Server) sealKeys(ctx context.Context, p *plan, keys [][]byte) {
 		seen[string(key)] = true
 		var swap []any
 		if text, err := s.client.Get(ctx, string(key)).Bytes(); err == nil {
-			if _, sealed := value.Length(text); sealed {
-				continue
+			if sealed, ok := p.encrypt(text, key); ok {
+				swap = append(swap, text, sealed)
 			}
-			swap = append(swap, text, p.seal(text, key))
 		} else if fields, err := s.client.HGetAll(ctx, string(key)).Result(); err == nil {
 			for f, text := range fields {
-				if _, sealed := value.Length([]byte(text)); !sealed {
-					swap = append(swap, f, text, p.seal([]byte(text), key))
+				if sealed, ok := p.encrypt([]byte(text), key); ok {
+					swap = append(swap, f, text, sealed)
 				}
 			}
 		}

@@ -18,35 +18,31 @@ type opening struct {
 	codec    *value.Codec
 	counters *value.Counters
 	prefix   []byte
-	bind     []byte // of what is not bound to a key's name: the entries of streams
 	note     *valueNote
+	stream   bool  // they are values of a stream's entries
 	total    int64 // bytes of the originals so far
 	limit    int64 // of them
 }
+
+// inStream reports whether a command's values are in the entries of streams.
+func inStream(cmd *command.Command) bool { return cmd.Cats&command.CatStream != 0 }
 
 var errAside = errors.New("too long for the loop")
 
 // open implements what namespace.OpenValues asks for.
 func (x *opening) open(dst, stored []byte, at namespace.ValueAt) ([]byte, error) {
+	if x.note != nil && len(x.note.plain) > 0 && x.note.plain[min(at.Index, len(x.note.plain)-1)] {
+		return append(dst, stored...), nil
+	}
 	n, _ := value.Length(stored)
 	if x.total += n; x.total > x.limit {
 		return dst, errAside
 	}
-	name := value.Name{Prefix: x.prefix, Key: at.Key, Bind: x.bind}
+	name := value.Name{Prefix: x.prefix, Key: at.Key, Stream: x.stream}
 	if name.Key == nil && x.note != nil && len(x.note.keys) > 0 {
 		name.Key = x.note.keys[min(at.Index, len(x.note.keys)-1)]
 	}
 	return x.codec.Open(x.counters, dst, stored, name)
-}
-
-// bindOf is what the values in a command's replies are bound to, if not to their
-// keys' names: entries of streams go with a stream that is renamed, copied or dumped, and can not
-// be written anew.
-func bindOf(cmd *command.Command, t *namespace.Tenant) []byte {
-	if cmd.ReplyValues == command.NoValues {
-		return t.Root()
-	}
-	return nil
 }
 
 // specOf is which parts of the reply are values.
@@ -87,7 +83,7 @@ func (s *session) openHere(cmd *command.Command, note *valueNote, reply []byte) 
 	w := s.w
 	v := s.stats.values
 	spec := specOf(cmd, note)
-	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, bind: bindOf(cmd, s.who.Tenant), note: note, limit: asideValue}
+	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, note: note, stream: inStream(cmd), limit: asideValue}
 	out, changed, err = namespace.OpenValues(w.opened[:0], reply, spec, value.IsSealed, w.open)
 	if changed {
 		w.opened = out
@@ -148,7 +144,7 @@ func (s *session) openWork(cmd *command.Command, note *valueNote, reply []byte) 
 		}
 		spec := specOf(cmd, note)
 		for tries := 0; ; tries++ {
-			x := opening{codec: v.codec, counters: n, prefix: prefix, bind: bindOf(cmd, tenant), note: note, limit: maxReply}
+			x := opening{codec: v.codec, counters: n, prefix: prefix, note: note, stream: inStream(cmd), limit: maxReply}
 			out, changed, err := namespace.OpenValues(nil, reply, spec, value.IsSealed, x.open)
 			var missing *value.MissingDictError
 			if errors.As(err, &missing) && tries < maxDictionaries {

@@ -32,10 +32,15 @@ type plan struct {
 
 	looksInside bool
 	large       bool
+	moves       bool // what a key holds may come from any other
+	alone       bool // it is one command
 	needs       []*need
-	named       int // of needs that the commands name
+	byKey       map[string]*need
+	whole       map[string]bool // hashes of which all fields turned out to be needed
+	named       int             // of needs that the commands name
 	sorts       []sortPatterns
-	tails       [][]byte // keys that may begin with a sealed value's first bytes afterwards
+	allSorts    bool    // one needs plain values, so all do
+	tails       []*need // strings that may begin with a sealed value's first bytes afterwards
 	tooLong     bool
 	total       int64 // bytes of what was made plain
 	env         inside.Env
@@ -50,6 +55,8 @@ type need struct {
 
 	plain []byte   // what the string is to be made; nil: nothing
 	pairs [][]byte // likewise, fields and values
+
+	wrapText, wrapHash bool // to be wrapped afterwards where it begins with a sealed value's first bytes
 }
 
 // plan plans the transaction.
@@ -59,11 +66,11 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		srv: s.w.srv, tenant: s.who.Tenant, view: v.tenantValues, tx: tx, watched: watched,
 		fieldTTL: s.w.known == nil || s.w.known[fieldTTLRow.ID], maxBulk: s.w.maxBulk,
 	}
-	moves := false
 	for _, h := range tx.waiting {
 		p.looksInside = p.looksInside || p.looks(h)
 		p.large = p.large || hasLarge(h.request(), h.values)
-		moves = moves || h.cmd.Moves
+		p.moves = p.moves || h.cmd.Moves
+		p.allSorts = p.allSorts || sorts(h.cmd) && p.looks(h)
 	}
 	if !p.looksInside {
 		return p
@@ -77,14 +84,13 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		case h.cmd.InsideField > 0 && len(h.prefixed) > 0 && h.cmd.InsideField < len(h.args):
 			n := p.need(h.name(h.prefixed[0]))
 			n.fields = append(n.fields, h.name(int32(h.cmd.InsideField)))
-		case moves || script || h.cmd.Dumps:
-			// What a key holds may come from any other.
+		case p.moves || script || h.cmd.Dumps:
 			for _, i := range h.prefixed {
 				n := p.need(h.name(i))
 				n.text, n.hash = true, n.hash || script || h.cmd.Dumps || v.binds()
 			}
 		case sorts(h.cmd) && len(h.prefixed) > 0:
-			if names := v.sortsBy(h.request()); len(names) > 0 {
+			if names := v.sortsBy(h.request(), p.allSorts); len(names) > 0 {
 				p.sorts = append(p.sorts, sortPatterns{h.name(h.prefixed[0]), names})
 			}
 		case p.looks(h):
@@ -94,10 +100,11 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		}
 		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && !sorts(h.cmd) && !h.cmd.Restores && p.looks(h) {
 			for _, i := range h.prefixed {
-				p.tails = append(p.tails, h.name(i))
+				p.tails = append(p.tails, p.need(h.name(i)))
 			}
 		}
 	}
+	p.wholeHashes()
 	p.named = len(p.needs)
 	return p
 }
@@ -116,7 +123,7 @@ func (v *tenantValues) inside(cmd *command.Command, r *namespace.Request) bool {
 	case cmd.Restores || cmd.Dumps || cmd.Encoding:
 		return true
 	case sorts(cmd):
-		return len(v.sortsBy(r)) > 0
+		return len(v.sortsBy(r, false)) > 0
 	case v.codec.Encrypts():
 		return cmd.Moves || cmd.LooksInside(r)
 	case cmd.Moves:
@@ -127,12 +134,15 @@ func (v *tenantValues) inside(cmd *command.Command, r *namespace.Request) bool {
 
 // need returns what is needed of a key, which is nothing at first.
 func (p *plan) need(key []byte) *need {
-	for _, n := range p.needs {
-		if bytes.Equal(n.key, key) {
-			return n
-		}
+	n := p.byKey[string(key)]
+	if n != nil {
+		return n
 	}
-	n := &need{key: key}
+	if p.byKey == nil {
+		p.byKey, p.whole = make(map[string]*need), make(map[string]bool)
+	}
+	n = &need{key: key, hash: p.whole[string(key)]}
+	p.byKey[string(key)] = n
 	p.needs = append(p.needs, n)
 	return n
 }
@@ -151,14 +161,17 @@ func (p *plan) turn(ctx context.Context) (release func(), ok bool) {
 func (p *plan) done(s *session) { s.stats.addValues(&p.counters) }
 
 // requests returns the held commands behind those already in dst, with their
-// values sealed or as they are.
+// values sealed, be it all of them or those at keys that need not be plain.
 func (p *plan) requests(dst [][]byte, seal bool) [][]byte {
 	for _, h := range p.tx.waiting {
-		if !seal || len(h.values) == 0 {
-			dst = append(dst, h.sent())
+		if len(h.values) == 0 {
+			dst = append(dst, p.sent(h))
 			continue
 		}
-		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), root: p.tenant.Root(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
+		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
+		if !seal {
+			x.stays = func(i int32) bool { return p.stays(h, i) }
+		}
 		dst = append(dst, h.request().AppendSealed(make([]byte, 0, len(h.raw)+valueRoom), nil, nil, h.values, x.seal))
 		p.tooLong = p.tooLong || x.tooLong
 	}
@@ -181,6 +194,7 @@ var (
 // run runs the plan and returns the reply to EXEC.
 func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 	for range maxTries {
+		p.total = 0
 		if err := p.look(ctx, talk); err != nil {
 			p.forget(ctx, talk)
 			return nil, err
@@ -188,10 +202,13 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 		requests := [][]byte{rawRequest("MULTI")}
 		requests = p.fixes(requests)
 		front := len(requests) - 1
-		requests = p.requests(requests, false)
-		for _, key := range p.tails {
-			requests = append(requests, rawRequest("EVAL", wrapScript, "1", string(key)))
+		if requests = p.requests(requests, false); p.tooLong {
+			p.forget(ctx, talk)
+			return nil, errSealedTooLong
 		}
+		commands := len(requests)
+		requests = p.wraps(requests)
+		back := len(requests) - commands
 		requests = append(requests, rawRequest("EXEC"))
 		replies, err := talk(ctx, requests)
 		if err != nil {
@@ -204,7 +221,11 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 			}
 			continue
 		}
-		p.tx.front, p.tx.back = front, len(p.tails)
+		if p.alone && bytes.HasPrefix(reply, []byte("-EXECABORT")) {
+			return nil, firstError(replies)
+		}
+		p.tx.front, p.tx.back = front, back
+		p.tellPlain()
 		if p.mark(); p.view.codec.Encrypts() {
 			p.sealAgain(ctx)
 		}
@@ -271,6 +292,10 @@ func (p *plan) look(ctx context.Context, talk talker) error {
 			}
 			replies = replies[1:]
 		}
+		if !n.hash && anySealed(n.pairs) {
+			p.whole[string(n.key)], n.hash = true, true
+			return p.look(ctx, talk)
+		}
 		if n.hash {
 			if string(replies[0]) == "+hash\r\n" {
 				long = append(long, n)
@@ -326,7 +351,7 @@ func (p *plan) open(ctx context.Context, stored, key []byte) ([]byte, error) {
 		if n, _ := value.Length(stored); p.total+n > maxReply {
 			return nil, errOversized
 		}
-		plain, err := p.view.codec.Open(&p.counters, nil, stored, p.nameOf(key))
+		plain, err := p.view.codec.Open(&p.counters, []byte{}, stored, p.nameOf(key))
 		var missing *value.MissingDictError
 		if errors.As(err, &missing) && try == 0 {
 			if err = p.srv.fetchDictionary(ctx, p.tenant, missing.ID); err == nil {

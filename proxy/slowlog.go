@@ -120,7 +120,7 @@ func (s *session) shownValue(cmd *command.Command, r *namespace.Request, prefixe
 	}
 	name := r.At(int(cmd.KeyOfValue(prefixed, i)))
 	var n value.Counters // it is no read of the client's
-	plain, err := s.stats.values.codec.Open(&n, nil, stored, value.Name{Prefix: s.prefix, Key: name[min(len(s.prefix), len(name)):]})
+	plain, err := s.stats.values.codec.Open(&n, nil, stored, value.Name{Prefix: s.prefix, Key: name[min(len(s.prefix), len(name)):], Stream: inStream(cmd)})
 	if err != nil {
 		return stored // as the client sent it
 	}

@@ -17,7 +17,8 @@ type sortPatterns struct {
 
 // sortsBy takes the patterns of SORT whose values have to be plain. Where nothing is
 // encrypted, numbers are plain anyway, and what GET answers with is opened like any reply.
-func (v *tenantValues) sortsBy(r *namespace.Request) (names [][]byte) {
+// With all it is all of them.
+func (v *tenantValues) sortsBy(r *namespace.Request, all bool) (names [][]byte) {
 	var by []byte
 	var gets [][]byte
 	alpha, store := false, false
@@ -45,7 +46,7 @@ func (v *tenantValues) sortsBy(r *namespace.Request) (names [][]byte) {
 	if bytes.IndexByte(by, '*') >= 0 && (alpha || encrypts) {
 		names = append(names, by)
 	}
-	if store || encrypts {
+	if store || encrypts || all {
 		names = append(names, gets...)
 	}
 	return names
@@ -58,6 +59,9 @@ var errLongSort = errors.New("ERR SORT has too many elements for values that are
 
 // lookSorted adds to needs the values that SORT is going to look at.
 func (p *plan) lookSorted(ctx context.Context, talk talker) error {
+	for _, n := range p.needs[p.named:] {
+		delete(p.byKey, string(n.key))
+	}
 	p.needs = p.needs[:p.named]
 	for _, s := range p.sorts {
 		key := string(s.key)
@@ -82,7 +86,6 @@ func (p *plan) lookSorted(ctx context.Context, talk talker) error {
 		if len(elements)*len(s.names) > maxSorted {
 			return errLongSort
 		}
-		found := make(map[string]*need)
 		for _, pattern := range s.names {
 			star := bytes.IndexByte(pattern, '*')
 			if star < 0 {
@@ -94,12 +97,7 @@ func (p *plan) lookSorted(ctx context.Context, talk talker) error {
 			}
 			for _, e := range elements {
 				name := string(pattern[:star]) + string(e) + string(after)
-				n := found[name]
-				if n == nil {
-					n = &need{key: []byte(name)}
-					found[name] = n
-					p.needs = append(p.needs, n)
-				}
+				n := p.need([]byte(name))
 				if field == nil {
 					n.text = true
 				} else {

@@ -9,6 +9,7 @@ import (
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
+	"riptide-proxy/value"
 )
 
 // Scripts see plain values. One that comes upon a sealed one ends before it has
@@ -44,6 +45,8 @@ func (s *session) plainPlan(keys [][]byte) *plan {
 	return p
 }
 
+var errNotForScripts = errors.New("ERR a script can not read a value that begins with the bytes of a sealed one")
+
 // makePlain runs such a plan.
 func (p *plan) makePlain(ctx context.Context) error {
 	release, ok := p.turn(ctx)
@@ -58,6 +61,12 @@ func (p *plan) makePlain(ctx context.Context) error {
 		if err := p.look(ctx, talk); err != nil {
 			p.forget(ctx, talk)
 			return err
+		}
+		for _, n := range p.needs {
+			if value.IsSealed(n.plain) || anySealed(n.pairs) {
+				p.forget(ctx, talk)
+				return errNotForScripts
+			}
 		}
 		fixes := p.fixes(nil)
 		if len(fixes) == 0 {

@@ -52,6 +52,9 @@ func (t *tenantStats) setValues(v *tenantValues) {
 type valueNote struct {
 	spec command.ReplySpec
 	keys [][]byte // as the tenant calls them; nil where nothing is encrypted
+	// plain tells, for each of the request's keys, whether its value is not sealed, whatever it
+	// begins with; nil: all may be.
+	plain []bool
 }
 
 // noteOf returns what to remember of a request; nil when its row says it all.
@@ -92,7 +95,8 @@ func carries(cmd *command.Command) bool {
 // valuesOf returns which arguments are values that may be sealed.
 func (w *worker) valuesOf(cmd *command.Command, r *namespace.Request, v *valueView) []int32 {
 	w.values = cmd.Values.Positions(w.values[:0], r)
-	if !cmd.StreamValues.None() && v.codec.Streams() {
+	if !cmd.StreamValues.None() {
+		// Where they are not to be sealed, those are that begin like sealed ones.
 		w.values = cmd.StreamValues.Positions(w.values, r)
 	}
 	return w.values
@@ -107,20 +111,23 @@ type sealing struct {
 	r        *namespace.Request
 	prefix   []byte
 	prefixed []int32
-	root     []byte // what all the tenant's names begin with
-	stored   bool   // names have the prefix already
+	stored   bool // names have the prefix already
 	tooLong  bool
+	stays    func(i int32) bool // whether a value is not to be sealed; nil: none
 }
 
 // seal implements what namespace.Request.AppendSealed asks for.
 func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
+	if x.stays != nil && x.stays(i) {
+		return dst, false
+	}
 	plain := x.r.At(int(i))
-	name := value.Name{Prefix: x.prefix, Key: x.r.At(int(x.cmd.KeyOfValue(x.prefixed, i)))}
+	if inStream(x.cmd) && !x.codec.Streams() && !value.IsSealed(plain) {
+		return dst, false
+	}
+	name := value.Name{Prefix: x.prefix, Key: x.r.At(int(x.cmd.KeyOfValue(x.prefixed, i))), Stream: inStream(x.cmd)}
 	if x.stored {
 		name.Key = name.Key[len(x.prefix):]
-	}
-	if !x.cmd.StreamValues.None() {
-		name.Bind = x.root
 	}
 	if !x.codec.Encrypts() && !value.IsSealed(plain) && x.marks.has(name) {
 		return dst, false
@@ -135,7 +142,7 @@ func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 func (s *session) appendValues(b []byte, cmd *command.Command, r *namespace.Request, prefixed, values []int32) []byte {
 	w := s.w
 	v := s.stats.values
-	w.sealing = sealing{marks: w.srv.marks, codec: v.codec, counters: &v.counters, cmd: cmd, r: r, root: s.who.Tenant.Root(), prefix: s.prefixOf(cmd), prefixed: prefixed}
+	w.sealing = sealing{marks: w.srv.marks, codec: v.codec, counters: &v.counters, cmd: cmd, r: r, prefix: s.prefixOf(cmd), prefixed: prefixed}
 	b = r.AppendSealed(b, prefixed, w.sealing.prefix, values, w.seal)
 	w.sealing.r = nil
 	return b
@@ -204,7 +211,7 @@ var errSealedTooLong = errors.New("ERR the value is longer than the upstream tak
 // session takes no command meanwhile.
 func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uint8) {
 	own := cloneRequest(r)
-	w, v, prefix, root := s.w, s.stats.values, s.prefixOf(cmd), s.who.Tenant.Root()
+	w, v, prefix := s.w, s.stats.values, s.prefixOf(cmd)
 	prefixed := append([]int32(nil), w.indexes...)
 	values := append([]int32(nil), w.values...)
 	vals := s.noteOf(cmd, r, prefixed)
@@ -216,7 +223,7 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 			return s.finish
 		}
 		var n value.Counters
-		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, root: root, prefix: prefix, prefixed: prefixed}
+		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed}
 		b := own.AppendSealed(make([]byte, 0, len(own.Raw)/2+4096), prefixed, prefix, values, x.seal)
 		return func() {
 			v.counters.Add(&n)

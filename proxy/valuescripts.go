@@ -19,25 +19,29 @@ const wrapText = `local function wrap(v) ` +
 	`return string.char(unpack(h))..v end ` +
 	`local k,magic=KEYS[1],string.char(252,82,158) `
 
-// wrapScript puts a header in front of a string that is plain and begins with
-// a sealed value's first bytes.
-const (
-	wrapScript = wrapLines + `return 1`
-	wrapLines  = wrapText + `if redis.pcall('GETRANGE',k,0,2)==magic then ` +
-		`redis.call('SET',k,wrap(redis.call('GET',k)),'KEEPTTL') end `
-)
+// wrapLines wraps a string that is known to be plain.
+const wrapLines = wrapText + `if redis.pcall('GETRANGE',k,0,2)==magic then ` +
+	`redis.call('SET',k,wrap(redis.call('GET',k)),'KEEPTTL') end `
 
-// restoreScript is RESTORE, after which such a string, or such values of a hash, have
-// a header.
-const restoreScript = wrapText + `local r=redis.pcall('RESTORE',k,unpack(ARGV)) if r.err then return r end ` +
-	`local t=redis.call('TYPE',k).ok ` +
-	`if t=='string' then if redis.call('GETRANGE',k,0,2)==magic then redis.call('SET',k,wrap(redis.call('GET',k)),'KEEPTTL') end ` +
-	`elseif t=='hash' then local a=redis.call('HGETALL',k) ` +
+// wrapRest wraps the string, or the values of the hash, if its type is one of those that s and
+// h name.
+const wrapRest = `local t=redis.call('TYPE',k).ok ` +
+	`if t==s then if redis.call('GETRANGE',k,0,2)==magic then redis.call('SET',k,wrap(redis.call('GET',k)),'KEEPTTL') end ` +
+	`elseif t==h then local a=redis.call('HGETALL',k) ` +
 	`for i=1,#a,2 do if string.sub(a[i+1],1,3)==magic then ` +
 	`local e=redis.pcall('HPEXPIRETIME',k,'FIELDS',1,a[i]) ` +
 	`redis.call('HSET',k,a[i],wrap(a[i+1])) ` +
 	`if type(e)=='table' and e[1] and e[1]>0 then redis.call('HPEXPIREAT',k,e[1],'FIELDS',1,a[i]) end ` +
-	`end end end return r`
+	`end end end `
+
+// wrapScript puts a header in front of what is plain and begins with a sealed
+// value's first bytes. Its arguments are the types of keys for which that is known.
+const wrapScript = wrapText + `local s,h=ARGV[1],ARGV[2] ` + wrapRest + `return 1`
+
+// restoreScript is RESTORE, after which such a string, or such values of a hash, have
+// a header.
+const restoreScript = wrapText + `local s,h='string','hash' ` +
+	`local r=redis.pcall('RESTORE',k,unpack(ARGV)) if r.err then return r end ` + wrapRest + `return r`
 
 // swapScript puts values in place of others of the same meaning, where those are still there:
 // the string, or, given fields, those of a hash.

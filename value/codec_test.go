@@ -144,7 +144,7 @@ func TestSkipped(t *testing.T) {
 		{"k", text, SkipReasons},
 	} {
 		var n, want Counters
-		out, sealed := c.Seal(&n, nil, []byte(test.plain), Name{Prefix: nil, Key: []byte(test.key)})
+		out, sealed := c.Seal(&n, nil, []byte(test.plain), Name{Key: []byte(test.key)})
 		n.seals = 0
 		if test.want < SkipReasons {
 			want.Skipped[test.want]++

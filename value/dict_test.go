@@ -86,7 +86,7 @@ func TestSampler(t *testing.T) {
 		key  string
 		size int
 	}{{"a", 10}, {"b", 64}, {"c", 2000}, {"d", dictLength + 1}, {"img:1", 500}} {
-		roundTrip(t, c, documentJSON(newRand(1), test.size), Name{Prefix: nil, Key: []byte(test.key)})
+		roundTrip(t, c, documentJSON(newRand(1), test.size), Name{Key: []byte(test.key)})
 	}
 	if got := fmt.Sprint(sampled); got != "[b 64 c 2000]" {
 		t.Error(got)

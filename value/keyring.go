@@ -166,12 +166,11 @@ func (t *tenantKey) derive(d derivation) (cipher.AEAD, error) {
 // setNonce makes the nonce for a counter.
 func (s *scratch) setNonce(counter uint64) { binary.BigEndian.PutUint64(s.nonce[4:], counter) }
 
-// setAAD sets what is authenticated: the header and the name that the value is stored under.
+// setAAD sets what is authenticated: the header and the name that the value is stored under,
+// unless it may move.
 func (s *scratch) setAAD(header []byte, name Name) {
 	s.aad = append(s.aad[:0], header...)
-	if name.Bind != nil {
-		s.aad = append(append(s.aad, 0), name.Bind...) // no stored name begins with a zero
-	} else {
+	if !name.Stream {
 		s.aad = append(append(s.aad, name.Prefix...), name.Key...)
 	}
 }

@@ -24,6 +24,7 @@ func IsSealed(stored []byte) bool {
 // the key as the tenant knows it.
 type Name struct {
 	Prefix, Key []byte
-	// Bind is what an encrypted value is bound to in place of the name, unless nil.
-	Bind []byte
+	// Stream is for values in the entries of a stream, which nobody can seal again when the stream
+	// is renamed or copied: so encryption binds them to the tenant, and not to the name.
+	Stream bool
 }
