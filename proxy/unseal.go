@@ -179,13 +179,13 @@ func (s *session) beside(work func(ctx context.Context) func()) {
 // sealAgain seals what was made plain for a script of an encrypting tenant, and
 // then answers with what the script returned.
 func (o scriptOwner) sealAgain(c *scriptCall, reply []byte) {
-	s := c.s
+	s, call := c.s, *c // whose place another call takes
 	p := s.plainPlan(nil)
 	s.beside(func(ctx context.Context) func() {
-		p.srv.sealKeys(ctx, p, c.plainKeys)
+		p.srv.sealKeys(ctx, p, call.plainKeys)
 		return func() {
 			p.done(s)
-			o.answered(c, reply)
+			o.answered(&call, reply)
 		}
 	})
 }
