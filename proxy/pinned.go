@@ -291,7 +291,7 @@ func (s *session) Reply(t *slot, reply []byte) {
 				break
 			}
 		}
-		s.called = s.called[1:]
+		s.called, s.unsealed = s.called[1:], 0
 		if sc != nil && script.CompileError(reply) {
 			s.diagnose(t.seq, sc)
 			break

@@ -122,7 +122,7 @@ func (o scriptOwner) unseal(c *scriptCall, keys [][]byte) {
 		return func() {
 			p.done(s)
 			if err != nil {
-				s.completeError(c.seq, err.Error())
+				s.completeError(call.seq, err.Error())
 				return
 			}
 			w.sendScript(&call)
@@ -148,6 +148,9 @@ func (s *session) unsealPinned(t slot, sc *script.Script, keys [][]byte) {
 			p.done(s)
 			switch {
 			case s.pin == nil:
+				if len(s.called) > 0 {
+					s.called = s.called[1:]
+				}
 				s.completeError(t.seq, errUnavailable)
 			case err != nil:
 				s.called = s.called[1:]
