@@ -327,6 +327,9 @@ func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f insid
 		if err != nil {
 			return nil, unsent(err)
 		}
+		if replies[0][0] == '-' {
+			return replies[0], nil
+		}
 		stored, exists := content(replies[1])
 		if !exists && !isNull(replies[1]) {
 			// It is of another type, for which the upstream has the error.
@@ -398,6 +401,9 @@ func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(from), string(to)), rawRequest("TYPE", string(from))})
 		if err != nil {
 			return nil, unsent(err)
+		}
+		if replies[0][0] == '-' {
+			return replies[0], nil
 		}
 		var swap [][]byte
 		switch string(replies[1]) {
