@@ -45,6 +45,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
+	for _, d := range valueDescs {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector. What has not logged in is counted
@@ -88,6 +91,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		for code, n := range t.Errors {
 			counter(descErrors, n, tenant, code)
+		}
+		if t.Values != nil {
+			collectValues(ch, tenant, t.Values)
 		}
 	}
 }

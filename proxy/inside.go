@@ -68,7 +68,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 			p.done(s)
 			defer s.unpin()
 			if took := time.Duration(s.w.loop.Now() - began); took >= slowCommand {
-				s.slowDone(cmd, p.arguments(), took)
+				s.slowDone(cmd, p.shown(), took)
 			}
 			if err != nil {
 				s.reply(planFailure(err))
@@ -94,6 +94,15 @@ func (p *plan) arguments() (args [][]byte) {
 	return args
 }
 
+// shown are the same with the names as the tenant knows them.
+func (p *plan) shown() [][]byte {
+	args := p.arguments()
+	for _, i := range p.tx.waiting[0].prefixed {
+		args[i] = p.nameOf(args[i]).Key
+	}
+	return args
+}
+
 // single runs the plan of a single command, and returns its reply.
 func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
 	h := p.tx.waiting[0]
@@ -106,7 +115,7 @@ func (p *plan) single(ctx context.Context, talk talker) ([]byte, error) {
 		return p.encoding(ctx, talk, h)
 	case h.cmd.Dumps:
 		return p.dump(ctx, talk, h)
-	case encrypts && h.cmd.Moves && len(h.prefixed) == 2:
+	case h.cmd.Moves && len(h.prefixed) == 2:
 		return p.move(ctx, talk, h)
 	case f != nil && h.cmd.Has(command.ReadOnly):
 		return p.read(ctx, talk, h, f)

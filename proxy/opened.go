@@ -171,8 +171,3 @@ func (t *tenantStats) addValues(n *value.Counters) {
 		t.values.counters.Add(n)
 	}
 }
-
-// fetchDictionary gets a dictionary that a value needs.
-func (s *Server) fetchDictionary(ctx context.Context, tenant *namespace.Tenant, id uint32) error {
-	return &value.MissingDictError{ID: id}
-}

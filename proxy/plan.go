@@ -81,7 +81,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 			// What a key holds may come from any other.
 			for _, i := range h.prefixed {
 				n := p.need(h.name(i))
-				n.text, n.hash = true, n.hash || script || h.cmd.Dumps || v.codec.Encrypts()
+				n.text, n.hash = true, n.hash || script || h.cmd.Dumps || v.binds()
 			}
 		case sorts(h.cmd) && len(h.prefixed) > 0:
 			if names := v.sortsBy(h.request()); len(names) > 0 {
@@ -119,8 +119,10 @@ func (v *tenantValues) inside(cmd *command.Command, r *namespace.Request) bool {
 		return len(v.sortsBy(r)) > 0
 	case v.codec.Encrypts():
 		return cmd.Moves || cmd.LooksInside(r)
+	case cmd.Moves:
+		return v.binds()
 	}
-	return !cmd.InsidePlain && cmd.LooksInside(r)
+	return (!cmd.InsidePlain || v.encrypted.Load()) && cmd.LooksInside(r)
 }
 
 // need returns what is needed of a key, which is nothing at first.

@@ -30,8 +30,8 @@ type Server struct {
 	client    *redis.Client // for slow operations
 	health    *redis.Client
 	scripts   *scripts
-	plans     [2]*redis.Client         // for plans, in RESP2 and RESP3
-	values    map[string]*tenantValues // of tenants whose values are sealed; never changes
+	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
+	codecs    *codecs
 	marks     *marks
 	limits    resp.Limits
 	internal  resp.Limits // for what the proxy itself has written
@@ -152,6 +152,13 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		}()
 	}
 	s.meet()
+	s.codecs.start()
+	s.background.Add(2)
+	go s.codecs.run()
+	go func() {
+		defer s.background.Done()
+		s.codecs.dictionaries.Run(s.ctx)
+	}()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	select {

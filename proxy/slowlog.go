@@ -10,6 +10,7 @@ import (
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
+	"riptide-proxy/value"
 )
 
 // The slow log and the latency monitor see what took long from the client's
@@ -101,10 +102,29 @@ func (s *session) unprefixed(cmd *command.Command, sent []byte) []string {
 		arg := view.At(i)
 		if slices.Contains(prefixed, int32(i)) {
 			// What has no prefix was not meant to be seen with one.
-			arg = arg[min(len(s.prefix), len(arg)):]
+			return arg[min(len(s.prefix), len(arg)):]
+		}
+		if s.mode&modeValues != 0 && value.IsSealed(arg) {
+			return s.shownValue(cmd, &view, prefixed, int32(i))
 		}
 		return arg
 	})
+}
+
+// shownValue is argument i as the client gave it, as far as it fits into the slow log. It has been
+// sealed since, if it is a value.
+func (s *session) shownValue(cmd *command.Command, r *namespace.Request, prefixed []int32, i int32) []byte {
+	stored := r.At(int(i))
+	if n, _ := value.Length(stored); n > asideValue {
+		return fmt.Appendf(nil, "(%d bytes)", n)
+	}
+	name := r.At(int(cmd.KeyOfValue(prefixed, i)))
+	var n value.Counters // it is no read of the client's
+	plain, err := s.stats.values.codec.Open(&n, nil, stored, value.Name{Prefix: s.prefix, Key: name[min(len(s.prefix), len(name)):]})
+	if err != nil {
+		return stored // as the client sent it
+	}
+	return plain
 }
 
 // shorten is as much of a command as the slow log keeps.

@@ -6,6 +6,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/netloop"
+	"riptide-proxy/value"
 )
 
 // tenantStats are one loop's counters of one tenant. They are plain numbers in
@@ -50,7 +51,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
 		w.stats[id] = t
-		if v := w.srv.values[id]; v != nil {
+		if v := w.valued[id]; v != nil {
 			t.setValues(v)
 		}
 	}
@@ -103,6 +104,7 @@ type TenantStats struct {
 	Connections int64
 	Logins      uint64
 	Errors      map[string]uint64 // by error code
+	Values      *value.Counters   // of values sealed and opened; nil: none are
 }
 
 // Stats are the whole proxy's counters.
@@ -184,6 +186,12 @@ func (w *worker) addTo(sum *Stats) {
 		u.Logins += t.logins
 		for code, n := range t.errors {
 			u.Errors[code] += *n
+		}
+		if t.values != nil {
+			if u.Values == nil {
+				u.Values = new(value.Counters)
+			}
+			u.Values.Add(&t.values.counters)
 		}
 	}
 }

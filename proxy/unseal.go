@@ -17,7 +17,7 @@ import (
 
 // scriptMode is how a tenant's scripts are wrapped.
 func (s *Server) scriptMode(t *namespace.Tenant) script.Mode {
-	return script.Mode{Trusted: t.Scripts == config.TrustedScripts, Values: s.values[t.ID] != nil}
+	return script.Mode{Trusted: t.Scripts == config.TrustedScripts, Values: s.codecs.find(t.ID) != nil}
 }
 
 func (s *session) scriptMode() script.Mode { return s.w.srv.scriptMode(s.who.Tenant) }

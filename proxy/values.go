@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -18,9 +19,14 @@ type tenantValues struct {
 	codec *value.Codec
 	// turns bounds what is sealed, opened and rewritten beside the loops.
 	turns chan struct{}
+	// encrypted: it has encrypted values, or had.
+	encrypted atomic.Bool
 }
 
 const valueTurns = 4
+
+// binds reports whether there may be values that are bound to their keys' names.
+func (v *tenantValues) binds() bool { return v.codec.Encrypts() || v.encrypted.Load() }
 
 func newTenantValues(c *value.Codec) *tenantValues {
 	return &tenantValues{codec: c, turns: make(chan struct{}, valueTurns)}

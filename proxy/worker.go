@@ -62,6 +62,7 @@ type worker struct {
 	message  []byte
 	fields   [][]byte
 	script   []byte
+	valued   map[string]*tenantValues // by tenant
 	values   []int32
 	sealing  sealing
 	seal     func(dst []byte, i int32) ([]byte, bool) // of sealing
@@ -87,7 +88,7 @@ func newWorker(s *Server) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
-	w.seal, w.open = w.sealing.seal, w.opening.open
+	w.seal, w.open, w.valued = w.sealing.seal, w.opening.open, s.codecs.all()
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
@@ -333,6 +334,7 @@ func (w *worker) Lost() {
 	for _, u := range w.scriptUsers {
 		u.ready = false
 	}
+	w.srv.codecs.dictionaries.Suspect()
 	select {
 	case w.srv.suspect <- struct{}{}:
 	default: // it is going to be looked at

@@ -65,7 +65,7 @@ func Provision(ctx context.Context, client redis.Cmdable, users *Users, allow []
 			login := users.Tenant(a.Tenant)
 			args := make([]any, 0, 8+len(allow))
 			args = append(args, "ACL", "SETUSER", login.Name, "reset", "on", login.hash(),
-				"~"+escapeGlob(a.Root)+"*", "&"+escapeGlob(a.Root)+"*")
+				"~"+escapeGlob(a.Root)+"[0-9]*", "&"+escapeGlob(a.Root)+"*")
 			for _, rule := range allow {
 				args = append(args, rule)
 			}

@@ -56,7 +56,7 @@ func serve(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	adm, err := admin.Start(cfg.Admin.Listen, srv, nil)
+	adm, err := admin.Start(cfg.Admin.Listen, srv, srv.Dictionaries())
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()))
 	}

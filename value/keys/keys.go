@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -45,6 +46,12 @@ func Load(ctx context.Context, from map[string]*config.MasterKey) (map[string][]
 				errs[i] = fmt.Errorf("encryption key %q: %w", name, err)
 			}
 			got[i] = key
+			if err != nil {
+				return
+			}
+			if why := weak(key); why != "" {
+				slog.Warn("an encryption key is easy to guess; openssl rand -hex 32 makes a better one", "key", name, "why", why)
+			}
 		})
 	}
 	all.Wait()
@@ -67,7 +74,7 @@ func load(ctx context.Context, k *config.MasterKey) ([]byte, error) {
 		if !set {
 			return nil, fmt.Errorf("the environment variable %s is not set", k.Env)
 		}
-		key, err := parse([]byte(text), false)
+		key, err := parse([]byte(text))
 		if err != nil {
 			return nil, fmt.Errorf("the environment variable %s %w", k.Env, err)
 		}

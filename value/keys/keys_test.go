@@ -40,48 +40,55 @@ func TestForms(t *testing.T) {
 	newline := append(bytes.Clone(key[:Size-1]), '\n')
 	for name, c := range map[string]struct {
 		data string
-		raw  bool
 		want []byte
 		err  error
 	}{
-		"raw":                 {string(key), true, key, nil},
-		"raw, newline":        {string(key) + "\n", true, key, nil},
-		"raw, ends in one":    {string(newline), true, newline, nil},
-		"raw, not allowed":    {string(key), false, nil, errForm},
-		"hex":                 {hex.EncodeToString(key), false, key, nil},
-		"hex, capitals":       {strings.ToUpper(hex.EncodeToString(key)) + "\r\n", true, key, nil},
-		"base64":              {base64.StdEncoding.EncodeToString(key) + "\n", true, key, nil},
-		"base64, not padded":  {base64.RawStdEncoding.EncodeToString(key), false, key, nil},
-		"base64url":           {base64.URLEncoding.EncodeToString(key), true, key, nil},
-		"empty":               {"", true, nil, errEmpty},
-		"a newline":           {"\n", true, nil, errEmpty},
-		"two newlines":        {hex.EncodeToString(key) + "\n\n", true, nil, errForm},
-		"half a key":          {hex.EncodeToString(key[:16]) + "\n", true, nil, errText},
-		"half a key, env":     {hex.EncodeToString(key[:16]), false, nil, errText},
-		"a sentence":          {"correct horse battery staple !!!", true, nil, errText},
-		"short":               {string(key[:31]), true, nil, errForm},
-		"long":                {strings.Repeat("a", 255), true, nil, errForm},
-		"not hex":             {strings.Repeat("g", 64), true, nil, errForm},
-		"not base64":          {strings.Repeat("!", 44), true, nil, errForm},
-		"base64 of 33 bytes":  {base64.StdEncoding.EncodeToString(append(key, 1)), true, nil, errForm},
-		"nothing but zeros":   {strings.Repeat("00", 32), true, nil, errSame},
-		"nothing but ones":    {strings.Repeat("\xff", 32), true, nil, errSame},
-		"base64, loose end":   {strings.Repeat("A", 42) + "B", true, nil, errForm},
-		"base64, with a line": {strings.Repeat("A", 21) + "\n" + strings.Repeat("A", 21), true, nil, errForm},
+		"raw":                 {string(key), key, nil},
+		"raw, newline":        {string(key) + "\n", key, nil},
+		"raw, ends in one":    {string(newline), newline, nil},
+		"hex":                 {hex.EncodeToString(key), key, nil},
+		"hex, capitals":       {strings.ToUpper(hex.EncodeToString(key)) + "\r\n", key, nil},
+		"base64":              {base64.StdEncoding.EncodeToString(key) + "\n", key, nil},
+		"base64, not padded":  {base64.RawStdEncoding.EncodeToString(key), key, nil},
+		"base64url":           {base64.URLEncoding.EncodeToString(key), key, nil},
+		"empty":               {"", nil, errEmpty},
+		"a newline":           {"\n", nil, errEmpty},
+		"two newlines":        {hex.EncodeToString(key) + "\n\n", nil, errForm},
+		"half a key":          {hex.EncodeToString(key[:16]) + "\n", []byte(hex.EncodeToString(key[:16])), nil},
+		"a sentence":          {"correct horse battery staple !!!", []byte("correct horse battery staple !!!"), nil},
+		"short":               {string(key[:31]), nil, errForm},
+		"long":                {strings.Repeat("a", 255), nil, errForm},
+		"not hex":             {strings.Repeat("g", 64), nil, errForm},
+		"not base64":          {strings.Repeat("!", 44), nil, errForm},
+		"base64 of 33 bytes":  {base64.StdEncoding.EncodeToString(append(key, 1)), nil, errForm},
+		"nothing but zeros":   {strings.Repeat("00", 32), make([]byte, 32), nil},
+		"nothing but ones":    {strings.Repeat("\xff", 32), bytes.Repeat([]byte{0xff}, 32), nil},
+		"base64, loose end":   {strings.Repeat("A", 42) + "B", nil, errForm},
+		"base64, with a line": {strings.Repeat("A", 21) + "\n" + strings.Repeat("A", 21), nil, errForm},
 	} {
-		got, err := parse([]byte(c.data), c.raw)
+		got, err := parse([]byte(c.data))
 		if !bytes.Equal(got, c.want) || err != c.err {
 			t.Errorf("%s: %x, %v; want %x, %v", name, got, err, c.want, c.err)
 		}
 	}
 }
 
+func TestWeak(t *testing.T) {
+	for text, want := range map[string]bool{
+		string(key): false, strings.Repeat("\x00", 32): true, strings.Repeat("x", 32): true, "correct horse battery staple !!!": true,
+	} {
+		if got := weak([]byte(text)) != ""; got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
-	f.Add(key, true)
-	f.Add([]byte(hex.EncodeToString(key)+"\n"), false)
-	f.Add([]byte(base64.URLEncoding.EncodeToString(key)), false)
-	f.Fuzz(func(t *testing.T, data []byte, raw bool) {
-		got, err := parse(data, raw)
+	f.Add(key)
+	f.Add([]byte(hex.EncodeToString(key) + "\n"))
+	f.Add([]byte(base64.URLEncoding.EncodeToString(key)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := parse(data)
 		if (err == nil) != (len(got) == Size) {
 			t.Errorf("%d bytes and %v", len(got), err)
 		}

@@ -10,27 +10,14 @@ import (
 // What a source can hold instead of a key. They follow the source's name.
 var (
 	errEmpty = errors.New("is empty")
-	errForm  = errors.New("is not a key of 32 bytes (64 hexadecimal digits, 44 characters of base64; in a file or from a command also 32 raw bytes)")
-	errText  = errors.New("is 32 characters of text, which are not 32 random bytes (openssl rand -hex 32 makes a key)")
-	errSame  = errors.New("is the same byte 32 times, which is no random key (openssl rand -hex 32 makes one)")
+	errForm  = errors.New("is not a key of 32 bytes (64 hexadecimal digits, 44 characters of base64, or 32 raw bytes)")
 )
 
-// parse reads a key in one of its forms: 32 bytes as they are (if raw), in
-// hexadecimal, or in base64 of either alphabet. A newline may follow.
-func parse(data []byte, raw bool) ([]byte, error) {
-	key, err := decode(data, raw)
-	if err == nil && bytes.Count(key, key[:1]) == len(key) {
-		err = errSame
-	}
-	if err != nil {
-		return nil, err
-	}
-	return key, nil
-}
-
-func decode(data []byte, raw bool) ([]byte, error) {
+// parse reads a key in one of its forms: 32 bytes as they are, in hexadecimal, or
+// in base64 of either alphabet. A newline may follow.
+func parse(data []byte) ([]byte, error) {
 	// Exactly 32 bytes are never cut: the last of them may happen to be a newline.
-	if len(data) != Size || !raw {
+	if len(data) != Size {
 		data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
 	}
 	key := make([]byte, Size, 2*Size)
@@ -38,12 +25,6 @@ func decode(data []byte, raw bool) ([]byte, error) {
 	case 0:
 		return nil, errEmpty
 	case Size:
-		if printable(data) {
-			return nil, errText
-		}
-		if !raw {
-			return nil, errForm
-		}
 		return bytes.Clone(data), nil
 	case 2 * Size:
 		if _, err := hex.Decode(key, data); err != nil {
@@ -61,8 +42,18 @@ func decode(data []byte, raw bool) ([]byte, error) {
 	return nil, errForm
 }
 
-// printable tells a password, or half as many bytes in hexadecimal as there should be, from
-// random bytes, of which one in 10^13 keys looks so.
+// weak says what makes it likely that a key is not 32 random bytes; empty: nothing does.
+func weak(key []byte) string {
+	switch {
+	case bytes.Count(key, key[:1]) == len(key):
+		return "it is the same byte 32 times"
+	case printable(key):
+		return "it is 32 characters of text: a password, or half as many bytes in hexadecimal as there should be"
+	}
+	return ""
+}
+
+// printable tells text from random bytes, of which one key in 10^13 looks so.
 func printable(data []byte) bool {
 	for _, c := range data {
 		if c < ' ' || c > '~' {

@@ -40,7 +40,7 @@ func fromFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := parse(data, true)
+	key, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", name, err)
 	}
@@ -69,7 +69,7 @@ func fromCommand(ctx context.Context, command []string) ([]byte, error) {
 		err = fmt.Errorf("printed more than the %d bytes that a key takes at most", longest)
 	case err == nil:
 		var key []byte
-		if key, err = parse(out.data, true); err == nil {
+		if key, err = parse(out.data); err == nil {
 			return key, nil
 		}
 		if err = fmt.Errorf("printed what %w", err); len(bytes.TrimSpace(out.data)) == 0 {

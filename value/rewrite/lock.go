@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,12 +36,12 @@ func takeLock(ctx context.Context, client *redis.Client, flags bool, root string
 	l := &lock{client, flags, root, fmt.Sprintf("%s %s by process %d on %s", rand.Text(), job, os.Getpid(), host)}
 	err := take.get(flags).Run(ctx, client, []string{lockKey(root)}, l.value, lockTime.Milliseconds()).Err()
 	if errors.Is(err, redis.Nil) {
-		holder, err := client.Get(ctx, lockKey(root)).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		holder, err := client.GetRange(ctx, lockKey(root), 0, 255).Result()
+		if err != nil {
 			return nil, err
 		}
 		_, who, _ := strings.Cut(holder, " ")
-		return nil, &RunningError{who}
+		return nil, &RunningError{strings.Trim(strconv.Quote(who), `"`)}
 	}
 	if err != nil {
 		return nil, err

@@ -87,7 +87,7 @@ var (
 type RunningError struct{ Holder string }
 
 func (e *RunningError) Error() string {
-	return "a job of this tenant runs already: " + e.Holder
+	return "a job of this tenant runs already: " + e.Holder + " (if it has crashed, its lock ends within 30s)"
 }
 
 // Run goes through all of a tenant's values, or through those that an earlier
