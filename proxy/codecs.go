@@ -106,6 +106,7 @@ func (c *codecs) start() {
 	if c.announce(ctx) != nil {
 		return // it is done again
 	}
+	c.loadGuards(ctx)
 	if c.dictionaries.Poll(ctx) == nil {
 		c.adopt(ctx)
 	}

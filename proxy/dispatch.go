@@ -85,6 +85,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		stats    *tenantStats
 		failures uint64
 		inside   bool
+		guards   bool
 	)
 	if !h.script && s.mode&modeScripts != 0 {
 		if s.head != s.tail {
@@ -136,6 +137,9 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		h.publishes && s.mode&modeHub == 0 && s.publishesOnHub()):
 		return false
 	case s.mode&modeValues != 0 && s.stats.values.inside(cmd, r):
+		if guards = s.mayGuard(cmd, r); guards {
+			break
+		}
 		if s.head != s.tail {
 			return false
 		}
@@ -148,6 +152,8 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	stats, failures = s.stats, s.stats.failures // as they are now: AUTH changes them
 	s.last = uint16(cmd.ID)
 	switch {
+	case guards:
+		s.guard(cmd, r)
 	case inside:
 		s.runInside(cmd, r)
 	case h.slow != nil:

@@ -40,6 +40,11 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 		s.answer(q.reply)
 		return
 	}
+	s.runSingle(cmd, tx, s.answer)
+}
+
+// runSingle runs a transaction of one command, and gives its reply to answer.
+func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(reply []byte)) {
 	p := s.plan(tx, false)
 	proto, began := s.proto, s.w.loop.Now()
 	// What it reads may have to be tracked, and what it causes told before its reply.
@@ -67,20 +72,24 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 			s.planning--
 			p.done(s)
 			defer s.unpin()
-			if took := time.Duration(s.w.loop.Now() - began); took >= slowCommand {
-				s.slowDone(cmd, p.shown(), took)
-			}
+			s.slowDone(cmd, p.shown(), time.Duration(s.w.loop.Now()-began))
 			if err != nil {
-				s.reply(planFailure(err))
+				reply = planFailure(err)
+				s.stats.countError(reply)
+				s.stats.row(cmd).failed++
+				answer(reply)
 				return
 			}
 			x := execution{s: s}
 			x.one(&tx.queue[0], reply)
-			if len(x.later) > 0 {
-				s.async(x.later[0].work)
+			if len(x.later) == 0 {
+				answer(x.out[0])
 				return
 			}
-			s.answer(x.out[0])
+			s.async(func(ctx context.Context) func() {
+				done := s.guarded(ctx, x.later[0].work)
+				return func() { answer(s.capture(done)) }
+			})
 		}
 	})
 }

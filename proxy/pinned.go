@@ -40,6 +40,7 @@ const (
 	noteScript        // the reply is a script's
 	noteStand         // a PING that stands for an answer of the proxy's
 	noteQuiet         // a confirmation that the client did not ask for
+	noteGuard         // a script has tried the command
 	noteTalk          // the reply is for a plan
 	noteStale         // DISCARD in place of an EXEC whose WATCH was lost
 )

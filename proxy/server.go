@@ -33,6 +33,7 @@ type Server struct {
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
 	marks     *marks
+	loading   atomic.Bool // the scripts that try commands
 	limits    resp.Limits
 	internal  resp.Limits // for what the proxy itself has written
 	strangers resp.Limits // limits before AUTH

@@ -21,8 +21,11 @@ const wrapText = `local function wrap(v) ` +
 
 // wrapScript puts a header in front of a string that is plain and begins with
 // a sealed value's first bytes.
-const wrapScript = wrapText + `if redis.pcall('GETRANGE',k,0,2)==magic then ` +
-	`redis.call('SET',k,wrap(redis.call('GET',k)),'KEEPTTL') end return 1`
+const (
+	wrapScript = wrapLines + `return 1`
+	wrapLines  = wrapText + `if redis.pcall('GETRANGE',k,0,2)==magic then ` +
+		`redis.call('SET',k,wrap(redis.call('GET',k)),'KEEPTTL') end `
+)
 
 // restoreScript is RESTORE, after which such a string, or such values of a hash, have
 // a header.

@@ -264,7 +264,7 @@ func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 	if took := w.answered(t, reply); took >= slowCommand {
 		w.slowReply(t, took, s.link.Request())
 	}
-	if s.gone {
+	if s.gone || t.note == noteGuard && w.tried(t, reply) {
 		return false
 	}
 	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' && s.mode&modeValues == 0 {

@@ -173,8 +173,8 @@ func (rig *diffRig) checkUpstream(t *testing.T, up *harness.Conn, total int) {
 	for db := range 16 {
 		diffMust(t, up, "SELECT", strconv.Itoa(db))
 		for _, k := range diffParse(diffMust(t, up, "KEYS", "*")).kids {
-			if strings.HasSuffix(k.text, ":scripts") && strings.Count(k.text, ":") == 2 {
-				continue // where a tenant's scripts are kept
+			if diffProxys(k.text) {
+				continue
 			}
 			found++
 			if !diffOwned(k.text) {
@@ -186,6 +186,15 @@ func (rig *diffRig) checkUpstream(t *testing.T, up *harness.Conn, total int) {
 		t.Errorf("the upstream holds %d keys, the tenants see %d", found, total)
 	}
 	diffMust(t, up, "SELECT", "0")
+}
+
+// diffProxys reports whether a key is the proxy's own: where a tenant's scripts and dictionaries
+// are kept, and which tenants have sealed values.
+func diffProxys(key string) bool {
+	if key == "riptide:values" || key == "riptide:encrypted" {
+		return diffSealed()
+	}
+	return strings.Count(key, ":") == 2 && (strings.HasSuffix(key, ":scripts") || diffSealed() && strings.HasSuffix(key, ":dicts"))
 }
 
 // diffOwned reports whether a key's name begins with "t:<tenant>:<db>:".
