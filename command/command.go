@@ -52,7 +52,7 @@ type Command struct {
 	StreamReply  ReplyKind
 
 	LengthOnly bool // asks for the length of a value, and looks no further inside
-	Wide       bool // replies with integers of 64 bits, which a script can not pass on
+	Unscripted bool // replies with what a script does not pass on as it is: integers of 64 bits, or maps
 	Encoding   bool // tells how the server stores a value
 	Moves      bool // values stay as they are and get another key's name: RENAME
 	Dumps      bool // replies with a value as the server serializes it

@@ -34,7 +34,7 @@ var stringRows = rows{
 	"increx": {Arity: -2, Flags: Write | DenyOOM | Fast, Cats: CatString, Keys: key(RW | Access | Update),
 		Since: "redis 8.8", Run: Shared, InsideString: true, InsidePlain: true},
 	"lcs": {Arity: -3, Flags: ReadOnly, Cats: CatString, Keys: span(1, 1, 1, RO|Access),
-		Run: Shared, InsideString: true},
+		Run: Shared, InsideString: true, Unscripted: true},
 	"mget": {Arity: -2, Flags: ReadOnly | Fast, Cats: CatString, Keys: span(1, -1, 1, RO|Access),
 		Split: SplitByKeys, Run: Shared, ReplyValues: ElementValues},
 	"mset": {Arity: -3, Flags: Write | DenyOOM, Cats: CatString, Keys: span(1, -1, 2, OW|Update),

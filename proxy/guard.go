@@ -61,7 +61,7 @@ func guardOf(cmd *command.Command, proto int) *guardScript {
 // mayGuard reports whether a command that looks inside values can be tried.
 func (s *session) mayGuard(cmd *command.Command, r *namespace.Request) bool {
 	return s.pin == nil && s.tx == nil && cmd.Handler == command.NoHandler && !cmd.Moves && !cmd.Dumps && !cmd.Restores &&
-		!cmd.Encoding && !cmd.Wide && cmd.InsideField == 0 && !sorts(cmd) && cmd.Values.None() &&
+		!cmd.Encoding && !cmd.Unscripted && cmd.InsideField == 0 && !sorts(cmd) && cmd.Values.None() &&
 		len(r.Raw) <= guardSize && r.Len() <= guardArgs && !s.stats.values.codec.Encrypts()
 }
 

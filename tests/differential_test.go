@@ -125,6 +125,32 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
+// diffStored are ways to store values, in all of which a client must not notice
+// any; as RIPTIDE_TEST_VALUES has them.
+var diffStored = []string{"lz4", "s2", "zstd", "aes-256-gcm", "zstd+chacha20-poly1305"}
+
+// The same with values sealed, whatever their length.
+func TestDifferentialSealed(t *testing.T) {
+	if os.Getenv("RIPTIDE_TEST_VALUES") != "" {
+		t.Skip("all tests run like that")
+	}
+	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 1)
+	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", 1500))
+	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))
+	for _, stored := range diffStored {
+		t.Run(stored, func(t *testing.T) {
+			t.Setenv("RIPTIDE_TEST_VALUES", stored)
+			rig := startDiff(t)
+			for i, s := range diffSessions {
+				if only > 0 && only != i+1 || only == 0 && i >= 4 && os.Getenv("RIPTIDE_TEST_FULL") == "" {
+					continue
+				}
+				t.Run(fmt.Sprintf("%d %s", i+1, s), func(t *testing.T) { rig.run(t, s, seed, uint64(i), steps) })
+			}
+		})
+	}
+}
+
 // run is one session, from empty servers to the comparison of what they hold.
 func (rig *diffRig) run(t *testing.T, s diffSession, seed, number uint64, steps int) {
 	policy := "noeviction"
