@@ -30,8 +30,8 @@ var corpora = []struct {
 	pattern string // of the dictionary that it has of its own; empty: none
 }{
 	{name: "HTML pages, 19 KiB", key: "page:", count: 300, of: corpus.HTML, saves: 70, alone: 70, pattern: "page:*"},
-	{name: "JSON documents, 2.3 KiB", key: "api:", count: 2000, of: document, saves: 60, alone: 60, pattern: dictionary.Everything},
-	{name: "the same in hashes of 50", key: "list:", count: 2000, of: document, hash: 50, saves: 60, alone: 60},
+	{name: "JSON documents, 2.3 KiB", key: "api:", count: 4000, of: document, saves: 60, alone: 60, pattern: dictionary.Everything},
+	{name: "the same in hashes of 50", key: "list:", count: 4000, of: document, hash: 50, saves: 60, alone: 60},
 	{name: "JSON sessions, 300 B", key: "sess:", count: 26_000, of: corpus.Session, saves: 50, pattern: "sess:*"},
 	{name: "random bytes, 16 B", key: "r16:", count: 300, of: random(16)},
 	{name: "random bytes, 100 B", key: "r100:", count: 300, of: random(100)},
