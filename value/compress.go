@@ -28,9 +28,8 @@ var lz4Fast = sync.Pool{New: func() any { return new(lz4.Compressor) }}
 
 // lz4High are the compressors that look for longer matches, by level.
 var lz4High = [...]sync.Pool{
-	DefaultLevel: {New: func() any { return &lz4.CompressorHC{Level: lz4.Level3} }},
-	Better:       {New: func() any { return &lz4.CompressorHC{Level: lz4.Level6} }},
-	Best:         {New: func() any { return &lz4.CompressorHC{Level: lz4.Level9} }},
+	Better: {New: func() any { return &lz4.CompressorHC{Level: lz4.Level1} }},
+	Best:   {New: func() any { return &lz4.CompressorHC{Level: lz4.Level9} }},
 }
 
 // compressLZ4 appends the block of LZ4 for src, if it is at most limit bytes long.
@@ -39,7 +38,7 @@ func compressLZ4(dst, src []byte, level, limit int) ([]byte, bool) {
 	room := dst[len(dst) : len(dst)+limit]
 	var n int
 	var err error
-	if level == Fastest {
+	if level == Fastest || level == DefaultLevel {
 		c := lz4Fast.Get().(*lz4.Compressor)
 		n, err = c.CompressBlock(src, room)
 		lz4Fast.Put(c)

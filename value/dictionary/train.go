@@ -52,6 +52,7 @@ type Trained struct {
 // and by the rest its gain is measured, against no dictionary and the present one. With ErrNoGain it
 // also returns what it has found. Whatever the values are, it does not panic.
 func Train(values [][]byte, p Params) (*Trained, error) {
+	values = distinct(values)
 	if len(values) < MinSamples {
 		return nil, fmt.Errorf("%w: %d of at least %d", ErrTooFew, len(values), MinSamples)
 	}
@@ -97,6 +98,20 @@ func Train(values [][]byte, p Params) (*Trained, error) {
 		return t, ErrNoGain
 	}
 	return t, nil
+}
+
+// distinct leaves out values that are there already. What one writer stores again and again would look like what
+// many have in common, and be measured on what the dictionary was made of.
+func distinct(values [][]byte) [][]byte {
+	seen := make(map[string]bool, len(values))
+	var all [][]byte
+	for _, v := range values {
+		if !seen[string(v)] {
+			seen[string(v)] = true
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 // pacer calls pace with the time since the last call.

@@ -100,3 +100,25 @@ func TestTrainNoGain(t *testing.T) {
 		}
 	}
 }
+
+// What is written again and again counts once: it does not get into a dictionary, nor does
+// it make one look better than it is.
+func TestTrainRepeated(t *testing.T) {
+	r := newRandom(5)
+	var values [][]byte
+	for range 40 {
+		v := make([]byte, 300)
+		for i := range v {
+			v[i] = byte(r.Uint32())
+		}
+		for range 10 {
+			values = append(values, v)
+		}
+	}
+	if _, err := Train(values, Params{Settings: settings(value.DefaultLevel), Size: 16 << 10, Seed: 1}); !errors.Is(err, ErrNoGain) {
+		t.Errorf("of 40 unlike values, ten times each: %v", err)
+	}
+	if _, err := Train(values[:300], Params{Settings: settings(value.DefaultLevel), Size: 16 << 10, Seed: 1}); !errors.Is(err, ErrTooFew) {
+		t.Errorf("of 30 unlike values, ten times each: %v", err)
+	}
+}
