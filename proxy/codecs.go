@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,15 +60,17 @@ func (s *Server) makeValues(ctx context.Context) error {
 		if codec == nil {
 			continue
 		}
-		c.add(t.ID, codec, settings)
+		c.add(t.ID, codec, settings, false)
 	}
 	c.dictionaries.SetTenants(c.tenants)
 	c.sample()
 	return nil
 }
 
-func (c *codecs) add(id string, codec *value.Codec, settings value.Settings) {
+// add adds a tenant. It is known of some that they have encrypted values.
+func (c *codecs) add(id string, codec *value.Codec, settings value.Settings, encrypted bool) {
 	v := newTenantValues(codec)
+	v.encrypted.Store(encrypted)
 	c.mu.Lock()
 	c.of[id] = v
 	c.mu.Unlock()
@@ -151,6 +154,10 @@ func (c *codecs) run() {
 // adopt has the loops look at the values of tenants that have sealed ones
 // although their configuration does not say so, and finds out who has encrypted ones.
 func (c *codecs) adopt(ctx context.Context) {
+	encrypted, err := c.srv.client.HKeys(ctx, encryptedKey).Result()
+	if err != nil {
+		return
+	}
 	fresh := false
 	for _, id := range c.dictionaries.Known() {
 		if c.find(id) != nil || c.srv.cfg.Tenants[id] == nil {
@@ -165,7 +172,7 @@ func (c *codecs) adopt(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		c.add(id, codec, settings)
+		c.add(id, codec, settings, slices.Contains(encrypted, id))
 		fresh = true
 		v := c.find(id)
 		for _, w := range c.srv.workers {
@@ -175,10 +182,6 @@ func (c *codecs) adopt(ctx context.Context) {
 	if fresh {
 		c.dictionaries.SetTenants(c.tenants)
 		c.sample()
-	}
-	encrypted, err := c.srv.client.HKeys(ctx, encryptedKey).Result()
-	if err != nil {
-		return
 	}
 	for _, id := range encrypted {
 		if v := c.find(id); v != nil {

@@ -51,7 +51,7 @@ func (t *tenantStats) setValues(v *tenantValues) {
 // valueNote is what is remembered of a request to open the values in its reply.
 type valueNote struct {
 	spec command.ReplySpec
-	keys [][]byte // as the tenant calls them; nil where nothing is encrypted
+	keys [][]byte // as the tenant calls them; nil where nothing is encrypted, nor was
 	// plain tells, for each of the request's keys, whether its value is not sealed, whatever it
 	// begins with; nil: all may be.
 	plain []bool
@@ -66,12 +66,12 @@ func (s *session) noteOf(cmd *command.Command, r *namespace.Request, prefixed []
 	if cmd.ReplyValues != command.NoValues {
 		spec = cmd.ReplyValuesOf(r)
 	}
-	encrypts := s.stats.values.codec.Encrypts()
-	if !encrypts && spec == replyOf(cmd) {
+	binds := s.stats.values.binds()
+	if !binds && spec == replyOf(cmd) {
 		return nil
 	}
 	n := &valueNote{spec: spec}
-	if encrypts && !spec.None() {
+	if binds && !spec.None() {
 		for _, i := range prefixed {
 			n.keys = append(n.keys, append([]byte(nil), r.At(int(i))...))
 		}
