@@ -310,12 +310,10 @@ func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f insid
 	}
 	args := p.arguments()
 	for range maxTries {
-		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(key)), get})
+		replies, err := ask(ctx, talk, rawRequest("WATCH", string(key)), get)
 		if err != nil {
-			return nil, unsent(err)
-		}
-		if replies[0][0] == '-' {
-			return replies[0], nil
+			p.unwatch(ctx, talk)
+			return nil, err
 		}
 		stored, exists := content(replies[1])
 		if !exists && !isNull(replies[1]) {
@@ -385,12 +383,10 @@ func (p *plan) seal(plain, key []byte) []byte {
 func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
 	from, to := h.name(h.prefixed[0]), h.name(h.prefixed[1])
 	for range maxTries {
-		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(from), string(to)), rawRequest("TYPE", string(from))})
+		replies, err := ask(ctx, talk, rawRequest("WATCH", string(from), string(to)), rawRequest("TYPE", string(from)))
 		if err != nil {
-			return nil, unsent(err)
-		}
-		if replies[0][0] == '-' {
-			return replies[0], nil
+			p.unwatch(ctx, talk)
+			return nil, err
 		}
 		var swap [][]byte
 		switch string(replies[1]) {
@@ -420,9 +416,9 @@ func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 }
 
 func (p *plan) moveString(ctx context.Context, talk talker, from, to []byte) ([][]byte, error) {
-	replies, err := talk(ctx, [][]byte{rawRequest("GET", string(from))})
+	replies, err := ask(ctx, talk, rawRequest("GET", string(from)))
 	if err != nil {
-		return nil, unsent(err)
+		return nil, err
 	}
 	stored, ok := content(replies[0])
 	if !ok || !value.IsSealed(stored) || bytes.Equal(from, to) {
@@ -436,9 +432,9 @@ func (p *plan) moveString(ctx context.Context, talk talker, from, to []byte) ([]
 }
 
 func (p *plan) moveHash(ctx context.Context, talk talker, from, to []byte) (swap [][]byte, err error) {
-	replies, err := talk(ctx, [][]byte{rawRequest("HGETALL", string(from))})
+	replies, err := ask(ctx, talk, rawRequest("HGETALL", string(from)))
 	if err != nil {
-		return nil, unsent(err)
+		return nil, err
 	}
 	fields, ok := contents(replies[0])
 	if !ok || bytes.Equal(from, to) {
@@ -456,49 +452,6 @@ func (p *plan) moveHash(ctx context.Context, talk talker, from, to []byte) (swap
 		swap = append(swap, fields[i], fields[i+1], p.seal(plain, to))
 	}
 	return swap, nil
-}
-
-// sealAgain seals what an encrypting tenant's plan had to leave plain. What can
-// not be sealed now stays plain, and is found by the next rekey.
-func (p *plan) sealAgain(ctx context.Context) {
-	var keys [][]byte
-	for _, n := range p.needs {
-		keys = append(keys, n.key)
-	}
-	for _, h := range p.tx.waiting {
-		if h.cmd.Has(command.Write) && !h.own {
-			for _, i := range h.prefixed {
-				keys = append(keys, h.name(i))
-			}
-		}
-	}
-	p.srv.sealKeys(ctx, p, keys)
-}
-
-// sealKeys seals the values at some keys, as long as they are what was read.
-func (s *Server) sealKeys(ctx context.Context, p *plan, keys [][]byte) {
-	seen := make(map[string]bool)
-	for _, key := range keys {
-		if seen[string(key)] {
-			continue
-		}
-		seen[string(key)] = true
-		var swap []any
-		if text, err := s.client.Get(ctx, string(key)).Bytes(); err == nil {
-			if sealed, ok := p.encrypt(text, key); ok {
-				swap = append(swap, text, sealed)
-			}
-		} else if fields, err := s.client.HGetAll(ctx, string(key)).Result(); err == nil {
-			for f, text := range fields {
-				if sealed, ok := p.encrypt([]byte(text), key); ok {
-					swap = append(swap, f, text, sealed)
-				}
-			}
-		}
-		if len(swap) > 0 {
-			s.client.Eval(ctx, swapScript, []string{string(key)}, swap...)
-		}
-	}
 }
 
 // isDial reports whether an error says that there was no connection to send

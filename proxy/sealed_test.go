@@ -178,3 +178,129 @@ func TestSlowLogOfTriedCommand(t *testing.T) {
 		}
 	})
 }
+
+// A server that is still loading, or runs a long script, lets WATCH pass and refuses to read. It
+// may have come to its end a moment later, so nothing may be written then.
+func TestRefusedLook(t *testing.T) {
+	const refusal = "-LOADING Redis is loading the dataset in memory\r\n"
+	for _, c := range []struct {
+		tenant, refused string
+		commands        []string
+		never           []string
+	}{
+		{zstdTenant, "GETRANGE", []string{"MULTI", "APPEND k v", "EXEC"}, []string{"MULTI", "APPEND"}},
+		{zstdTenant, "GET", []string{"MULTI", "APPEND k v", "EXEC"}, []string{"MULTI", "APPEND"}},
+		{zstdTenant, "HGET", []string{"MULTI", "APPEND k v", "HSTRLEN h f", "EXEC"}, []string{"MULTI", "APPEND"}},
+		{zstdTenant, "TYPE", []string{"SORT l BY w:* ALPHA GET v:* STORE to"}, []string{"MULTI", "SORT"}},
+		{zstdTenant, "LRANGE", []string{"SORT l BY w:* ALPHA GET v:* STORE to"}, []string{"MULTI", "SORT"}},
+		{safeTenant, "GET", []string{"APPEND k v"}, []string{"MULTI", "APPEND", "SET"}},
+		{safeTenant, "HGET", []string{"HINCRBY h f 1"}, []string{"MULTI", "HINCRBY", "HSET"}},
+		{safeTenant, "TYPE", []string{"RENAME k l"}, []string{"MULTI", "RENAME"}},
+		{safeTenant, "GET", []string{"RENAME k l"}, []string{"MULTI", "RENAME"}},
+		{safeTenant, "WATCH", []string{"COPY k l"}, []string{"MULTI", "COPY"}},
+	} {
+		f := newFake(t)
+		s := startSealed(t, f.address(), options{})
+		sealed := string(bulk(seal(t, s, c.tenant, "k", compressible(100))))
+		for name, reply := range map[string]string{
+			"WATCH": okReply, "UNWATCH": okReply, "MULTI": okReply, "EXEC": "*0\r\n",
+			"GETRANGE": sealed, "GET": sealed, "HGET": sealed, "LRANGE": "*0\r\n",
+		} {
+			f.handle(name, func([]string) []byte { return []byte(reply) })
+		}
+		kind := "+string\r\n"
+		if strings.HasPrefix(c.commands[0], "SORT") {
+			kind = "+list\r\n"
+		}
+		f.handle("TYPE", func([]string) []byte { return []byte(kind) })
+		f.handle(c.refused, func([]string) []byte { return []byte(refusal) })
+		x := login(t, s, c.tenant)
+		x.send(c.commands...)
+		for range c.commands[1:] {
+			if reply := x.next(); reply[0] != '+' {
+				t.Errorf("%q: %q", c.commands, reply)
+			}
+		}
+		if reply := x.next(); reply != refusal {
+			t.Errorf("%s, %q: %q", c.refused, c.commands, reply)
+		}
+		for _, name := range c.never {
+			if f.count(name) > 0 {
+				t.Errorf("%s, %q: the upstream got %s", c.refused, c.commands, name)
+			}
+		}
+		harness.Eventually(t, "what was watched is forgotten", func() bool { return f.count("UNWATCH") > 0 })
+	}
+}
+
+// EXEC ends what is watched, also when it comes to nothing: the connection is somebody else's next.
+func TestFailedExecForgetsWatch(t *testing.T) {
+	r := harness.StartRedis(t)
+	s := startSealed(t, r.Addr, options{})
+	up := dialServer(t, r.Addr)
+	up.expect("+OK\r\n", "SET", "t:"+zstdTenant+":0:bad", seal(t, s, zstdTenant, "bad", compressible(100))+"x")
+	c := login(t, s, zstdTenant)
+	c.send("WATCH k", "MULTI", "APPEND bad x", "EXEC")
+	c.read("+OK\r\n+OK\r\n+QUEUED\r\n")
+	if reply := c.next(); !strings.HasPrefix(reply, "-ERR ") {
+		t.Fatalf("EXEC: %q", reply)
+	}
+	c.expect("+PONG\r\n", "PING")
+	up.expect("+OK\r\n", "SET", "t:"+zstdTenant+":0:k", "v")
+	onLoop(t, s.workers[0], func() {
+		if newest(s.workers[0]).pin != nil {
+			t.Error("the session keeps its connection")
+		}
+	})
+	other := login(t, s, "acme")
+	other.send("MULTI", "PING", "EXEC")
+	other.read("+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n")
+}
+
+// What was made plain for a client is sealed again when it has left.
+func TestSealedAgainWithoutClient(t *testing.T) {
+	r := harness.StartRedis(t)
+	s := startSealed(t, r.Addr, options{})
+	up := dialServer(t, r.Addr)
+	const key = "t:" + safeTenant + ":0:k"
+	for _, commands := range [][]string{
+		{"MULTI", "APPEND k v", "EXEC"},
+		{"EVAL redis.call('append',KEYS[1],'v') 1 k"},
+		{"SUBSCRIBE ch", "UNSUBSCRIBE x", "CLIENT TRACKING ON", "EVAL redis.call('append',KEYS[1],'v') 1 k"},
+	} {
+		for range 5 {
+			c := login(t, s, safeTenant)
+			c.do("HELLO", "3")
+			c.expect("+OK\r\n", "SET", "k", "a secret")
+			c.send(commands...)
+			c.Close()
+			harness.Eventually(t, "the client is gone", func() bool { return stats(t, s).Clients == 0 })
+			harness.Eventually(t, "it is sealed", func() bool { return up.isStoredSealed(key) })
+		}
+	}
+	// One that waits for its answer finds it sealed then.
+	for _, tracks := range []bool{false, true} {
+		for _, commands := range [][]string{{"MULTI", "APPEND k v", "EXEC"}, {"EVAL redis.call('append',KEYS[1],'v') 1 k"}} {
+			c := login(t, s, safeTenant)
+			c.do("HELLO", "3")
+			c.expect("+OK\r\n", "SET", "k", "a secret")
+			if tracks {
+				c.expect("+OK\r\n", "CLIENT", "TRACKING", "ON")
+			}
+			c.send(commands...)
+			for range commands {
+				reply := c.next()
+				for reply[0] == '>' { // what is tracked has changed
+					reply = c.next()
+				}
+				if reply[0] == '-' {
+					t.Errorf("%q: %q", commands, reply)
+				}
+			}
+			if !up.isStoredSealed(key) {
+				t.Errorf("tracking %v, %q: it is stored plain", tracks, commands)
+			}
+			c.Close()
+		}
+	}
+}

@@ -249,15 +249,9 @@ func (s *session) beside(plain [][]byte, work func(ctx context.Context) func()) 
 // sealLater seals what was made plain for a script of an encrypting tenant whose answer does not
 // wait for that.
 func (s *session) sealLater(keys [][]byte) {
-	if len(keys) == 0 || s.stats.values == nil || !s.stats.values.codec.Encrypts() {
-		return
+	if v := s.stats.values; len(keys) > 0 && v != nil && v.codec.Encrypts() {
+		s.w.srv.sealLater(s.who.Tenant, v.tenantValues, keys)
 	}
-	p, srv := s.plainPlan(nil), s.w.srv
-	srv.slow.Add(1)
-	go func() {
-		defer srv.slow.Done()
-		srv.sealKeys(srv.ctx, p, keys)
-	}()
 }
 
 // plainFirst makes the values at the keys that a function's call declares plain, and
