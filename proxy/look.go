@@ -182,4 +182,3 @@ func (p *plan) fixes(dst [][]byte) [][]byte {
 	}
 	return dst
 }
-

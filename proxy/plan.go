@@ -30,7 +30,7 @@ type plan struct {
 	maxBulk  int
 
 	looksInside bool
-	large       bool
+	large       bool // its values are to be sealed beside the loop
 	moves       bool // what a key holds may come from any other
 	alone       bool // it is one command
 	needs       []*need
@@ -65,12 +65,14 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		srv: s.w.srv, tenant: s.who.Tenant, view: v.tenantValues, tx: tx, watched: watched,
 		fieldTTL: s.w.known == nil || s.w.known[fieldTTLRow.ID], maxBulk: s.w.maxBulk,
 	}
+	size := 0
 	for _, h := range tx.waiting {
 		p.looksInside = p.looksInside || p.looks(h)
-		p.large = p.large || hasLarge(h.request(), h.values)
+		size += valuesSize(h.request(), h.values)
 		p.moves = p.moves || h.cmd.Moves
 		p.allSorts = p.allSorts || sorts(h.cmd) && p.looks(h)
 	}
+	p.large = size >= asideValue
 	if !p.looksInside {
 		return p
 	}
@@ -170,7 +172,7 @@ func (p *plan) requests(dst [][]byte, seal bool) [][]byte {
 			dst = append(dst, p.sent(h))
 			continue
 		}
-		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
+		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true, maxBulk: p.maxBulk}
 		if !seal {
 			x.stays = func(i int32) bool { return p.stays(h, i) }
 		}
