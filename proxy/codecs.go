@@ -74,15 +74,17 @@ func (s *Server) makeValues(ctx context.Context) error {
 		if codec == nil {
 			continue
 		}
-		c.add(t.ID, codec, settings)
+		c.add(t.ID, codec, settings, false)
 	}
 	c.dictionaries.SetTenants(c.tenants)
 	c.sample()
 	return nil
 }
 
-func (c *codecs) add(id string, codec *value.Codec, settings value.Settings) {
+// add adds a tenant. It is known of some that they have encrypted values.
+func (c *codecs) add(id string, codec *value.Codec, settings value.Settings, encrypted bool) {
 	v := newTenantValues(codec)
+	v.encrypted.Store(encrypted)
 	c.mu.Lock()
 	c.of[id] = v
 	c.mu.Unlock()
@@ -261,7 +263,7 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 			continue // there is none, or it may not be looked at
 		}
 		if c.find(t.ID) == nil {
-			if err := c.open(t.ID); err != nil {
+			if err := c.open(t.ID, kind == markerEncrypted); err != nil {
 				slog.Error("a tenant's values can not be opened", "tenant", t.ID, "error", err)
 				continue
 			}
@@ -281,7 +283,7 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 
 // open has the loops open the values of a tenant that is not to have sealed ones any
 // more.
-func (c *codecs) open(id string) error {
+func (c *codecs) open(id string, encrypted bool) error {
 	codec, err := masterkeys.Opener(c.srv.cfg, id, c.masters)
 	if err != nil {
 		return err
@@ -290,7 +292,7 @@ func (c *codecs) open(id string) error {
 	if err != nil {
 		return err
 	}
-	c.add(id, codec, settings)
+	c.add(id, codec, settings, encrypted)
 	v := c.find(id)
 	for _, w := range c.srv.workers {
 		w.loop.Post(func() { w.setValues(id, v) })

@@ -165,8 +165,11 @@ func (p *plan) turn(ctx context.Context) (release func(), ok bool) {
 	}
 }
 
-// done adds what was counted, on the loop.
-func (p *plan) done(s *session) { s.stats.addValues(&p.counters) }
+// done adds what was counted since the last time, on the loop.
+func (p *plan) done(s *session) {
+	s.stats.addValues(&p.counters)
+	p.counters = value.Counters{}
+}
 
 // requests returns the held commands behind those already in dst, with their
 // values sealed, be it all of them or those at keys that need not be plain.
@@ -242,9 +245,10 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 	return nil, errContended
 }
 
-// forget takes back what look has watched.
+// forget takes back what look has watched, and what the client has: for both this would have
+// been EXEC.
 func (p *plan) forget(ctx context.Context, talk talker) {
-	if !p.watched && len(p.needs)+len(p.sorts) > 0 {
+	if p.watched || len(p.needs)+len(p.sorts) > 0 {
 		talk(ctx, [][]byte{rawRequest("UNWATCH")})
 	}
 }
