@@ -66,7 +66,7 @@ func (s *session) noteOf(cmd *command.Command, r *namespace.Request, prefixed []
 	if cmd.ReplyValues != command.NoValues {
 		spec = cmd.ReplyValuesOf(r)
 	}
-	encrypts := s.stats.values.codec.Encrypts()
+	encrypts := s.stats.values.binds()
 	if !encrypts && spec == replyOf(cmd) {
 		return nil
 	}

@@ -171,7 +171,7 @@ func dialRaw(t *testing.T, addr string) *harness.Conn {
 }
 
 // Values of every size, one by one and in a pipeline between short ones.
-func TestValuesSizes(t *testing.T) {
+func TestValuesLengths(t *testing.T) {
 	r := harness.StartRedis(t)
 	p := valuesProxy(t, r)
 	sizes := []int{64<<10 - 1, 64 << 10, 64<<10 + 1, 1 << 20}
