@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -183,6 +184,11 @@ func (c *codecs) adopt(ctx context.Context) {
 	for _, id := range encrypted {
 		if v := c.find(id); v != nil {
 			v.encrypted.Store(true)
+		}
+	}
+	for id, v := range c.all() {
+		if v.binds() && !slices.Contains(encrypted, id) { // the upstream has lost it
+			c.srv.client.HSet(ctx, encryptedKey, id, 1)
 		}
 	}
 }

@@ -33,6 +33,15 @@ func TestValuesEncryptionOff(t *testing.T) {
 		"SORT l BY nosort GET *", "SORT l BY nosort GET h->f", "SORT l BY * ALPHA", "XRANGE x - +", "OBJECT ENCODING n", "DUMP s",
 	}
 	p, c := run("    encryption: {algorithm: aes-256-gcm, key: test}\n    compression: {algorithm: none, streams: true}\n")
+	upstream, err := harness.Dial(r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer upstream.Close()
+	do(upstream, "FLUSHALL") // by the operator: what the proxies have noted there is lost, too
+	harness.Eventually(t, "the upstream knows again who has encrypted values", func() bool {
+		return do(upstream, "HEXISTS riptide:encrypted one") == ":1\r\n" && do(upstream, "HEXISTS riptide:values one") == ":1\r\n"
+	})
 	for _, words := range []string{"SET s secret", "SET n 41", "SET m again", "HSET h f one g two", "RPUSH l s n", "XADD x 1-1 f v"} {
 		do(c, words)
 	}
