@@ -3,6 +3,7 @@ package tests
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"riptide-proxy/config"
 	"riptide-proxy/tests/harness"
@@ -38,7 +39,8 @@ func TestValuesEncryptionOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer upstream.Close()
-	do(upstream, "FLUSHALL") // by the operator: what the proxies have noted there is lost, too
+	time.Sleep(1500 * time.Millisecond) // by then the proxy has announced what it does twice
+	do(upstream, "FLUSHALL")            // by the operator: what the proxies have noted there is lost, too
 	harness.Eventually(t, "the upstream knows again who has encrypted values", func() bool {
 		return do(upstream, "HEXISTS riptide:encrypted one") == ":1\r\n" && do(upstream, "HEXISTS riptide:values one") == ":1\r\n"
 	})
