@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
