@@ -259,6 +259,14 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 	fresh := false
 	for i, t := range tenants {
 		kind, err := markers[i].Result()
+		if v := c.find(t.ID); v != nil && err == redis.Nil { // the upstream has lost it
+			if kind = markerSealed; v.binds() {
+				kind = markerEncrypted
+			}
+			if err = c.srv.client.Set(ctx, string(t.Root())+marker, kind, 0).Err(); err != nil {
+				return err
+			}
+		}
 		if err != nil || kind != markerSealed && kind != markerEncrypted {
 			continue // there is none, or it may not be looked at
 		}
