@@ -53,7 +53,7 @@ func listDictionaries(w http.ResponseWriter, r *http.Request, d Dictionaries) ([
 	list, err := d.List(r.PathValue("id"))
 	switch {
 	case errors.Is(err, dictionary.ErrUnknownTenant):
-		http.Error(w, "no such tenant", http.StatusNotFound)
+		http.Error(w, "no such tenant, or one that has no sealed values", http.StatusNotFound)
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}

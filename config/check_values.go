@@ -69,7 +69,7 @@ func (s *source) checkMasterKey(path string, k *MasterKey) {
 	case len(given) > 1:
 		s.errorf(path, "has both %s and %s; a key comes from one of them", given[0], given[1])
 	case len(given) == 0 && !wrong:
-		s.errorf(path, "says not where the key comes from (file, env or command)")
+		s.errorf(path, "does not say where the key comes from (file, env or command)")
 	}
 	if keyItself.MatchString(k.File) {
 		s.errorf(join(path, "file"), "is not the name of a file but looks like the key itself, which must not stand here")

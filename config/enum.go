@@ -102,5 +102,5 @@ func choose[T ~string](to *T, text []byte, choices ...T) error {
 		}
 		names[i] = string(c)
 	}
-	return &invalid{string(text), "is none of " + strings.Join(names, ", ") + didYouMean(string(text), names)}
+	return &invalid{string(text), "is not one of " + strings.Join(names, ", ") + didYouMean(string(text), names)}
 }

@@ -117,7 +117,7 @@ var errorCases = []struct{ name, file, want string }{
 
 	// Upstream.
 	{"mode", "upstream:\n  mode: Cluster\n" + tenants,
-		`f:2: upstream.mode: "Cluster" is none of embedded, standalone, sentinel, cluster (did you mean "cluster"?)`},
+		`f:2: upstream.mode: "Cluster" is not one of embedded, standalone, sentinel, cluster (did you mean "cluster"?)`},
 	{"sentinel", "upstream:\n  mode: sentinel\n" + tenants, "f:2: upstream.mode: sentinel is not supported yet"},
 	{"cluster", "upstream:\n  addresses: [a:1, b:2]\n  mode: cluster\n" + tenants, "f:3: upstream.mode: cluster is not supported yet"},
 	{"no address", "listen: 127.0.0.1:1\nupstream:\n  mode: standalone\n" + tenants, "f:2: upstream.addresses: " + addressMissing},
@@ -148,7 +148,7 @@ var errorCases = []struct{ name, file, want string }{
 	// Admin.
 	{"tokens", rest + "admin:\n  tokens:\n    - {name: a, role: root, sha256: " + hashB + "}\n    - {role: viewer, sha256: hunter2}\n" +
 		"    - {name: a, sha256: " + hashB + "}\n    - {name: b, role: viewer}\n",
-		"f:5: admin.tokens[0].role: \"root\" is none of viewer, operator, admin\n" +
+		"f:5: admin.tokens[0].role: \"root\" is not one of viewer, operator, admin\n" +
 			"f:6: admin.tokens[1]: the token has no name\n" +
 			"f:6: admin.tokens[1].sha256: " + notSHA256 + "\n" +
 			"f:7: admin.tokens[2].name: \"a\" is also the name of admin.tokens[0]\n" +
@@ -188,19 +188,19 @@ var errorCases = []struct{ name, file, want string }{
 	{"user name", acme + "    users:\n      a.b: {}\n", `f:5: tenants.acme.users."a.b": "a.b" is not a user name (` + userNameGrammar + ")"},
 	{"databases", acme + "    databases: 0\n", "f:4: tenants.acme.databases: 0 is out of range (1 to 1024)"},
 	{"compression", acme + "    compression: {algorithm: gzip, min_size: 1GiB}\n",
-		"f:4: tenants.acme.compression.algorithm: \"gzip\" is none of none, lz4, s2, zstd\n" +
+		"f:4: tenants.acme.compression.algorithm: \"gzip\" is not one of none, lz4, s2, zstd\n" +
 			"f:4: tenants.acme.compression.min_size: 1GiB is out of range (0B to 512MiB)"},
 	{"compression by nothing", acme + "    compression: {min_size: 1KiB}\n",
 		"f:4: tenants.acme.compression: has no algorithm (none, lz4, s2 or zstd)"},
 	{"compression, each key", acme + "    compression: {algorithm: lz4, level: 9, min_saving: 100, streams: 1, exclude: img, dictionaries: {min_size: 1GiB, size: 1}}\n",
-		"f:4: tenants.acme.compression.level: \"9\" is none of fastest, default, better, best\n" +
+		"f:4: tenants.acme.compression.level: \"9\" is not one of fastest, default, better, best\n" +
 			"f:4: tenants.acme.compression.streams: \"1\" is not true or false\n" +
 			"f:4: tenants.acme.compression.exclude: expected a list, got a single value\n" +
 			"f:4: tenants.acme.compression.min_saving: 100 is out of range (0 to 90)\n" +
 			"f:4: tenants.acme.compression.dictionaries.min_size: 1GiB is out of range (0B to 512MiB)\n" +
 			"f:4: tenants.acme.compression.dictionaries.size: 1B is out of range (1KiB to 1MiB)"},
 	{"compression, misspelt", acme + "    compression: {algorithm: zst, levl: best, dictionary: {enabled: true}}\n",
-		"f:4: tenants.acme.compression.algorithm: \"zst\" is none of none, lz4, s2, zstd (did you mean \"zstd\"?)\n" +
+		"f:4: tenants.acme.compression.algorithm: \"zst\" is not one of none, lz4, s2, zstd (did you mean \"zstd\"?)\n" +
 			"f:4: tenants.acme.compression.levl: unknown key (did you mean \"level\"?)\n" +
 			"f:4: tenants.acme.compression.dictionary: unknown key"},
 	{"dictionaries by nothing", acme + "    compression:\n      dictionaries: {enabled: true}\n",
@@ -222,7 +222,7 @@ var errorCases = []struct{ name, file, want string }{
 
 	// Encryption.
 	{"encryption", acme + "    encryption: {algorithm: aes, key: k}\n",
-		"f:4: tenants.acme.encryption.algorithm: \"aes\" is none of none, aes-256-gcm, chacha20-poly1305\n" +
+		"f:4: tenants.acme.encryption.algorithm: \"aes\" is not one of none, aes-256-gcm, chacha20-poly1305\n" +
 			"f:4: tenants.acme.encryption.key: there is no key \"k\" in encryption_keys"},
 	{"encryption without key", acme + "    encryption:\n      algorithm: aes-256-gcm\n",
 		"f:4: tenants.acme.encryption: needs key, the name of an entry of encryption_keys"},
@@ -237,13 +237,13 @@ var errorCases = []struct{ name, file, want string }{
 	{"keys of the same id", rest + "encryption_keys:\n  k153629: {env: A}\n  k164064: {env: B}\n",
 		"f:5: encryption_keys.k164064: could not be told from the key \"k153629\" in a stored value; choose another name"},
 	{"key from nowhere", rest + "encryption_keys:\n  a:\n  b: {}\n  c: {fil: x}\n  d: {file: ''}\n  e: {command: []}\n  f: {env: }\n  g: hunter2\n",
-		"f:4: encryption_keys.a: says not where the key comes from (file, env or command)\n" +
-			"f:5: encryption_keys.b: says not where the key comes from (file, env or command)\n" +
+		"f:4: encryption_keys.a: does not say where the key comes from (file, env or command)\n" +
+			"f:5: encryption_keys.b: does not say where the key comes from (file, env or command)\n" +
 			"f:6: encryption_keys.c.fil: unknown key (did you mean \"file\"?)\n" +
-			"f:6: encryption_keys.c: says not where the key comes from (file, env or command)\n" +
+			"f:6: encryption_keys.c: does not say where the key comes from (file, env or command)\n" +
 			"f:7: encryption_keys.d.file: is empty\n" +
 			"f:8: encryption_keys.e.command: is empty\n" +
-			"f:9: encryption_keys.f: says not where the key comes from (file, env or command)\n" +
+			"f:9: encryption_keys.f: does not say where the key comes from (file, env or command)\n" +
 			"f:10: encryption_keys.g: expected a mapping of keys to values, got a single value"},
 	{"key from two", rest + "encryption_keys:\n  a: {file: x, env: Y}\n  b: {env: Z, command: [z]}\n",
 		"f:4: encryption_keys.a: has both file and env; a key comes from one of them\n" +
@@ -254,7 +254,7 @@ var errorCases = []struct{ name, file, want string }{
 			"f:6: encryption_keys.b.env: is not the name of an environment variable\n" +
 			"f:7: encryption_keys.c.command[0]: is empty, but it is the program to run\n" +
 			"f:8: encryption_keys.d.command: expected a list, got a single value"},
-	{"scripts", acme + "    scripts: on\n", `f:4: tenants.acme.scripts: "on" is none of isolated, trusted, off`},
+	{"scripts", acme + "    scripts: on\n", `f:4: tenants.acme.scripts: "on" is not one of isolated, trusted, off`},
 
 	// Secrets.
 	{"sha256", acme + "    users:\n      default:\n        sha256:\n          - hunter2\n          - " + HashSecret("") + "\n          -\n",

@@ -94,6 +94,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 			if names := v.sortsBy(h.request(), p.allSorts); len(names) > 0 {
 				p.sorts = append(p.sorts, sortPatterns{h.name(h.prefixed[0]), names})
 			}
+		case h.cmd.Restores: // it wraps what it stores
 		case p.looks(h):
 			for _, i := range h.prefixed {
 				p.need(h.name(i)).text = true
@@ -102,6 +103,13 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && !sorts(h.cmd) && !h.cmd.Restores && p.looks(h) {
 			for _, i := range h.prefixed {
 				p.tails = append(p.tails, p.need(h.name(i)))
+			}
+		}
+	}
+	for _, h := range tx.waiting {
+		if h.cmd.Restores && len(h.prefixed) > 0 {
+			if n := p.byKey[string(h.name(h.prefixed[0]))]; n != nil {
+				n.text, n.hash = true, true // whatever it brings
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func (v *tenantValues) sortsBy(r *namespace.Request, all bool) (names [][]byte) 
 			}
 		}
 	}
-	encrypts := v.codec.Encrypts()
+	encrypts := v.binds()
 	if bytes.IndexByte(by, '*') >= 0 && (alpha || encrypts) {
 		names = append(names, by)
 	}

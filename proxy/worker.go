@@ -340,7 +340,7 @@ func (w *worker) Lost() {
 	for _, u := range w.scriptUsers {
 		u.ready = false
 	}
-	w.srv.codecs.dictionaries.Suspect()
+	w.srv.codecs.suspect()
 	select {
 	case w.srv.suspect <- struct{}{}:
 	default: // it is going to be looked at

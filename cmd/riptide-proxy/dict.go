@@ -212,7 +212,12 @@ func dictShowCommand() *cobra.Command {
 		Long: `Shows what is known of a dictionary. With --raw the dictionary itself goes to
 standard output, in the format of zstd, decrypted if the tenant has encryption:
 it consists of what many of the tenant's values have in common.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one dictionary by its id, which dict list shows")
+			}
+			return nil
+		},
 	}, func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		id, err := dictionary.ParseID(args[0])
 		if err != nil {

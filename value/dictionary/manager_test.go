@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -182,7 +183,7 @@ func TestManagerFetch(t *testing.T) {
 	two.wantWrites("a", e.ID)
 
 	// What is not there is not asked for all the time.
-	if err := two.Fetch(ctx, "acme", late.ID); !errors.Is(err, ErrUnknown) {
+	if err := two.Fetch(ctx, "acme", late.ID); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), field(late.ID)) {
 		t.Error(err)
 	}
 	if n, err := one.Store().Restore(ctx, acme(), []*Entry{late}); err != nil || n != 1 {

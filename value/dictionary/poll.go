@@ -270,7 +270,7 @@ func (m *Manager) Fetch(ctx context.Context, tenant string, id uint32) error {
 	case known:
 		return nil
 	case asked && now.Sub(missed) < repeatMiss:
-		return ErrUnknown
+		return needs(id, ErrUnknown)
 	}
 	e, err := m.store.Get(ctx, &place, id)
 	if err == nil && !e.Dropped.IsZero() {
@@ -285,7 +285,7 @@ func (m *Manager) Fetch(ctx context.Context, tenant string, id uint32) error {
 		t.missed[id] = now
 	}
 	if err != nil {
-		return err
+		return needs(id, err)
 	}
 	if t.entries[id] == nil {
 		entries := maps.Clone(t.entries)
@@ -294,6 +294,11 @@ func (m *Manager) Fetch(ctx context.Context, tenant string, id uint32) error {
 	}
 	m.install(t)
 	return nil
+}
+
+// needs is what the client of a value is told that needs a dictionary.
+func needs(id uint32, err error) error {
+	return fmt.Errorf("the stored value needs compression dictionary %s: %w", field(id), err)
 }
 
 // Drop makes everybody forget a dictionary; see Store.Drop.

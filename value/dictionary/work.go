@@ -57,8 +57,12 @@ func (m *Manager) train(ctx context.Context) {
 
 // work opens and closes collections, and does one training if one is due.
 func (m *Manager) work(ctx context.Context) {
-	if j := m.due(); j != nil {
-		m.finish(j, m.do(ctx, j))
+	j := m.due()
+	if j == nil {
+		return
+	}
+	if err := m.do(ctx, j); err == nil || ctx.Err() == nil {
+		m.finish(j, err)
 	}
 }
 
