@@ -1,20 +1,12 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"net"
-	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
-	"riptide-proxy/value"
-	"riptide-proxy/value/dump"
 	"riptide-proxy/value/inside"
 )
 
@@ -49,6 +41,7 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 	proto, began := s.proto, s.w.loop.Now()
 	// What it reads may have to be tracked, and what it causes told before its reply.
 	onPin := s.pin != nil && !s.watching && (s.tracking || s.subs != nil && !s.onHub)
+	p.watching = s.watching
 	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
 	s.runPlan(p, func(ctx context.Context) func() {
 		talk := s.talkOnPin
@@ -155,150 +148,6 @@ func (p *plan) ours(reply []byte) ([]byte, error) {
 	return nil, errBadReply
 }
 
-// atOnce has the upstream run requests in one transaction, and returns their replies.
-func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, error) {
-	all := append(append([][]byte{rawRequest("MULTI")}, requests...), rawRequest("EXEC"))
-	replies, err := talk(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	reply := replies[len(replies)-1]
-	n, body, ok := resp.ArrayElements(reply)
-	switch {
-	case isNull(reply):
-		return nil, nil
-	case !ok && reply[0] == '-':
-		return nil, firstError(replies)
-	}
-	if !ok || n != len(requests) {
-		return nil, errBadReply
-	}
-	out := make([][]byte, n)
-	for i := range out {
-		size, err := resp.ValueSize(body)
-		if err != nil {
-			return nil, errBadReply
-		}
-		out[i], body = body[:size], body[size:]
-	}
-	return out, nil
-}
-
-// length is STRLEN and HSTRLEN, which a sealed value's header answers.
-func (p *plan) length(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
-	key := string(h.name(h.prefixed[0]))
-	look := rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1))
-	if h.cmd.InsideField > 0 {
-		look = rawRequest("HGET", key, string(h.name(int32(h.cmd.InsideField))))
-	}
-	replies, err := atOnce(ctx, talk, look, h.raw)
-	if err != nil {
-		return nil, unsent(err)
-	}
-	if b, ok := content(replies[0]); ok {
-		if n, sealed := value.Length(b); sealed {
-			return resp.AppendInt(nil, n), nil
-		}
-	}
-	return replies[1], nil
-}
-
-// dump is DUMP: a sealed value's is made here.
-func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
-	key := h.name(h.prefixed[0])
-	for range maxTries {
-		replies, err := atOnce(ctx, talk, h.raw, rawRequest("TYPE", string(key)))
-		if err != nil {
-			return nil, unsent(err)
-		}
-		payload, ok := content(replies[0])
-		kind := string(replies[1])
-		if !ok || kind != "+string\r\n" && kind != "+hash\r\n" {
-			return replies[0], nil
-		}
-		version := dump.Version(payload)
-		if kind == "+hash\r\n" {
-			if replies, err = atOnce(ctx, talk, rawRequest("HGETALL", string(key)), h.raw); err != nil {
-				return nil, unsent(err)
-			}
-			fields, ok := contents(replies[0])
-			if !ok {
-				continue
-			}
-			sealed := false
-			for i := 1; i < len(fields); i += 2 {
-				if value.IsSealed(fields[i]) {
-					sealed = true
-					if fields[i], err = p.open(ctx, fields[i], key); err != nil {
-						return nil, err
-					}
-				}
-			}
-			if !sealed {
-				return replies[1], nil
-			}
-			if p.fieldTTL { // which the payload would have to tell
-				reply, err := p.run(ctx, talk)
-				if err != nil {
-					return nil, err
-				}
-				return p.ours(reply)
-			}
-			return resp.AppendBulk(nil, dump.Hash(fields, version)), nil
-		}
-		if replies, err = atOnce(ctx, talk, rawRequest("GET", string(key)), h.raw); err != nil {
-			return nil, unsent(err)
-		}
-		stored, ok := content(replies[0])
-		if !ok {
-			continue
-		}
-		if !value.IsSealed(stored) {
-			return replies[1], nil
-		}
-		plain, err := p.open(ctx, stored, key)
-		if err != nil {
-			return nil, err
-		}
-		return resp.AppendBulk(nil, dump.String(plain, version)), nil
-	}
-	return nil, errContended
-}
-
-// read runs a command that only reads. A sealed value it is run on here, so that
-// the one stored stays as it is, unless it is so long that the next such command
-// had better find it plain.
-func (p *plan) read(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
-	key := string(h.name(h.prefixed[0]))
-	replies, err := atOnce(ctx, talk, rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1)), h.raw)
-	if err != nil {
-		return nil, unsent(err)
-	}
-	head, ok := content(replies[0])
-	n, sealed := value.Length(head)
-	switch {
-	case !ok || !sealed:
-		return replies[1], nil
-	case n > asideValue && !p.view.codec.Encrypts():
-		if replies[0], err = p.run(ctx, talk); err != nil {
-			return nil, err
-		}
-		return p.ours(replies[0])
-	}
-	if replies, err = atOnce(ctx, talk, rawRequest("GET", key), h.raw); err != nil {
-		return nil, unsent(err)
-	}
-	stored, ok := content(replies[0])
-	if _, sealed = value.Length(stored); !ok || !sealed {
-		return replies[1], nil // it has become another one
-	}
-	plain, err := p.open(ctx, stored, []byte(key))
-	if err != nil {
-		return nil, err
-	}
-	return f(plain, true, p.arguments(), p.env).Reply, nil
-}
-
 // compute runs a command on a value that the upstream can not look into here, and
 // puts the outcome in its place.
 func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
@@ -376,87 +225,4 @@ func (p *plan) seal(plain, key []byte) []byte {
 		return plain
 	}
 	return out
-}
-
-// move is RENAME, RENAMENX, COPY and MOVE of an encrypted value, which is bound
-// to its key's name. In the same transaction in which it gets another it is sealed for that one.
-func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
-	from, to := h.name(h.prefixed[0]), h.name(h.prefixed[1])
-	for range maxTries {
-		replies, err := ask(ctx, talk, rawRequest("WATCH", string(from), string(to)), rawRequest("TYPE", string(from)))
-		if err != nil {
-			p.unwatch(ctx, talk)
-			return nil, err
-		}
-		var swap [][]byte
-		switch string(replies[1]) {
-		case "+string\r\n":
-			swap, err = p.moveString(ctx, talk, from, to)
-		case "+hash\r\n":
-			swap, err = p.moveHash(ctx, talk, from, to)
-		}
-		if err != nil {
-			p.unwatch(ctx, talk)
-			return nil, err
-		}
-		requests := [][]byte{h.raw}
-		if swap != nil {
-			args := append([][]byte{[]byte("EVAL"), []byte(swapScript), []byte("1"), to}, swap...)
-			requests = append(requests, resp.AppendRequest(nil, args...))
-		}
-		done, err := atOnce(ctx, talk, requests...)
-		if err != nil {
-			return nil, err
-		}
-		if done != nil {
-			return done[0], nil
-		}
-	}
-	return nil, errContended
-}
-
-func (p *plan) moveString(ctx context.Context, talk talker, from, to []byte) ([][]byte, error) {
-	replies, err := ask(ctx, talk, rawRequest("GET", string(from)))
-	if err != nil {
-		return nil, err
-	}
-	stored, ok := content(replies[0])
-	if !ok || !value.IsSealed(stored) || bytes.Equal(from, to) {
-		return nil, nil
-	}
-	plain, err := p.open(ctx, stored, from)
-	if err != nil {
-		return nil, err
-	}
-	return [][]byte{stored, p.seal(plain, to)}, nil
-}
-
-func (p *plan) moveHash(ctx context.Context, talk talker, from, to []byte) (swap [][]byte, err error) {
-	replies, err := ask(ctx, talk, rawRequest("HGETALL", string(from)))
-	if err != nil {
-		return nil, err
-	}
-	fields, ok := contents(replies[0])
-	if !ok || bytes.Equal(from, to) {
-		return nil, nil
-	}
-	p.total = 0
-	for i := 0; i+1 < len(fields); i += 2 {
-		if !value.IsSealed(fields[i+1]) {
-			continue
-		}
-		plain, err := p.open(ctx, fields[i+1], from)
-		if err != nil {
-			return nil, err
-		}
-		swap = append(swap, fields[i], fields[i+1], p.seal(plain, to))
-	}
-	return swap, nil
-}
-
-// isDial reports whether an error says that there was no connection to send
-// anything on.
-func isDial(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
 }

@@ -26,6 +26,7 @@ type plan struct {
 	counters value.Counters
 	tx       *transaction
 	watched  bool // by the client, on the same connection
+	watching bool // the client watches keys, on another one
 	fieldTTL bool // the upstream's hash fields may have a time to live
 	maxBulk  int
 

@@ -13,6 +13,35 @@ import (
 
 func rawRequest(args ...string) []byte { return resp.AppendRequest(nil, args...) }
 
+// atOnce has the upstream run requests in one transaction, and returns their replies.
+func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, error) {
+	all := append(append([][]byte{rawRequest("MULTI")}, requests...), rawRequest("EXEC"))
+	replies, err := talk(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	reply := replies[len(replies)-1]
+	n, body, ok := resp.ArrayElements(reply)
+	switch {
+	case isNull(reply):
+		return nil, nil
+	case !ok && reply[0] == '-':
+		return nil, firstError(replies)
+	}
+	if !ok || n != len(requests) {
+		return nil, errBadReply
+	}
+	out := make([][]byte, n)
+	for i := range out {
+		size, err := resp.ValueSize(body)
+		if err != nil {
+			return nil, errBadReply
+		}
+		out[i], body = body[:size], body[size:]
+	}
+	return out, nil
+}
+
 // content is that of content of a reply that is a bulk string.
 func content(reply []byte) ([]byte, bool) {
 	if reply[0] != '$' {

@@ -435,3 +435,22 @@ func TestDelayedMessages(t *testing.T) {
 	of := func(text string) string { return "*3\r\n$7\r\nmessage\r\n$2\r\nch\r\n" + string(bulk(text)) }
 	c.read("+EXEC\r\n" + of("1") + of(strings.Repeat("x", maxDelayed)) + of("3") + of("4") + "+EXEC\r\n")
 }
+
+// To read a value is not to change it, also where the proxy had better store it plain.
+func TestWatchedReads(t *testing.T) {
+	r := harness.StartRedis(t)
+	s := startSealed(t, r.Addr, options{})
+	for _, tenant := range []string{zstdTenant, safeTenant} {
+		c := login(t, s, tenant)
+		c.expect("+OK\r\n", "SET", "k", compressible(asideValue+1))
+		c.expect("+OK\r\n", "WATCH", "k")
+		c.expect("$7\r\nriptide\r\n", "GETRANGE", "k", "0", "6")
+		c.send("STRLEN k", "GETBIT k 1", "MULTI", "GETRANGE k 0 3", "EXEC")
+		c.read(fmt.Sprintf(":%d\r\n:1\r\n+OK\r\n+QUEUED\r\n*1\r\n$4\r\nript\r\n", asideValue+1))
+		// Another's write is one.
+		c.expect("+OK\r\n", "WATCH", "k")
+		login(t, s, tenant).expect(fmt.Sprintf(":%d\r\n", asideValue+2), "APPEND", "k", "x")
+		c.send("MULTI", "GETRANGE k 0 3", "EXEC")
+		c.read("+OK\r\n+QUEUED\r\n*-1\r\n")
+	}
+}
