@@ -164,9 +164,13 @@ func (c *codecs) announce(ctx context.Context) error {
 	return nil
 }
 
-// again is how often what was announced is so once more, and the markers are looked at:
-// somebody may have emptied the upstream, or an announcement may have been missed.
-const again = time.Minute
+// How often what was announced is so once more, and the markers are looked at:
+// somebody may have emptied the upstream, or an announcement may have been missed. The
+// latter alone is not worth asking often.
+const (
+	again     = 5 * time.Second
+	againIdle = time.Minute
+)
 
 // run keeps the codecs in step until the server ends.
 func (c *codecs) run() {
@@ -187,7 +191,11 @@ func (c *codecs) run() {
 			c.told = false
 		case <-tick.C:
 		}
-		if !c.told || time.Since(done) >= again {
+		pause := againIdle
+		if len(c.all()) > 0 {
+			pause = again
+		}
+		if !c.told || time.Since(done) >= pause {
 			if c.told = c.announce(ctx) == nil && c.adopt(ctx, c.tenantsMet()...) == nil; c.told {
 				done = time.Now()
 			}

@@ -39,11 +39,12 @@ func TestValuesEncryptionOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer upstream.Close()
-	time.Sleep(1500 * time.Millisecond) // by then the proxy has announced what it does twice
-	do(upstream, "FLUSHALL")            // by the operator: what the proxies have noted there is lost, too
-	harness.Eventually(t, "the upstream knows again who has encrypted values", func() bool {
-		return do(upstream, "HEXISTS riptide:encrypted one") == ":1\r\n" && do(upstream, "HEXISTS riptide:values one") == ":1\r\n"
-	})
+	noted := func() bool {
+		return do(upstream, "GET t:one:values") == "$9\r\nencrypted\r\n" && do(upstream, "HEXISTS t::values one") == ":1\r\n"
+	}
+	harness.Eventually(t, "the upstream knows who has encrypted values", noted)
+	do(upstream, "FLUSHALL") // by the operator: what the proxies have noted there is lost, too
+	harness.Eventually(t, "the upstream knows it again", noted)
 	for _, words := range []string{"SET s secret", "SET n 41", "SET m again", "HSET h f one g two", "RPUSH l s n", "XADD x 1-1 f v"} {
 		do(c, words)
 	}
