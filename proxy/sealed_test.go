@@ -193,7 +193,7 @@ func TestRefusedLook(t *testing.T) {
 		{zstdTenant, "HGET", []string{"MULTI", "APPEND k v", "HSTRLEN h f", "EXEC"}, []string{"MULTI", "APPEND"}},
 		{zstdTenant, "TYPE", []string{"SORT l BY w:* ALPHA GET v:* STORE to"}, []string{"MULTI", "SORT"}},
 		{zstdTenant, "LRANGE", []string{"SORT l BY w:* ALPHA GET v:* STORE to"}, []string{"MULTI", "SORT"}},
-		{safeTenant, "GET", []string{"APPEND k v"}, []string{"MULTI", "APPEND", "SET"}},
+		{safeTenant, "GET", []string{"APPEND k v"}, []string{"MULTI", "APPEND"}},
 		{safeTenant, "HGET", []string{"HINCRBY h f 1"}, []string{"MULTI", "HINCRBY", "HSET"}},
 		{safeTenant, "TYPE", []string{"RENAME k l"}, []string{"MULTI", "RENAME"}},
 		{safeTenant, "GET", []string{"RENAME k l"}, []string{"MULTI", "RENAME"}},
