@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/namespace"
 	"riptide-proxy/value"
@@ -23,13 +26,24 @@ type codecs struct {
 	dictionaries *dictionary.Manager
 	tenants      []dictionary.Tenant
 
-	mu sync.Mutex
-	of map[string]*tenantValues // each tenant that has sealed values, or may have
+	lost    chan struct{}
+	told    bool // all proxies what is to be sealed here
+	running bool // the manager
+
+	adopting sync.Mutex // held by whoever changes tenants
+
+	mu  sync.Mutex
+	met map[*namespace.Tenant]struct{} // that have logged in
+	of  map[string]*tenantValues       // each tenant that has sealed values, or may have
 }
 
-// encryptedKey is a hash of the upstream's with a field for each tenant that has, or had,
-// encrypted values.
-const encryptedKey = "riptide:encrypted"
+// A tenant that has sealed values, or had, has a key of its root and "values" in the
+// upstream. It says what they are.
+const (
+	marker          = "values"
+	markerSealed    = "sealed"
+	markerEncrypted = "encrypted" // some of them
+)
 
 // makeValues makes the codecs of the tenants whose values are sealed.
 func (s *Server) makeValues(ctx context.Context) error {
@@ -37,7 +51,7 @@ func (s *Server) makeValues(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &codecs{srv: s, masters: masters, of: make(map[string]*tenantValues)}
+	c := &codecs{srv: s, masters: masters, of: make(map[string]*tenantValues), met: make(map[*namespace.Tenant]struct{}), lost: make(chan struct{}, 1)}
 	s.codecs = c
 	c.dictionaries = dictionary.NewManager(dictionary.Options{
 		Client: s.client,
@@ -60,15 +74,17 @@ func (s *Server) makeValues(ctx context.Context) error {
 		if codec == nil {
 			continue
 		}
-		c.add(t.ID, codec, settings)
+		c.add(t.ID, codec, settings, false)
 	}
 	c.dictionaries.SetTenants(c.tenants)
 	c.sample()
 	return nil
 }
 
-func (c *codecs) add(id string, codec *value.Codec, settings value.Settings) {
+// add adds a tenant. It is known of some that they have encrypted values.
+func (c *codecs) add(id string, codec *value.Codec, settings value.Settings, encrypted bool) {
 	v := newTenantValues(codec)
+	v.encrypted.Store(encrypted)
 	c.mu.Lock()
 	c.of[id] = v
 	c.mu.Unlock()
@@ -100,6 +116,10 @@ func (c *codecs) sample() {
 // have sealed values.
 const codecsTime = 500 * time.Millisecond
 
+// announcements is the channel on which proxies tell of tenants that are going to have
+// sealed values.
+const announcements = "t::values"
+
 // start announces what is going to be sealed, and finds out what is.
 func (c *codecs) start() {
 	ctx, cancel := context.WithTimeout(c.srv.ctx, codecsTime)
@@ -107,90 +127,185 @@ func (c *codecs) start() {
 	if c.announce(ctx) != nil {
 		return // it is done again
 	}
-	c.loadGuards(ctx)
-	if c.dictionaries.Poll(ctx) == nil {
-		c.adopt(ctx)
+	c.told = true
+	if len(c.all()) > 0 {
+		c.loadGuards(ctx)
+		c.dictionaries.Poll(ctx)
 	}
 }
 
 // announce tells all proxies which tenants may have sealed values from now on.
 func (c *codecs) announce(ctx context.Context) error {
+	c.adopting.Lock()
+	defer c.adopting.Unlock()
+	if len(c.tenants) == 0 {
+		return nil
+	}
+	pipe := c.srv.client.Pipeline()
+	var fresh []*redis.BoolCmd
 	for i := range c.tenants {
 		t := &c.tenants[i]
 		if err := c.dictionaries.Announce(ctx, t.ID); err != nil {
 			return err
 		}
+		fresh = append(fresh, pipe.SetNX(ctx, t.Root+marker, markerSealed, 0))
 		if t.Settings.Keys.Writes() {
-			if err := c.srv.client.HSet(ctx, encryptedKey, t.ID, 1).Err(); err != nil {
-				return err
-			}
+			pipe.Set(ctx, t.Root+marker, markerEncrypted, 0)
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for _, f := range fresh {
+		if f.Val() {
+			return c.srv.client.Publish(ctx, announcements, "").Err()
 		}
 	}
 	return nil
 }
 
+// again is how often what was announced is so once more, and the markers are looked at:
+// somebody may have emptied the upstream, or an announcement may have been missed.
+const again = time.Minute
+
 // run keeps the codecs in step until the server ends.
 func (c *codecs) run() {
 	defer c.srv.background.Done()
 	ctx := c.srv.ctx
+	others := c.srv.client.Subscribe(ctx, announcements)
+	defer others.Close()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	announced := false
+	done := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-others.Channel():
+			c.told = c.told && c.adopt(ctx, c.tenantsMet()...) == nil
+		case <-c.lost:
+			c.told = false
 		case <-tick.C:
 		}
-		if !announced {
-			announced = c.announce(ctx) == nil
+		if !c.told || time.Since(done) >= again {
+			if c.told = c.announce(ctx) == nil && c.adopt(ctx, c.tenantsMet()...) == nil; c.told {
+				done = time.Now()
+			}
 		}
-		c.adopt(ctx)
+		if !c.running && len(c.all()) > 0 {
+			c.running = true
+			c.srv.background.Add(1)
+			go func() {
+				defer c.srv.background.Done()
+				c.dictionaries.Run(ctx)
+			}()
+		}
 	}
+}
+
+// suspect tells that a connection to the upstream was lost.
+func (c *codecs) suspect() {
+	c.dictionaries.Suspect()
+	select {
+	case c.lost <- struct{}{}:
+	default: // it is going to be asked
+	}
+}
+
+// knows reports whether it is known if the values of a tenant are sealed.
+func (c *codecs) knows(t *namespace.Tenant) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, met := c.met[t]
+	return met
+}
+
+// meet finds that out for a tenant that logs in for the first time.
+func (c *codecs) meet(ctx context.Context, t *namespace.Tenant) {
+	ctx, cancel := context.WithTimeout(ctx, codecsTime)
+	defer cancel()
+	if err := c.adopt(ctx, t); err != nil {
+		return // the next login asks again
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.met[t] = struct{}{}
+}
+
+// tenantsMet are those that have logged in.
+func (c *codecs) tenantsMet() []*namespace.Tenant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.met))
 }
 
 // adopt has the loops look at the values of tenants that have sealed ones
 // although their configuration does not say so, and finds out who has encrypted ones.
-func (c *codecs) adopt(ctx context.Context) {
+func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error {
+	if len(tenants) == 0 {
+		return nil
+	}
+	c.adopting.Lock()
+	defer c.adopting.Unlock()
+	pipe := c.srv.client.Pipeline()
+	markers := make([]*redis.StringCmd, len(tenants))
+	for i, t := range tenants {
+		markers[i] = pipe.Get(ctx, string(t.Root())+marker)
+	}
+	var refused redis.Error
+	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, &refused) {
+		return err
+	}
 	fresh := false
-	for _, id := range c.dictionaries.Known() {
-		if c.find(id) != nil || c.srv.cfg.Tenants[id] == nil {
-			continue
+	for i, t := range tenants {
+		kind, err := markers[i].Result()
+		if v := c.find(t.ID); v != nil && err == redis.Nil { // the upstream has lost it
+			if kind = markerSealed; v.binds() {
+				kind = markerEncrypted
+			}
+			if err = c.srv.client.Set(ctx, string(t.Root())+marker, kind, 0).Err(); err != nil {
+				return err
+			}
 		}
-		codec, err := masterkeys.Opener(c.srv.cfg, id, c.masters)
-		if err != nil {
-			slog.Error("a tenant's values can not be opened", "tenant", id, "error", err)
-			continue
+		if err != nil || kind != markerSealed && kind != markerEncrypted {
+			continue // there is none, or it may not be looked at
 		}
-		settings, err := masterkeys.Settings(c.srv.cfg, id, c.masters)
-		if err != nil {
-			continue
+		if c.find(t.ID) == nil {
+			if err := c.open(t.ID, kind == markerEncrypted); err != nil {
+				slog.Error("a tenant's values can not be opened", "tenant", t.ID, "error", err)
+				continue
+			}
+			fresh = true
 		}
-		c.add(id, codec, settings)
-		fresh = true
-		v := c.find(id)
-		for _, w := range c.srv.workers {
-			w.loop.Post(func() { w.setValues(id, v) })
+		if kind == markerEncrypted {
+			c.find(t.ID).encrypted.Store(true)
 		}
 	}
 	if fresh {
 		c.dictionaries.SetTenants(c.tenants)
 		c.sample()
+		return c.dictionaries.Poll(ctx)
 	}
-	encrypted, err := c.srv.client.HKeys(ctx, encryptedKey).Result()
+	return nil
+}
+
+// open has the loops open the values of a tenant that is not to have sealed ones any
+// more.
+func (c *codecs) open(id string, encrypted bool) error {
+	codec, err := masterkeys.Opener(c.srv.cfg, id, c.masters)
 	if err != nil {
-		return
+		return err
 	}
-	for _, id := range encrypted {
-		if v := c.find(id); v != nil {
-			v.encrypted.Store(true)
-		}
+	settings, err := masterkeys.Settings(c.srv.cfg, id, c.masters)
+	if err != nil {
+		return err
 	}
-	for id, v := range c.all() {
-		if v.binds() && !slices.Contains(encrypted, id) { // the upstream has lost it
-			c.srv.client.HSet(ctx, encryptedKey, id, 1)
-		}
+	c.add(id, codec, settings, encrypted)
+	v := c.find(id)
+	for _, w := range c.srv.workers {
+		w.loop.Post(func() { w.setValues(id, v) })
 	}
+	return nil
 }
 
 // fetchDictionary gets a dictionary that a value needs and that is not known yet.

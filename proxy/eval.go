@@ -197,7 +197,8 @@ func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Sc
 	}
 	w.script = s.appendCall(w.script[:0], cmd, r, sc, sha)
 	s.mode |= modeScripts
-	c := &scriptCall{slot: s.slot(cmd), tenant: s.who.Tenant, script: sc, sha: sha, plain: s.who.Tenant.Scripts == config.TrustedScripts}
+	c := &scriptCall{slot: s.slot(cmd), tenant: s.who.Tenant, script: sc, sha: sha, plain: s.who.Tenant.Scripts == config.TrustedScripts, plainKeys: s.plainKeys}
+	s.plainKeys = nil
 	w.runScript(c, w.script)
 	if cap(w.script) > maxScratch {
 		w.script = nil
@@ -302,8 +303,9 @@ func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *scr
 	w := s.w
 	t := s.who.Tenant
 	if t.Scripts == config.TrustedScripts {
-		s.called = append(s.called, sc)
-		s.sendPinned(sc, s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, false), s.noted(cmd, noteScript))
+		b := s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, false)
+		s.callingPinned(sc, b)
+		s.sendPinned(sc, b, s.noted(cmd, noteScript))
 		return
 	}
 	u := w.scriptUser(t)
@@ -316,16 +318,37 @@ func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *scr
 		return
 	}
 	guarded := sc.Guarded()
-	s.called = append(s.called, guarded)
-	s.sendPinned(guarded, s.appendCall(nil, cmd, r, guarded, false), s.noted(cmd, noteScript))
+	b := s.appendCall(nil, cmd, r, guarded, false)
+	s.callingPinned(guarded, b)
+	s.sendPinned(guarded, b, s.noted(cmd, noteScript))
+}
+
+// callingPinned notes a script that is going to be sent on the session's own connection as b.
+func (s *session) callingPinned(sc *script.Script, b []byte) {
+	s.called = append(s.called, sc)
+	if s.mode&modeValues != 0 { // it is sent again if it comes upon sealed values
+		s.pinnedCall = &pinnedCall{req: bytes.Clone(b), plainKeys: s.plainKeys}
+		s.plainKeys = nil
+	}
+}
+
+// calledPinned brings what a script has returned there.
+func (s *session) calledPinned(t slot, reply []byte) {
+	sc := s.called[0]
+	s.called = s.called[1:]
+	if sc != nil && script.CompileError(reply) {
+		s.diagnose(t.seq, sc)
+		return
+	}
+	if sc != nil && !script.Rejected(reply) {
+		sc.Take()
+	}
+	s.complete(t.seq, s.restoreScript(sc, reply), false)
 }
 
 // sendPinned sends a script on the session's own connection, as the tenant's user
 // if it is to be isolated.
 func (s *session) sendPinned(sc *script.Script, b []byte, t slot) {
-	if s.mode&modeValues != 0 {
-		s.lastCall = bytes.Clone(b) // for when it comes upon sealed values
-	}
 	if sc == nil || sc.Trusted {
 		s.pin.End(b, t)
 		return
@@ -354,7 +377,7 @@ func (s *session) diagnosis(sc *script.Script) func(ctx context.Context) func() 
 func (s *session) diagnose(seq uint32, sc *script.Script) {
 	work := s.diagnosis(sc)
 	s.async(func(ctx context.Context) func() {
-		done := s.guarded(ctx, work)
+		done := guarded(ctx, work, func() { s.answerError(errInternalText) })
 		return func() { s.complete(seq, s.capture(done), false) }
 	})
 }

@@ -36,11 +36,11 @@ func (s *session) executed(seq uint32, cmd *command.Command, tx *transaction, re
 	s.async(func(ctx context.Context) func() {
 		dones := make([]func(), len(x.later))
 		for i, l := range x.later {
-			dones[i] = s.guarded(ctx, l.work)
+			dones[i] = guarded(ctx, l.work, func() { s.answerError(errInternalText) })
 		}
 		return func() {
 			for i, l := range x.later {
-				x.out[l.at] = x.bounded(s.capture(dones[i]))
+				x.out[l.at] = x.bounded(l.opens, s.capture(dones[i]))
 			}
 			s.complete(seq, x.join(), false)
 		}
@@ -49,19 +49,21 @@ func (s *session) executed(seq uint32, cmd *command.Command, tx *transaction, re
 
 // execution makes the reply of EXEC from the upstream's.
 type execution struct {
-	s     *session
-	n     int    // elements to come
-	body  []byte // which they are in
-	out   [][]byte
-	later []laterReply
-	own   int // bytes that the proxy has answered itself
+	s      *session
+	n      int    // elements to come
+	body   []byte // which they are in
+	out    [][]byte
+	later  []laterReply
+	own    int // bytes that the proxy has answered itself
+	opened int // bytes of replies whose values were opened beside the loop
 }
 
 // laterReply is one that takes time, since the proxy has to ask other loops or the
 // upstream.
 type laterReply struct {
-	at   int // in out
-	work func(ctx context.Context) (done func())
+	at    int  // in out
+	opens bool // it is the upstream's, whose values are opened
+	work  func(ctx context.Context) (done func())
 }
 
 func (x *execution) join() []byte {
@@ -149,10 +151,10 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 			}
 		})
 		if s.deferred != nil {
-			x.later = append(x.later, laterReply{len(x.out), s.deferred})
+			x.later = append(x.later, laterReply{at: len(x.out), work: s.deferred})
 			s.deferred = nil
 		}
-		x.out = append(x.out, x.bounded(reply))
+		x.out = append(x.out, x.bounded(false, reply))
 	case q.script != nil || handlers[q.cmd.Handler].script:
 		if _, sealed := script.SealedKeys(element); sealed {
 			element = errSealedInTx
@@ -160,7 +162,7 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		switch {
 		case q.script == nil:
 		case script.CompileError(element):
-			x.later = append(x.later, laterReply{len(x.out), s.diagnosis(q.script)})
+			x.later = append(x.later, laterReply{at: len(x.out), work: s.diagnosis(q.script)})
 		case !script.Rejected(element):
 			q.script.Take()
 		}
@@ -181,7 +183,7 @@ func (x *execution) values(q *queuedCommand, reply []byte) {
 	switch {
 	case beside(err):
 		work := s.openWork(q.cmd, q.vals, bytes.Clone(reply))
-		x.later = append(x.later, laterReply{len(x.out), func(ctx context.Context) func() {
+		x.later = append(x.later, laterReply{at: len(x.out), opens: true, work: func(ctx context.Context) func() {
 			opened, n := work(ctx)
 			return func() {
 				s.stats.addValues(n)
@@ -203,10 +205,14 @@ func isFine(reply []byte) bool { return len(reply) > 0 && reply[0] != '-' }
 
 var errNotPlain = errors.New("a value could not be made plain")
 
-// bounded counts an answer of the proxy's own, and puts an error in place of
-// those that are too much.
-func (x *execution) bounded(reply []byte) []byte {
-	if x.own += len(reply); x.own > maxKept {
+// bounded counts an answer of the proxy's own, or one that it has opened, and puts an
+// error in place of those that are too much.
+func (x *execution) bounded(opens bool, reply []byte) []byte {
+	n, most := &x.own, maxKept
+	if opens {
+		n, most = &x.opened, maxReply
+	}
+	if *n += len(reply); *n > most {
 		return errTooMuch
 	}
 	return reply

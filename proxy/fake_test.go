@@ -118,6 +118,13 @@ func (f *fake) serve(c net.Conn) {
 			}
 			return
 		}
+		if strings.EqualFold(args[0], "GET") && len(args) == 2 && strings.Count(args[1], ":") == 2 && strings.HasSuffix(args[1], ":"+marker) {
+			w.WriteString("$-1\r\n") // no tenant's values are sealed
+			if r.Buffered() == 0 && w.Flush() != nil {
+				return
+			}
+			continue
+		}
 		a := f.lookup(args)
 		if a == nil {
 			w.Write(f.reply(args))

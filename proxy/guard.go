@@ -102,24 +102,12 @@ func (w *worker) tried(t *slot, reply []byte) bool {
 		return false
 	}
 	s := t.s
-	sent := s.link.Request()
-	if sent == nil || s.stats.values == nil {
+	defer s.caught(t.cmd)
+	own := w.withoutGuard(s.link.Request())
+	if own == nil || s.stats.values == nil {
 		s.completeError(t.seq, upstream.ErrUnavailable.Error())
 		return true
 	}
-	raw := bytes.Clone(sent)
-	args, err := parseRequest(raw, &w.srv.internal)
-	skip := 0
-	if err == nil && len(args) > 3 {
-		n, _ := resp.ParseInt(raw[args[2].Beg:args[2].End])
-		skip = 3 + int(n)
-	}
-	if skip == 0 || skip >= len(args) {
-		s.completeError(t.seq, upstream.ErrUnavailable.Error())
-		return true
-	}
-	own := resp.AppendArray(make([]byte, 0, len(raw)), len(args)-skip)
-	own = append(own, raw[args[skip].Head:]...)
 	tx := &transaction{holds: true, db: s.db}
 	before := s.tx
 	s.tx = tx
@@ -133,6 +121,21 @@ func (w *worker) tried(t *slot, reply []byte) bool {
 		}
 	})
 	return true
+}
+
+// withoutGuard is the command that a script was to try, given the request for that; nil if it is
+// no such request.
+func (w *worker) withoutGuard(sent []byte) []byte {
+	args, err := parseRequest(sent, &w.srv.internal)
+	if err != nil || len(args) < 4 {
+		return nil
+	}
+	keys, ok := resp.ParseInt(sent[args[2].Beg:args[2].End])
+	if !ok || keys < 0 || keys >= int64(len(args)-3) {
+		return nil
+	}
+	own := args[3+int(keys):]
+	return append(resp.AppendArray(make([]byte, 0, len(sent)), len(own)), sent[own[0].Head:]...)
 }
 
 // loadGuards has the upstream load the scripts, unless that is under way.

@@ -121,65 +121,79 @@ func (s *session) holds() bool { return s.tx != nil && s.tx.holds }
 // watched on the session's connection.
 func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) {
 	p := s.plan(tx, watched)
+	t := s.slot(cmd)
 	if !p.looksInside && !p.large {
-		requests := p.requests(nil, true)
-		p.done(s)
-		if p.tooLong {
-			s.answerError(errSealedTooLong.Error())
-			return
-		}
-		s.sendHeld(cmd, tx, requests)
+		s.sendHeld(t, p, p.requests(nil, true))
 		return
 	}
-	s.planning++
 	s.delays = p.looksInside
-	s.async(func(ctx context.Context) func() {
-		release, ok := p.turn(ctx)
-		if !ok {
-			return func() { s.planning--; s.finish() }
-		}
-		defer release()
+	s.runPlan(p, func(ctx context.Context) func() {
 		if !p.looksInside {
 			requests := p.requests(nil, true)
-			return func() {
-				s.planning--
-				p.done(s)
-				switch {
-				case s.pin == nil:
-					s.answerError(errExecLost.Error())
-				case p.tooLong:
-					s.answerError(errSealedTooLong.Error())
-				default:
-					s.sendHeld(cmd, tx, requests)
-				}
-			}
+			return func() { s.sendHeld(t, p, requests) }
 		}
 		reply, err := p.run(ctx, s.talkOnPin)
 		return func() {
-			s.planning--
-			defer s.tellDelayed()
-			p.done(s)
 			if err != nil {
-				s.answer(planFailure(err))
-			} else {
-				seq := s.tail
-				s.tail++
-				s.executed(seq, cmd, tx, reply)
+				reply = planFailure(err)
 			}
+			s.executed(t.seq, cmd, tx, reply)
+			s.tellDelayed()
+		}
+	}, func(text string) {
+		s.completeError(t.seq, text)
+		s.tellDelayed()
+	})
+}
+
+// runPlan runs work beside the loop when it is the plan's turn, and then, on the loop, what
+// it returns. Until then the session keeps its connection. failed is called instead if
+// nothing comes of it.
+func (s *session) runPlan(p *plan, work func(ctx context.Context) (done func()), failed func(text string)) {
+	s.planning++
+	s.async(func(ctx context.Context) func() {
+		done := guarded(ctx, func(ctx context.Context) func() {
+			release, ok := p.turn(ctx)
+			if !ok {
+				return func() { failed(errUnavailable) }
+			}
+			defer release()
+			return work(ctx)
+		}, func() {
+			if s.pin != nil {
+				s.pin.Spoil() // something may be watched there
+			}
+			failed(errInternalText)
+		})
+		return func() {
+			s.planning--
+			p.done(s)
+			done()
 			s.unpin()
 		}
 	})
 }
 
-// sendHeld sends a transaction's commands all at once.
-func (s *session) sendHeld(cmd *command.Command, tx *transaction, requests [][]byte) {
+// sendHeld sends a transaction's commands all at once. t is the slot of EXEC.
+func (s *session) sendHeld(t slot, p *plan, requests [][]byte) {
+	p.done(s)
+	switch {
+	case s.pin == nil:
+		s.completeError(t.seq, errExecLost.Error())
+		return
+	case p.tooLong:
+		s.endHeld(p.tx, p.watched)
+		s.completeError(t.seq, errSealedTooLong.Error())
+		return
+	}
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "MULTI"), s.unasked(multiRow))
 	for i, b := range requests {
-		s.pin.End(b, s.unasked(tx.waiting[i].cmd))
+		s.pin.End(b, s.unasked(p.tx.waiting[i].cmd))
 	}
-	tx.waiting = nil
-	s.sent = append(s.sent, tx)
-	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "EXEC"), s.noted(cmd, noteExec))
+	p.tx.waiting = nil
+	s.sent = append(s.sent, p.tx)
+	t.note = noteExec
+	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "EXEC"), t)
 }
 
 var multiRow = command.Lookup([]byte("multi"))

@@ -50,28 +50,15 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 	// What it reads may have to be tracked, and what it causes told before its reply.
 	onPin := s.pin != nil && !s.watching && (s.tracking || s.subs != nil && !s.onHub)
 	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
-	s.planning++
-	s.async(func(ctx context.Context) func() {
-		release, ok := p.turn(ctx)
-		if !ok {
-			return func() { s.planning--; s.finish() }
-		}
-		defer release()
-		var (
-			reply []byte
-			err   error
-		)
-		if onPin {
-			reply, err = p.single(ctx, s.talkOnPin)
-		} else {
-			t, end := p.srv.talkAlone(proto)
+	s.runPlan(p, func(ctx context.Context) func() {
+		talk := s.talkOnPin
+		if !onPin {
+			alone, end := p.srv.talkAlone(proto)
 			defer end()
-			reply, err = p.single(ctx, t)
+			talk = alone
 		}
+		reply, err := p.single(ctx, talk)
 		return func() {
-			s.planning--
-			p.done(s)
-			defer s.unpin()
 			s.slowDone(cmd, p.shown(), time.Duration(s.w.loop.Now()-began))
 			if err != nil {
 				reply = planFailure(err)
@@ -87,11 +74,11 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 				return
 			}
 			s.async(func(ctx context.Context) func() {
-				done := s.guarded(ctx, x.later[0].work)
+				done := guarded(ctx, x.later[0].work, func() { s.answerError(errInternalText) })
 				return func() { answer(s.capture(done)) }
 			})
 		}
-	})
+	}, func(text string) { answer(resp.AppendError(nil, text)) })
 }
 
 // arguments are the first command's, with names as the upstream knows them.

@@ -39,8 +39,19 @@ func (s *session) login(user, secret []byte, done func()) {
 			s.answerError(err.Error())
 			return
 		}
-		s.become(who)
-		done()
+		codecs := s.w.srv.codecs
+		if codecs.knows(who.Tenant) || s.link.Down() {
+			s.become(who)
+			done()
+			return
+		}
+		s.async(func(ctx context.Context) func() {
+			codecs.meet(ctx, who.Tenant)
+			return func() {
+				s.become(who)
+				done()
+			}
+		})
 	}
 	if !dir.Slow(user, secret) {
 		finish(dir.Authenticate(user, secret))

@@ -95,8 +95,11 @@ func (s *session) openHere(cmd *command.Command, note *valueNote, reply []byte) 
 // beside reports whether values are to be opened beside the loop: they are long,
 // or need a dictionary that has to be asked for.
 func beside(err error) bool {
-	var missing *value.MissingDictError
-	return err == errAside || errors.As(err, &missing)
+	if err == nil || err == errAside {
+		return err != nil
+	}
+	var missing *value.MissingDictError // which is allocated, and not for each reply
+	return errors.As(err, &missing)
 }
 
 // openAside opens a reply's values beside the loop. What the session asked after

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"riptide-proxy/command"
@@ -118,6 +117,7 @@ func (s *session) forget() {
 		s.use(s.tx.db)
 	}
 	s.tx, s.sent, s.called = nil, nil, nil
+	s.endPinnedCall()
 	for len(s.standing) > 0 {
 		s.stood()
 	}
@@ -223,12 +223,7 @@ func (s *session) Answers(reply []byte, push bool) bool {
 
 // Reply implements upstream.PinOwner.
 func (s *session) Reply(t *slot, reply []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			slog.Error("panic while handling a reply", "command", t.cmd.Name, "panic", p, "stack", string(debug.Stack()))
-			s.conn.Close(errInternal)
-		}
-	}()
+	defer s.caught(t.cmd)
 	w := s.w
 	if s.proto == 3 && (s.subs != nil || s.tracking || s.redirected) {
 		// Messages about what the command itself has done may be in the
@@ -284,22 +279,13 @@ func (s *session) Reply(t *slot, reply []byte) {
 	case noteStand:
 		s.complete(t.seq, s.stood(), false)
 	case noteScript:
-		sc := s.called[0]
 		if s.mode&modeValues != 0 {
 			if keys, ok := script.SealedKeys(reply); ok {
-				s.unsealPinned(*t, sc, keys)
+				s.unsealPinned(*t, s.called[0], keys)
 				break
 			}
 		}
-		s.called, s.unsealed = s.called[1:], 0
-		if sc != nil && script.CompileError(reply) {
-			s.diagnose(t.seq, sc)
-			break
-		}
-		if sc != nil && !script.Rejected(reply) {
-			sc.Take()
-		}
-		s.complete(t.seq, s.restoreScript(sc, reply), false)
+		s.repliedPinned(*t, reply)
 	default:
 		if string(reply) == queued || t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' {
 			s.finishReply(t, reply, len(reply) >= largeReply)
@@ -336,6 +322,7 @@ func (s *session) Failed(t *slot, err error) {
 		}
 	case noteScript:
 		s.called = s.called[1:]
+		s.endPinnedCall()
 	case noteStand:
 		if own := s.stood(); !s.gone {
 			s.complete(t.seq, own, false)

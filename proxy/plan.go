@@ -93,6 +93,7 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 			if names := v.sortsBy(h.request(), p.allSorts); len(names) > 0 {
 				p.sorts = append(p.sorts, sortPatterns{h.name(h.prefixed[0]), names})
 			}
+		case h.cmd.Restores: // it wraps what it stores
 		case p.looks(h):
 			for _, i := range h.prefixed {
 				p.need(h.name(i)).text = true
@@ -101,6 +102,13 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		if h.cmd.Has(command.Write) && h.cmd.InsideField == 0 && !sorts(h.cmd) && !h.cmd.Restores && p.looks(h) {
 			for _, i := range h.prefixed {
 				p.tails = append(p.tails, p.need(h.name(i)))
+			}
+		}
+	}
+	for _, h := range tx.waiting {
+		if h.cmd.Restores && len(h.prefixed) > 0 {
+			if n := p.byKey[string(h.name(h.prefixed[0]))]; n != nil {
+				n.text, n.hash = true, true // whatever it brings
 			}
 		}
 	}
@@ -157,8 +165,11 @@ func (p *plan) turn(ctx context.Context) (release func(), ok bool) {
 	}
 }
 
-// done adds what was counted, on the loop.
-func (p *plan) done(s *session) { s.stats.addValues(&p.counters) }
+// done adds what was counted since the last time, on the loop.
+func (p *plan) done(s *session) {
+	s.stats.addValues(&p.counters)
+	p.counters = value.Counters{}
+}
 
 // requests returns the held commands behind those already in dst, with their
 // values sealed, be it all of them or those at keys that need not be plain.
@@ -234,9 +245,10 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 	return nil, errContended
 }
 
-// forget takes back what look has watched.
+// forget takes back what look has watched, and what the client has: for both this would have
+// been EXEC.
 func (p *plan) forget(ctx context.Context, talk talker) {
-	if !p.watched && len(p.needs)+len(p.sorts) > 0 {
+	if p.watched || len(p.needs)+len(p.sorts) > 0 {
 		talk(ctx, [][]byte{rawRequest("UNWATCH")})
 	}
 }

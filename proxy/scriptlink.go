@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"log/slog"
-	"runtime/debug"
 
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
@@ -194,16 +193,12 @@ const maxScriptTries = 2
 // answer brings what a script returned.
 func (o scriptOwner) answer(c *scriptCall, reply []byte) {
 	s := c.s
-	defer func() {
-		if p := recover(); p != nil {
-			slog.Error("panic while handling a script's reply", "panic", p, "stack", string(debug.Stack()))
-			s.conn.Close(errInternal)
-		}
-	}()
+	defer s.caught(c.cmd)
 	if took := o.w.answered(&c.slot, reply); took >= slowCommand {
 		o.w.slowReply(&c.slot, took, nil)
 	}
 	if s.gone {
+		s.sealLater(c.plainKeys)
 		return
 	}
 	if c.script != nil && script.CompileError(reply) && !c.diagnosis {
@@ -323,6 +318,7 @@ func (o scriptOwner) Failed(c *scriptCall, err error) {
 	if c.phase > phaseScript && c.phase != phaseRefused && c.phase < 8 {
 		return // it is answered
 	}
+	c.s.sealLater(c.plainKeys)
 	if !c.s.gone {
 		c.s.completeError(c.seq, err.Error())
 	}
@@ -333,6 +329,7 @@ func (o scriptOwner) Oversized(c *scriptCall) (more bool) {
 	if c.phase != phaseScript {
 		return o.Reply(c, []byte("?"))
 	}
+	c.s.sealLater(c.plainKeys)
 	if !c.s.gone {
 		c.s.completeError(c.seq, errOversized.Error())
 	}

@@ -154,12 +154,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.meet()
 	s.codecs.start()
-	s.background.Add(2)
+	s.background.Add(1)
 	go s.codecs.run()
-	go func() {
-		defer s.background.Done()
-		s.codecs.dictionaries.Run(s.ctx)
-	}()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	select {

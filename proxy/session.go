@@ -63,8 +63,8 @@ type session struct {
 	numbered     *namespace.Tenant                // whose number it has
 	numbers      map[*namespace.Tenant]uint64     // and had before
 	deferred     func(ctx context.Context) func() // what an answer to be captured takes
-	lastCall     []byte                           // the script on the pin, as it was sent
-	unsealed     int                              // how often values were made plain for it
+	pinnedCall   *pinnedCall                      // the script on the pin; nil where no values are sealed
+	plainKeys    [][]byte                         // that were made plain for the function to be called
 	planning     int                              // plans that are under way on the pin
 	delays       bool                             // messages wait for EXEC's reply
 	delayed      [][]byte

@@ -90,7 +90,7 @@ func (s *session) async(work func(ctx context.Context) (done func())) {
 	w.srv.slow.Add(1)
 	go func() {
 		defer w.srv.slow.Done()
-		done := s.guarded(ctx, work)
+		done := guarded(ctx, work, func() { s.answerError(errInternalText) })
 		w.loop.Post(func() {
 			cancel()
 			if s.slow--; s.slow == 0 {
@@ -108,19 +108,33 @@ func (s *session) async(work func(ctx context.Context) (done func())) {
 			}()
 			done()
 			s.tryResume()
+			if s.leaving && s.head == s.tail {
+				s.conn.CloseAfterWrite() // there was nothing to answer
+			}
 		})
 	}()
 }
 
-// guarded keeps a panic to the operation that had it.
-func (s *session) guarded(ctx context.Context, work func(context.Context) func()) (done func()) {
+// guarded keeps a panic to the operation that had it: failed comes in place of what it
+// would have returned.
+func guarded(ctx context.Context, work func(context.Context) func(), failed func()) (done func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			slog.Error("panic in a slow operation", "panic", p, "stack", string(debug.Stack()))
-			done = func() { s.answerError("ERR internal error") }
+			done = failed
 		}
 	}()
 	return work(ctx)
+}
+
+const errInternalText = "ERR internal error"
+
+// asyncFor is async for a command that has its slot already. It is for those that do not
+// wait until all before is answered: replies to what was before may take time of their own.
+func (s *session) asyncFor(seq uint32, work func(ctx context.Context) (done func())) {
+	s.async(func(ctx context.Context) func() {
+		return guarded(ctx, work, func() { s.completeError(seq, errInternalText) })
+	})
 }
 
 // failure is the reply for an error of go-redis. wrote says that something may

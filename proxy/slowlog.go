@@ -63,6 +63,9 @@ func (w *worker) slowReply(t *slot, took time.Duration, sent []byte) {
 		return
 	}
 	args := []string{t.cmd.Name}
+	if t.note == noteGuard {
+		sent = w.withoutGuard(sent)
+	}
 	if sent != nil {
 		args = s.unprefixed(t.cmd, sent)
 	}

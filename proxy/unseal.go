@@ -9,6 +9,7 @@ import (
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
+	"riptide-proxy/upstream"
 	"riptide-proxy/value"
 )
 
@@ -51,7 +52,7 @@ var errNotForScripts = errors.New("ERR a script can not read a value that begins
 func (p *plan) makePlain(ctx context.Context) error {
 	release, ok := p.turn(ctx)
 	if !ok {
-		return ctx.Err()
+		return upstream.ErrUnavailable
 	}
 	defer release()
 	talk, end := p.srv.talkAlone(2)
@@ -90,6 +91,14 @@ func (p *plan) makePlain(ctx context.Context) error {
 	return errContended
 }
 
+// keys appends the plan's keys.
+func (p *plan) keys(to [][]byte) [][]byte {
+	for _, n := range p.needs {
+		to = append(to, n.key)
+	}
+	return to
+}
+
 // mark has the keys' values stay plain for a while.
 func (p *plan) mark() {
 	if p.view.codec.Encrypts() {
@@ -107,21 +116,21 @@ func (o scriptOwner) unseal(c *scriptCall, keys [][]byte) {
 	if group != nil && !c.plain {
 		group = group[len(w.scriptUser(c.tenant).auth) : len(group)-len(w.restGroup)]
 	}
-	call := *c
+	call := *c // whose place another call takes
 	if call.unsealed++; call.unsealed > maxUnsealed || group == nil {
+		s.sealLater(call.plainKeys)
 		s.completeError(c.seq, errManySealed.Error())
 		return
 	}
 	call.phase, call.req = phaseLogin, bytes.Clone(group)
 	p := s.plainPlan(keys)
-	for _, n := range p.needs {
-		call.plainKeys = append(call.plainKeys, n.key)
-	}
-	s.beside(func(ctx context.Context) func() {
+	call.plainKeys = p.keys(call.plainKeys)
+	s.beside(call.plainKeys, func(ctx context.Context) func() {
 		err := p.makePlain(ctx)
 		return func() {
 			p.done(s)
 			if err != nil {
+				s.sealLater(call.plainKeys)
 				s.completeError(call.seq, err.Error())
 				return
 			}
@@ -130,67 +139,125 @@ func (o scriptOwner) unseal(c *scriptCall, keys [][]byte) {
 	})
 }
 
-// unsealPinned is unseal for a script on the session's own connection.
-func (s *session) unsealPinned(t slot, sc *script.Script, keys [][]byte) {
-	s.unsealed++
-	if s.unsealed > maxUnsealed || s.lastCall == nil {
-		s.unsealed = 0
-		s.called = s.called[1:]
-		s.completeError(t.seq, errManySealed.Error())
-		return
-	}
-	p := s.plainPlan(keys)
-	s.planning++
-	s.beside(func(ctx context.Context) func() {
-		err := p.makePlain(ctx)
-		return func() {
-			s.planning--
-			p.done(s)
-			switch {
-			case s.pin == nil:
-				if len(s.called) > 0 {
-					s.called = s.called[1:]
-				}
-				s.completeError(t.seq, errUnavailable)
-			case err != nil:
-				s.called = s.called[1:]
-				s.completeError(t.seq, err.Error())
-				s.unpin()
-			default:
-				s.sendPinned(sc, s.lastCall, t)
-			}
-		}
-	})
-}
-
-// beside runs work in a goroutine and then, on the loop, what it returns, unless
-// the client has gone. A command of the session's is not answered meanwhile.
-func (s *session) beside(work func(ctx context.Context) func()) {
-	w := s.w
-	w.srv.slow.Add(1)
-	go func() {
-		defer w.srv.slow.Done()
-		done := s.guarded(w.srv.ctx, work)
-		w.loop.Post(func() {
-			if !s.gone {
-				done()
-			}
-		})
-	}()
-}
-
 // sealAgain seals what was made plain for a script of an encrypting tenant, and
 // then answers with what the script returned.
 func (o scriptOwner) sealAgain(c *scriptCall, reply []byte) {
 	s, call := c.s, *c // whose place another call takes
 	p := s.plainPlan(nil)
-	s.beside(func(ctx context.Context) func() {
+	s.beside(nil, func(ctx context.Context) func() {
 		p.srv.sealKeys(ctx, p, call.plainKeys)
 		return func() {
 			p.done(s)
 			o.answered(&call, reply)
 		}
 	})
+}
+
+// pinnedCall is a script on a session's own connection that may come upon sealed values. There
+// is one at a time.
+type pinnedCall struct {
+	req       []byte   // as it was sent
+	unsealed  int      // how often values were made plain for it
+	plainKeys [][]byte // whose they are
+}
+
+// unsealPinned is unseal for a script on the session's own connection.
+func (s *session) unsealPinned(t slot, sc *script.Script, keys [][]byte) {
+	call := s.pinnedCall
+	failed := func(text string) {
+		if len(s.called) > 0 {
+			s.called = s.called[1:]
+		}
+		s.endPinnedCall()
+		s.completeError(t.seq, text)
+		s.unpin()
+	}
+	if call == nil || call.unsealed == maxUnsealed {
+		failed(errManySealed.Error())
+		return
+	}
+	call.unsealed++
+	p := s.plainPlan(keys)
+	call.plainKeys = p.keys(call.plainKeys)
+	s.planning++
+	s.beside(call.plainKeys, func(ctx context.Context) func() {
+		err := p.makePlain(ctx)
+		return func() {
+			s.planning--
+			p.done(s)
+			switch {
+			case s.pin == nil:
+				failed(errUnavailable)
+			case err != nil:
+				failed(err.Error())
+			default:
+				s.sendPinned(sc, call.req, t)
+			}
+		}
+	})
+}
+
+// endPinnedCall forgets a script on the session's own connection that has not come to its end.
+func (s *session) endPinnedCall() {
+	if s.pinnedCall != nil {
+		s.sealLater(s.pinnedCall.plainKeys)
+		s.pinnedCall = nil
+	}
+}
+
+// repliedPinned brings what a script on the session's own connection has returned, once what was
+// made plain for it is sealed again.
+func (s *session) repliedPinned(t slot, reply []byte) {
+	call := s.pinnedCall
+	s.pinnedCall = nil
+	if call == nil || len(call.plainKeys) == 0 || !s.stats.values.codec.Encrypts() {
+		s.calledPinned(t, reply)
+		return
+	}
+	own, p := bytes.Clone(reply), s.plainPlan(nil)
+	s.planning++
+	s.beside(nil, func(ctx context.Context) func() {
+		p.srv.sealKeys(ctx, p, call.plainKeys)
+		return func() {
+			s.planning--
+			p.done(s)
+			s.calledPinned(t, own)
+			s.unpin()
+		}
+	})
+}
+
+// beside runs work in a goroutine and then, on the loop, what it returns. A command of the
+// session's is not answered meanwhile. If the client has gone then, only the
+// keys are sealed again that were made plain.
+func (s *session) beside(plain [][]byte, work func(ctx context.Context) func()) {
+	w := s.w
+	w.srv.slow.Add(1)
+	go func() {
+		defer w.srv.slow.Done()
+		done := guarded(w.srv.ctx, work, func() { s.conn.Close(errInternal) })
+		w.loop.Post(func() {
+			if s.gone {
+				s.sealLater(plain)
+				return
+			}
+			done()
+		})
+	}()
+}
+
+// sealLater seals what was made plain for a script of an encrypting tenant whose answer does not
+// wait for that.
+func (s *session) sealLater(keys [][]byte) {
+	if len(keys) == 0 || s.stats.values == nil || !s.stats.values.codec.Encrypts() {
+		return
+	}
+	p, srv := s.plainPlan(nil), s.w.srv
+	srv.slow.Add(1)
+	go func() {
+		defer srv.slow.Done()
+		srv.sealKeys(srv.ctx, p, keys)
+	}()
 }
 
 // plainFirst makes the values at the keys that a function's call declares plain, and
@@ -212,7 +279,10 @@ func (s *session) plainFirst(r *namespace.Request, then func(*namespace.Request)
 				s.answerError(err.Error())
 				return
 			}
+			s.plainKeys = p.keys(nil)
 			then(own)
+			s.sealLater(s.plainKeys) // unless the call has taken them over
+			s.plainKeys = nil
 			s.mode |= modeAwait
 		}
 	})

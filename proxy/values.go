@@ -51,7 +51,7 @@ func (t *tenantStats) setValues(v *tenantValues) {
 // valueNote is what is remembered of a request to open the values in its reply.
 type valueNote struct {
 	spec command.ReplySpec
-	keys [][]byte // as the tenant calls them; nil where nothing is encrypted
+	keys [][]byte // as the tenant calls them; nil where nothing is encrypted, nor was
 	// plain tells, for each of the request's keys, whether its value is not sealed, whatever it
 	// begins with; nil: all may be.
 	plain []bool
@@ -66,12 +66,12 @@ func (s *session) noteOf(cmd *command.Command, r *namespace.Request, prefixed []
 	if cmd.ReplyValues != command.NoValues {
 		spec = cmd.ReplyValuesOf(r)
 	}
-	encrypts := s.stats.values.binds()
-	if !encrypts && spec == replyOf(cmd) {
+	binds := s.stats.values.binds()
+	if !binds && spec == replyOf(cmd) {
 		return nil
 	}
 	n := &valueNote{spec: spec}
-	if encrypts && !spec.None() {
+	if binds && !spec.None() {
 		for _, i := range prefixed {
 			n.keys = append(n.keys, append([]byte(nil), r.At(int(i))...))
 		}
@@ -214,13 +214,14 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 	w, v, prefix := s.w, s.stats.values, s.prefixOf(cmd)
 	prefixed := append([]int32(nil), w.indexes...)
 	values := append([]int32(nil), w.values...)
-	vals := s.noteOf(cmd, r, prefixed)
-	s.async(func(ctx context.Context) func() {
+	t := s.noted(cmd, note)
+	t.vals = s.noteOf(cmd, r, prefixed)
+	s.asyncFor(t.seq, func(ctx context.Context) func() {
 		select {
 		case v.turns <- struct{}{}:
 			defer func() { <-v.turns }()
 		case <-ctx.Done():
-			return s.finish
+			return func() { s.completeError(t.seq, errUnavailable) }
 		}
 		var n value.Counters
 		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed}
@@ -229,16 +230,13 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 			v.counters.Add(&n)
 			switch {
 			case x.tooLong:
-				s.answerError(errSealedTooLong.Error())
+				s.completeError(t.seq, errSealedTooLong.Error())
+				s.unpin()
 			case s.pin != nil:
-				t := s.noted(cmd, note)
-				t.vals = vals
 				s.pin.End(b, t)
-			case s.mode&modePinned == 0 && s.link.Down():
-				s.answerError(errUnavailable)
+			case s.link.Down():
+				s.completeError(t.seq, errUnavailable)
 			default:
-				t := s.slot(cmd)
-				t.vals = vals
 				s.link.End(append(s.link.Begin(len(b)), b...), t)
 			}
 		}

@@ -261,10 +261,13 @@ func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
 // Reply implements upstream.Owner.
 func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 	s := t.s
+	if t.note == noteGuard && !s.gone && w.tried(t, reply) {
+		return false
+	}
 	if took := w.answered(t, reply); took >= slowCommand {
 		w.slowReply(t, took, s.link.Request())
 	}
-	if s.gone || t.note == noteGuard && w.tried(t, reply) {
+	if s.gone {
 		return false
 	}
 	if t.cmd.ReplyKeys == command.NoKeys && t.cmd.Handler == command.NoHandler && reply[0] != '-' && s.mode&modeValues == 0 {
@@ -281,17 +284,20 @@ func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 // restored completes a slot with a reply that has to be changed first. A panic
 // in doing so costs the session its connection, and the others nothing.
 func (w *worker) restored(t *slot, reply []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			slog.Error("panic while handling a reply", "command", t.cmd.Name, "panic", p, "stack", string(debug.Stack()))
-			t.s.conn.Close(errInternal)
-		}
-	}()
+	defer t.s.caught(t.cmd)
 	if t.s.published != nil {
 		reply = t.s.reached(t.seq, reply)
 	}
 	own := t.s.restore(t.cmd, reply)
 	t.s.finishReply(t, own, len(own) >= largeReply && &own[0] == &reply[0])
+}
+
+// caught ends the session if there is a panic while a reply of its is handled. To be deferred.
+func (s *session) caught(cmd *command.Command) {
+	if p := recover(); p != nil {
+		slog.Error("panic while handling a reply", "command", cmd.Name, "panic", p, "stack", string(debug.Stack()))
+		s.conn.Close(errInternal)
+	}
 }
 
 var errOversized = errors.New("ERR the reply is larger than the proxy passes on")
@@ -334,7 +340,7 @@ func (w *worker) Lost() {
 	for _, u := range w.scriptUsers {
 		u.ready = false
 	}
-	w.srv.codecs.dictionaries.Suspect()
+	w.srv.codecs.suspect()
 	select {
 	case w.srv.suspect <- struct{}{}:
 	default: // it is going to be looked at

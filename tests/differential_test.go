@@ -217,10 +217,10 @@ func (rig *diffRig) checkUpstream(t *testing.T, up *harness.Conn, total int) {
 // diffProxys reports whether a key is the proxy's own: where a tenant's scripts and dictionaries
 // are kept, and which tenants have sealed values.
 func diffProxys(key string) bool {
-	if key == "riptide:values" || key == "riptide:encrypted" {
+	if key == "t::values" {
 		return diffSealed()
 	}
-	return strings.Count(key, ":") == 2 && (strings.HasSuffix(key, ":scripts") || diffSealed() && strings.HasSuffix(key, ":dicts"))
+	return strings.Count(key, ":") == 2 && (strings.HasSuffix(key, ":scripts") || diffSealed() && (strings.HasSuffix(key, ":dicts") || strings.HasSuffix(key, ":values")))
 }
 
 // diffOwned reports whether a key's name begins with "t:<tenant>:<db>:".

@@ -266,7 +266,7 @@ func TestIsolationOthersMakeNoDifference(t *testing.T) {
 	alone := crowded
 	crowded.world = newWorld(t, true, harness.Options{})
 	alone.world = newWorld(t, false, harness.Options{Upstream: "  username: fenced\n  password: fenced-secret\n"},
-		"--user", "fenced", "on", ">fenced-secret", "~t:acme:*", "&*", "+@all")
+		"--user", "fenced", "on", ">fenced-secret", "~t:acme:*", "~riptide:*", "&*", "+@all")
 	crowded.run(t)
 	alone.run(t)
 	differences := 0

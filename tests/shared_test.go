@@ -161,7 +161,7 @@ func TestSharedLost(t *testing.T) {
 			subs = append(subs, sharedSubscribe(t, p, harness.Acme, "HELLO "+fmt.Sprint(2+i/2%2), "SUBSCRIBE ch", "PSUBSCRIBE c*", "SSUBSCRIBE s"))
 		}
 		expect(t, other, ":20\r\n", "PUBLISH", "ch", "m")
-		expect(t, diffDial(t, r.Addr, ""), ":2\r\n", "CLIENT", "KILL", "TYPE", "pubsub")
+		expect(t, diffDial(t, r.Addr, ""), ":3\r\n", "CLIENT", "KILL", "TYPE", "pubsub")
 		for i, s := range subs {
 			s.SetReadDeadline(time.Now().Add(statePatience))
 			if b, err := io.ReadAll(s.R); err != nil || strings.Count(string(b), "message") != 2 {

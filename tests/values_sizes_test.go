@@ -14,7 +14,7 @@ import (
 
 // The sizes that the documentation has for every algorithm and level, in percent of the
 // originals. They are what choosing one rests on, so their order is checked.
-func TestValuesSizes(t *testing.T) {
+func TestValuesStoredSizes(t *testing.T) {
 	kinds := []struct {
 		name  string
 		count int

@@ -70,7 +70,7 @@ func awkwardValues(sealed string) []string {
 	return []string{
 		"", "a", "42", "3.5", value.Magic, value.Magic + "x", value.Magic + "\x10\x00\x00\x00", sealed, sealed[:len(sealed)-1],
 		forgedValue(0, 0, 5, "", "hello"), forgedValue(3, 0, 100, "", "garbage"), forgedValue(0, 1<<1, 5, strings.Repeat("k", 20), strings.Repeat("x", 21)),
-		strings.Repeat("again and again ", 100), string(random), "HYLL", "\x1f\x8b\x08\x00", "\r\n$-1\r\n",
+		strings.Repeat("again and again ", 100), string(random), "\x1f\x8b\x08\x00", "\r\n$-1\r\n",
 	}
 }
 
@@ -90,8 +90,8 @@ func valueSequences(v, k string) [][]string {
 		// made to begin with the magic
 		{"SET", k + "m", value.Magic[:2]}, {"APPEND", k + "m", value.Magic[2:] + tail}, {"GET", k + "m"}, {"STRLEN", k + "m"}, {"APPEND", k + "m", "y"}, {"GET", k + "m"},
 		{"HSET", k + "h", "f", v, "g", v}, {"HGET", k + "h", "f"}, {"HSTRLEN", k + "h", "f"}, {"HMGET", k + "h", "f", "none", "g"}, {"HGETALL", k + "h"}, {"HVALS", k + "h"},
-		{"HSCAN", k + "h", "0"}, {"HRANDFIELD", k + "h", "2", "WITHVALUES"}, {"HSETNX", k + "h", "i", v}, {"HMSET", k + "h", "j", v}, {"HINCRBY", k + "h", "count", "7"},
-		{"COPY", k + "h", k + "h2", "REPLACE"}, {"HGETALL", k + "h2"}, {"RENAME", k + "h2", k + "h3"}, {"HGET", k + "h3", "j"}, {"OBJECT", "ENCODING", k + "h3"}, {"DUMP", k + "h3"},
+		{"HSCAN", k + "h", "0"}, {"HRANDFIELD", k + "h", "5", "WITHVALUES"}, {"HSETNX", k + "h", "i", v}, {"HMSET", k + "h", "j", v}, {"HINCRBY", k + "h", "count", "7"},
+		{"COPY", k + "h", k + "h2", "REPLACE"}, {"HGETALL", k + "h2"}, {"RENAME", k + "h2", k + "h3"}, {"HGET", k + "h3", "j"}, {"OBJECT", "ENCODING", k + "h3"},
 		{"MSET", k + "5", v, k + "6", v}, {"MGET", k + "5", "none", k + "6", k + "h"}, {"MSETNX", k + "5", "x", k + "7", v}, {"MSETNX", k + "7", v}, {"GET", k + "7"}, {"SETNX", k + "8", v}, {"GET", k + "8"},
 		{"PFADD", k + "p", v}, {"PFCOUNT", k + "p"}, {"PFADD", k, v}, {"PFCOUNT", k}, {"INCR", k}, {"INCRBYFLOAT", k, "1"}, {"DECRBY", k, "2"},
 		{"RPUSH", k + "l", k}, {"SORT", k + "l", "BY", "nosort", "GET", "*", "GET", "#"}, {"SORT", k + "l", "BY", "nosort", "GET", "*h->f"},
@@ -147,7 +147,7 @@ func TestValuesAwkward(t *testing.T) {
 						if err != nil || err2 != nil {
 							t.Fatalf("%.100q: %v, %v", words, err, err2)
 						}
-						if got != want {
+						if got != want && !sameFields(words, got, want) {
 							t.Errorf("value %.60q, %.120q:\n got %.200q\nwant %.200q", v, words, got, want)
 						}
 					}
@@ -160,6 +160,20 @@ func TestValuesAwkward(t *testing.T) {
 	}
 }
 
+// sameFields reports whether two replies with the fields of hashes differ in their order only:
+// that of a long hash is the server's own.
+func sameFields(words []string, got, want string) bool {
+	switch words[0] {
+	case "HGETALL", "HVALS", "HSCAN", "HRANDFIELD", "EXEC":
+	default:
+		return false
+	}
+	a, b := strings.Split(got, "\r\n"), strings.Split(want, "\r\n")
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}
+
 func dialRaw(t *testing.T, addr string) *harness.Conn {
 	t.Helper()
 	c, err := harness.Dial(addr)
@@ -170,8 +184,47 @@ func dialRaw(t *testing.T, addr string) *harness.Conn {
 	return c
 }
 
+// What DUMP gives has nothing sealed in it: a tenant whose values are plain can restore it, and
+// the other way round.
+func TestValuesDumped(t *testing.T) {
+	p := valuesProxy(t, harness.StartRedis(t))
+	other := p.Connect(t, harness.Acme)
+	for _, k := range valueKinds {
+		t.Run(k.name, func(t *testing.T) {
+			c := p.Connect(t, valuesTenant(k.name, k.yaml))
+			mustSay(t, c, "+OK\r\n", "SET", "s", strings.Repeat("sealed ", 100))
+			sealed := diffParse(diffMust(t, other, "GET", "s")).text
+			for _, v := range awkwardValues(value.Magic + "\x10" + sealed + "....") {
+				bulk := fmt.Sprintf("$%d\r\n%s\r\n", len(v), v)
+				diffMust(t, c, "SET", "s", v)
+				diffMust(t, c, "HSET", "h", "f", v)
+				diffMust(t, c, "DEL", "s2", "h2", "s3", "h3")
+				diffMust(t, other, "DEL", "s", "h")
+				s, h := diffParse(diffMust(t, c, "DUMP", "s")).text, diffParse(diffMust(t, c, "DUMP", "h")).text
+				for _, x := range []struct {
+					c    *harness.Conn
+					s, h string
+				}{{other, "s", "h"}, {c, "s2", "h2"}, {c, "s3", "h3"}} {
+					if x.s == "s3" { // as the other one dumps it
+						s, h = diffParse(diffMust(t, other, "DUMP", "s")).text, diffParse(diffMust(t, other, "DUMP", "h")).text
+					}
+					mustSay(t, x.c, "+OK\r\n", "RESTORE", x.s, "0", s)
+					mustSay(t, x.c, "+OK\r\n", "RESTORE", x.h, "0", h)
+					mustSay(t, x.c, bulk, "GET", x.s)
+					mustSay(t, x.c, bulk, "HGET", x.h, "f")
+					mustSay(t, x.c, fmt.Sprintf(":%d\r\n", len(v)), "STRLEN", x.s)
+					expect(t, x.c, "-BUSYKEY", "RESTORE", x.s, "0", s)
+					expect(t, x.c, "-BUSYKEY", "RESTORE", x.h, "0", h)
+					expect(t, x.c, "-ERR ", "RESTORE", x.h, "0", "nonsense", "REPLACE")
+					mustSay(t, x.c, bulk, "HGET", x.h, "f")
+				}
+			}
+		})
+	}
+}
+
 // Values of every size, one by one and in a pipeline between short ones.
-func TestValuesLengths(t *testing.T) {
+func TestValuesPipelined(t *testing.T) {
 	r := harness.StartRedis(t)
 	p := valuesProxy(t, r)
 	sizes := []int{64<<10 - 1, 64 << 10, 64<<10 + 1, 1 << 20}

@@ -121,7 +121,7 @@ func TestJobs(t *testing.T) {
 	if h, _ := header(t, client, key7); h.Algorithm != value.Zstd {
 		t.Errorf("%+v", h)
 	}
-	if v := client.HGet(t.Context(), "riptide:values", "acme").Val(); v == "" {
+	if v := client.HGet(t.Context(), "t::values", "acme").Val(); v == "" {
 		t.Error("nobody is told that there are sealed values")
 	}
 

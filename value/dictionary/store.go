@@ -13,7 +13,7 @@ import (
 
 // Store is the dictionaries as the upstream has them.
 //
-// A tenant's are in the hash <root>dicts, by id. The hash riptide:values has for every tenant that has, or
+// A tenant's are in the hash <root>dicts, by id. The hash t::values has for every tenant that has, or
 // may have, sealed values a number that is raised with every change of its dictionaries, by a random
 // amount: a server that has lost its data, or a replica that had not heard of the last changes, does not
 // come to the same number again.
@@ -23,7 +23,7 @@ type Store struct{ client *redis.Client }
 func NewStore(client *redis.Client) *Store { return &Store{client} }
 
 const (
-	valuesKey = "riptide:values"
+	valuesKey = "t::values"
 
 	// lockTime is for how long a proxy that died while it trained keeps the others from training.
 	lockTime = time.Minute
