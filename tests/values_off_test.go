@@ -39,11 +39,13 @@ func TestValuesEncryptionOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer upstream.Close()
-	time.Sleep(1500 * time.Millisecond) // by then the proxy has announced what it does twice
+	time.Sleep(1500 * time.Millisecond) // by then the proxy has announced what it does
 	do(upstream, "FLUSHALL")            // by the operator: what the proxies have noted there is lost, too
+	do(upstream, "CLIENT KILL TYPE normal SKIPME yes")
 	harness.Eventually(t, "the upstream knows again who has encrypted values", func() bool {
-		return do(upstream, "HEXISTS riptide:encrypted one") == ":1\r\n" && do(upstream, "HEXISTS riptide:values one") == ":1\r\n"
+		return do(upstream, "GET t:one:values") == "$9\r\nencrypted\r\n"
 	})
+	p.Ready(t)
 	for _, words := range []string{"SET s secret", "SET n 41", "SET m again", "HSET h f one g two", "RPUSH l s n", "XADD x 1-1 f v"} {
 		do(c, words)
 	}
@@ -73,6 +75,34 @@ func TestValuesEncryptionOff(t *testing.T) {
 	} {
 		if got := do(c, step[0]); got != step[1] {
 			t.Errorf("%s answers %q", step[0], got)
+		}
+	}
+}
+
+// TestValuesEncryptionOn has one of two proxies encrypt what was only compressed. The other one reads it.
+func TestValuesEncryptionOn(t *testing.T) {
+	r := harness.StartRedis(t)
+	run := func(yaml string) *harness.Conn {
+		p := harness.StartProxy(t, r.Addr, harness.Options{
+			Top:     "encryption_keys:\n  test: {env: RIPTIDE_VALUES_KEY}\n",
+			Env:     []string{"RIPTIDE_VALUES_KEY=" + config.HashSecret("a key of these tests")},
+			Tenants: []harness.Tenant{valuesTenant("one", yaml)},
+		})
+		p.Ready(t)
+		return p.Connect(t, valuesTenant("one", yaml))
+	}
+	const compressed = "    compression: {algorithm: zstd}\n"
+	first := run(compressed)
+	time.Sleep(1500 * time.Millisecond) // by then it has announced what it does
+	second := run(compressed + "    encryption: {algorithm: aes-256-gcm, key: test}\n")
+	for _, step := range []struct {
+		c           *harness.Conn
+		words, want string
+	}{
+		{second, "SET s secret", "+OK\r\n"}, {first, "GET s", "$6\r\nsecret\r\n"}, {first, "RENAME s s2", "+OK\r\n"}, {second, "GET s2", "$6\r\nsecret\r\n"},
+	} {
+		if got, err := step.c.Do(strings.Fields(step.words)...); err != nil || got != step.want {
+			t.Errorf("%s answers %q, %v", step.words, got, err)
 		}
 	}
 }
