@@ -143,6 +143,7 @@ func (c *codecs) announce(ctx context.Context) error {
 	}
 	pipe := c.srv.client.Pipeline()
 	var fresh []*redis.BoolCmd
+	var before []*redis.StringCmd // what the markers of encrypting tenants were
 	for i := range c.tenants {
 		t := &c.tenants[i]
 		if err := c.dictionaries.Announce(ctx, t.ID); err != nil {
@@ -150,18 +151,18 @@ func (c *codecs) announce(ctx context.Context) error {
 		}
 		fresh = append(fresh, pipe.SetNX(ctx, t.Root+marker, markerSealed, 0))
 		if t.Settings.Keys.Writes() {
-			pipe.Set(ctx, t.Root+marker, markerEncrypted, 0)
+			before = append(before, pipe.GetSet(ctx, t.Root+marker, markerEncrypted))
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
-	for _, f := range fresh {
-		if f.Val() {
-			return c.srv.client.Publish(ctx, announcements, "").Err()
-		}
+	news := slices.ContainsFunc(fresh, (*redis.BoolCmd).Val) ||
+		slices.ContainsFunc(before, func(b *redis.StringCmd) bool { return b.Val() != markerEncrypted })
+	if !news {
+		return nil
 	}
-	return nil
+	return c.srv.client.Publish(ctx, announcements, "").Err()
 }
 
 // How often what was announced is so once more, and the markers are looked at:

@@ -42,6 +42,8 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 	// What it reads may have to be tracked, and what it causes told before its reply.
 	onPin := s.pin != nil && !s.watching && (s.tracking || s.subs != nil && !s.onHub)
 	p.watching = s.watching
+	// Invalidations come behind the reply of what has caused them.
+	s.delays = onPin && s.tracking && cmd.Has(command.Write)
 	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
 	s.runPlan(p, func(ctx context.Context) func() {
 		talk := s.talkOnPin
@@ -52,6 +54,7 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 		}
 		reply, err := p.single(ctx, talk)
 		return func() {
+			defer s.tellDelayed()
 			s.slowDone(cmd, p.shown(), time.Duration(s.w.loop.Now()-began))
 			if err != nil {
 				reply = planFailure(err)

@@ -3,7 +3,6 @@ package tests
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"riptide-proxy/config"
 	"riptide-proxy/tests/harness"

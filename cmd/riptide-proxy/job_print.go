@@ -66,7 +66,7 @@ func (j *job) print(out io.Writer, s rewrite.State, names map[string]string) err
 	default:
 		row(what, "tenant %s: finished %s", j.tenant, s.Finished.Format(time.RFC3339))
 	}
-	row("time", "%v in %d runs, %.0f keys/s", time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), s.Runs, s.Rate())
+	row("time", "%v, runs: %d, %.0f keys/s", time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), s.Runs, s.Rate())
 	row("keys", "%d: strings %d, hashes %d, streams %d, others %d", s.Keys, s.Strings, s.Hashes, s.Streams, s.Keys-s.Strings-s.Hashes-s.Streams)
 	row("values", "%d: rewritten %d, written by others meanwhile %d, left because of errors %d", s.Values, s.Rewritten, s.Raced, s.Failed)
 	row("bytes", "%s", bytesLine(s))

@@ -182,7 +182,7 @@ func TestJobInterrupted(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	has(t, out, "finished", "in 2 runs", "rewritten 3001", "key one ("+keyHex("one")+"): 3001 values")
+	has(t, out, "finished", "runs: 2", "rewritten 3001", "key one ("+keyHex("one")+"): 3001 values")
 }
 
 func TestJobErrors(t *testing.T) {
