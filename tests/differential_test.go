@@ -220,6 +220,9 @@ func diffProxys(key string) bool {
 	if key == "t::values" {
 		return diffSealed()
 	}
+	if i := strings.Index(key, ":dicts:lock:"); i > 0 { // while a dictionary is trained
+		return diffSealed() && strings.Count(key[:i], ":") == 1
+	}
 	return strings.Count(key, ":") == 2 && (strings.HasSuffix(key, ":scripts") || diffSealed() && (strings.HasSuffix(key, ":dicts") || strings.HasSuffix(key, ":values")))
 }
 
