@@ -173,6 +173,9 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case !s.forward(cmd, r) && !s.runPinned(cmd, r):
 		return false
 	}
+	if s.caching != "" && (cmd.Parent == nil || cmd.Parent.Name != "client") {
+		s.caching = ""
+	}
 	stats.commands[cmd.ID]++
 	if stats.failures != failures {
 		stats.row(cmd).failed++

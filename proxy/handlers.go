@@ -84,7 +84,7 @@ func init() {
 		command.HandlePubSubChannels: {run: pubSubChannels},
 
 		command.HandleClientTracking:     {idle: true, run: clientTracking, reply: tracked},
-		command.HandleClientCaching:      {},
+		command.HandleClientCaching:      {run: clientCaching, tx: (*session).queue},
 		command.HandleClientTrackingInfo: {idle: true, run: clientTrackingInfo, reply: trackingInformed, unpinned: true},
 		command.HandleClientGetRedir:     {run: clientGetRedir},
 		command.HandleClientReply:        {idle: true, run: clientReply, alone: true},

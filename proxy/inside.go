@@ -19,7 +19,7 @@ func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 	}
 	// It is a transaction of one command.
 	before := s.tx
-	tx := &transaction{holds: true, db: s.db}
+	tx := &transaction{holds: true, db: s.db, caching: s.caching}
 	s.tx = tx
 	func() {
 		defer func() { s.tx = before }() // also when it panics

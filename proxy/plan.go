@@ -212,9 +212,14 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 			p.forget(ctx, talk)
 			return nil, err
 		}
-		requests := [][]byte{rawRequest("MULTI")}
+		var requests [][]byte
+		if p.tx.caching != "" { // the looking has used it up
+			requests = append(requests, rawRequest("CLIENT", "CACHING", p.tx.caching))
+		}
+		requests = append(requests, rawRequest("MULTI"))
+		begin := len(requests)
 		requests = p.fixes(requests)
-		front := len(requests) - 1
+		front := len(requests) - begin
 		if requests = p.requests(requests, false); p.tooLong {
 			p.forget(ctx, talk)
 			return nil, errSealedTooLong
@@ -236,7 +241,7 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 			continue
 		}
 		if p.alone && bytes.HasPrefix(reply, []byte("-EXECABORT")) {
-			return nil, firstError(replies)
+			return nil, firstError(replies[begin-1:])
 		}
 		p.tx.front, p.tx.back = front, back
 		p.tellPlain()

@@ -454,3 +454,26 @@ func TestWatchedReads(t *testing.T) {
 		c.read("+OK\r\n+QUEUED\r\n*-1\r\n")
 	}
 }
+
+// CLIENT CACHING YES is for the client's next transaction, and not for what the proxy looks at first.
+func TestCachingOfPlan(t *testing.T) {
+	r := harness.StartRedis(t)
+	s := startSealed(t, r.Addr, options{})
+	for _, no := range []bool{false, true} {
+		c, other := login(t, s, zstdTenant), login(t, s, zstdTenant)
+		c.do("HELLO", "3")
+		other.expect("+OK\r\n", "MSET", "k", compressible(100), "m", "1")
+		mode, word, want := "OPTIN", "YES", ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nm\r\n"
+		if no {
+			mode, word, want = "OPTOUT", "NO", "+PONG\r\n"
+		}
+		c.expect("+OK\r\n", "CLIENT", "TRACKING", "ON", mode)
+		c.send("CLIENT CACHING "+word, "MULTI", "GET m", "GETRANGE k 0 3", "EXEC")
+		c.read("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\n1\r\n$4\r\nript\r\n")
+		other.expect("+OK\r\n", "SET", "m", "2")
+		if got := c.do("PING"); got != want {
+			t.Errorf("%s: %q", mode, got)
+		}
+		c.Close()
+	}
+}

@@ -57,6 +57,7 @@ type session struct {
 	prefixes     []string            // of CLIENT TRACKING
 	extra        int                 // prefixes for nothing that were given
 	asked        trackingAsked       // what it will be if the upstream agrees
+	caching      string              // what CLIENT CACHING has said of the next command
 	mute         uint8               // CLIENT REPLY
 	capturing    bool                // answers go to captured
 	captured     []byte

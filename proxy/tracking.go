@@ -288,3 +288,12 @@ func (s *session) trackingInfo(flags []string, redirect int64) []byte {
 func cloneRequest(r *namespace.Request) *namespace.Request {
 	return &namespace.Request{Raw: bytes.Clone(r.Raw), Args: slices.Clone(r.Args)}
 }
+
+// clientCaching is CLIENT CACHING YES | NO. It is about the next command, or transaction.
+func clientCaching(s *session, cmd *command.Command, r *namespace.Request) {
+	s.caching = ""
+	if s.mode&modeValues != 0 && (fold(r.At(2), "YES") || fold(r.At(2), "NO")) {
+		s.caching = string(r.At(2)) // before which a plan may have something to look at
+	}
+	s.toPin(cmd, r, noteNone)
+}

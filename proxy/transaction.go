@@ -33,6 +33,7 @@ type transaction struct {
 	waiting     []*heldCommand
 	heldBytes   int
 	front, back int
+	caching     string // what CLIENT CACHING has said of it
 }
 
 // queuedCommand is one of them.
@@ -124,7 +125,7 @@ func multi(s *session, cmd *command.Command, r *namespace.Request) {
 		s.toPin(cmd, r, noteNone) // which has an error for it
 		return
 	}
-	s.tx = &transaction{db: s.db, holds: s.mode&modeValues != 0}
+	s.tx = &transaction{db: s.db, holds: s.mode&modeValues != 0, caching: s.caching}
 	s.mode |= modeTx
 	if s.tx.holds {
 		s.answer(ok)
