@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -184,25 +183,6 @@ func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, err
 	return out, nil
 }
 
-// length is STRLEN and HSTRLEN, which a sealed value's header answers.
-func (p *plan) length(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
-	key := string(h.name(h.prefixed[0]))
-	look := rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1))
-	if h.cmd.InsideField > 0 {
-		look = rawRequest("HGET", key, string(h.name(int32(h.cmd.InsideField))))
-	}
-	replies, err := atOnce(ctx, talk, look, h.raw)
-	if err != nil {
-		return nil, unsent(err)
-	}
-	if b, ok := content(replies[0]); ok {
-		if n, sealed := value.Length(b); sealed {
-			return resp.AppendInt(nil, n), nil
-		}
-	}
-	return replies[1], nil
-}
-
 // dump is DUMP: a sealed value's is made here.
 func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
 	key := h.name(h.prefixed[0])
@@ -263,40 +243,6 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 		return resp.AppendBulk(nil, dump.String(plain, version)), nil
 	}
 	return nil, errContended
-}
-
-// read runs a command that only reads. A sealed value it is run on here, so that
-// the one stored stays as it is, unless it is so long that the next such command
-// had better find it plain.
-func (p *plan) read(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
-	key := string(h.name(h.prefixed[0]))
-	replies, err := atOnce(ctx, talk, rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1)), h.raw)
-	if err != nil {
-		return nil, unsent(err)
-	}
-	head, ok := content(replies[0])
-	n, sealed := value.Length(head)
-	switch {
-	case !ok || !sealed:
-		return replies[1], nil
-	case n > asideValue && !p.view.codec.Encrypts():
-		if replies[0], err = p.run(ctx, talk); err != nil {
-			return nil, err
-		}
-		return p.ours(replies[0])
-	}
-	if replies, err = atOnce(ctx, talk, rawRequest("GET", key), h.raw); err != nil {
-		return nil, unsent(err)
-	}
-	stored, ok := content(replies[0])
-	if _, sealed = value.Length(stored); !ok || !sealed {
-		return replies[1], nil // it has become another one
-	}
-	plain, err := p.open(ctx, stored, []byte(key))
-	if err != nil {
-		return nil, err
-	}
-	return f(plain, true, p.arguments(), p.env).Reply, nil
 }
 
 // compute runs a command on a value that the upstream can not look into here, and

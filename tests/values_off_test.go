@@ -39,13 +39,12 @@ func TestValuesEncryptionOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer upstream.Close()
-	time.Sleep(1500 * time.Millisecond) // by then the proxy has announced what it does
-	do(upstream, "FLUSHALL")            // by the operator: what the proxies have noted there is lost, too
-	do(upstream, "CLIENT KILL TYPE normal SKIPME yes")
-	harness.Eventually(t, "the upstream knows again who has encrypted values", func() bool {
-		return do(upstream, "GET t:one:values") == "$9\r\nencrypted\r\n"
-	})
-	p.Ready(t)
+	noted := func() bool {
+		return do(upstream, "GET t:one:values") == "$9\r\nencrypted\r\n" && do(upstream, "HEXISTS t::values one") == ":1\r\n"
+	}
+	harness.Eventually(t, "the upstream knows who has encrypted values", noted)
+	do(upstream, "FLUSHALL") // by the operator: what the proxies have noted there is lost, too
+	harness.Eventually(t, "the upstream knows it again", noted)
 	for _, words := range []string{"SET s secret", "SET n 41", "SET m again", "HSET h f one g two", "RPUSH l s n", "XADD x 1-1 f v"} {
 		do(c, words)
 	}
@@ -105,4 +104,42 @@ func TestValuesEncryptionOn(t *testing.T) {
 			t.Errorf("%s answers %q, %v", step.words, got, err)
 		}
 	}
+}
+
+// TestValuesUpstreamLater has a tenant log in while the upstream is down. Its sealed values are
+// opened once it is back, also in a proxy that has no section for them any more.
+func TestValuesUpstreamLater(t *testing.T) {
+	port, dir := harness.FreePort(t), t.TempDir()
+	r := harness.StartRedisOn(t, port, "--dir", dir)
+	tenant := valuesTenant("one", "    compression: {algorithm: zstd, min_size: 1}\n")
+	text := strings.Repeat("again ", 100)
+	p := harness.StartProxy(t, r.Addr, harness.Options{Tenants: []harness.Tenant{tenant}})
+	p.Ready(t)
+	if reply, err := p.Connect(t, tenant).Do("SET", "k", text); reply != "+OK\r\n" {
+		t.Fatal(reply, err)
+	}
+	p.Kill()
+	c, err := harness.Dial(r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if reply, err := c.Do("SAVE"); reply != "+OK\r\n" {
+		t.Fatal(reply, err)
+	}
+	r.Kill()
+	tenant.YAML = "    compression: {algorithm: none}\n"
+	p = harness.StartProxy(t, r.Addr, harness.Options{Tenants: []harness.Tenant{tenant}})
+	if c, err = harness.Dial(p.Addr); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if reply, err := c.Do("AUTH", tenant.ID, tenant.Secret); reply != "+OK\r\n" {
+		t.Fatal(reply, err)
+	}
+	harness.StartRedisOn(t, port, "--dir", dir)
+	harness.Eventually(t, "the value is opened", func() bool {
+		reply, err := c.Do("GET", "k")
+		return err == nil && strings.Contains(reply, text)
+	})
 }
