@@ -10,7 +10,7 @@ import (
 // ValueAt says where in a reply a value stands.
 type ValueAt struct {
 	Index int    // of the element, for ElementValues and SortValues
-	Key   []byte // stored name of the stream whose entry it is of, where the reply tells it: XREAD
+	Key   []byte // name of the stream whose entry it is of, where the reply tells it: XREAD
 }
 
 // OpenValues appends to dst a complete reply with those values opened that spec

@@ -27,8 +27,8 @@ func (p *plan) encoding(ctx context.Context, talk talker, h *heldCommand) ([]byt
 	native := replies[0]
 	switch string(replies[1]) {
 	case "+string\r\n":
-		if replies, err = talk(ctx, [][]byte{rawRequest("GET", string(key))}); err != nil {
-			return nil, unsent(err)
+		if replies, err = ask(ctx, talk, rawRequest("GET", string(key))); err != nil {
+			return nil, err
 		}
 		stored, ok := content(replies[0])
 		if _, sealed := value.Length(stored); !ok || !sealed {
@@ -43,8 +43,8 @@ func (p *plan) encoding(ctx context.Context, talk talker, h *heldCommand) ([]byt
 		if n, _ := resp.ParseInt(replies[2][1 : len(replies[2])-2]); n > listpackFields {
 			return native, nil
 		}
-		if replies, err = talk(ctx, [][]byte{rawRequest("HGETALL", string(key))}); err != nil {
-			return nil, unsent(err)
+		if replies, err = ask(ctx, talk, rawRequest("HGETALL", string(key))); err != nil {
+			return nil, err
 		}
 		return hashEncoding(native, replies[0]), nil
 	}

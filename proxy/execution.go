@@ -54,8 +54,9 @@ type execution struct {
 	body   []byte // which they are in
 	out    [][]byte
 	later  []laterReply
-	own    int // bytes that the proxy has answered itself
-	opened int // bytes of replies whose values were opened beside the loop
+	own    int   // bytes that the proxy has answered itself
+	opened int   // bytes of replies whose values were opened beside the loop
+	here   int64 // bytes of values that were opened on it
 }
 
 // laterReply is one that takes time, since the proxy has to ask other loops or the
@@ -179,7 +180,8 @@ func (x *execution) values(q *queuedCommand, reply []byte) {
 		x.out = append(x.out, bytes.Clone(reply))
 		return
 	}
-	out, changed, err := s.openHere(q.cmd, q.vals, reply)
+	out, changed, err := s.openHere(q.cmd, q.vals, reply, asideValue-x.here)
+	x.here += s.w.opening.total
 	switch {
 	case beside(err):
 		work := s.openWork(q.cmd, q.vals, bytes.Clone(reply))

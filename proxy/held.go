@@ -137,6 +137,9 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 			if err != nil {
 				reply = planFailure(err)
 			}
+			if took := s.w.answered(&t, reply); took >= slowCommand {
+				s.w.slowReply(&t, took, nil)
+			}
 			s.executed(t.seq, cmd, tx, reply)
 			s.tellDelayed()
 		}

@@ -1,19 +1,12 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"net"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
-	"riptide-proxy/value"
-	"riptide-proxy/value/dump"
 	"riptide-proxy/value/inside"
 )
 
@@ -48,6 +41,9 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 	proto, began := s.proto, s.w.loop.Now()
 	// What it reads may have to be tracked, and what it causes told before its reply.
 	onPin := s.pin != nil && !s.watching && (s.tracking || s.subs != nil && !s.onHub)
+	p.watching = s.watching
+	// Invalidations come behind the reply of what has caused them.
+	s.delays = onPin && s.tracking && cmd.Has(command.Write)
 	p.env = inside.Env{Proto: proto, Limit: s.w.maxBulk, Server: s.w.srv.version()}
 	s.runPlan(p, func(ctx context.Context) func() {
 		talk := s.talkOnPin
@@ -58,6 +54,7 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 		}
 		reply, err := p.single(ctx, talk)
 		return func() {
+			defer s.tellDelayed()
 			s.slowDone(cmd, p.shown(), time.Duration(s.w.loop.Now()-began))
 			if err != nil {
 				reply = planFailure(err)
@@ -154,97 +151,6 @@ func (p *plan) ours(reply []byte) ([]byte, error) {
 	return nil, errBadReply
 }
 
-// atOnce has the upstream run requests in one transaction, and returns their replies.
-func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, error) {
-	all := append(append([][]byte{rawRequest("MULTI")}, requests...), rawRequest("EXEC"))
-	replies, err := talk(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	reply := replies[len(replies)-1]
-	n, body, ok := resp.ArrayElements(reply)
-	switch {
-	case isNull(reply):
-		return nil, nil
-	case !ok && reply[0] == '-':
-		return nil, firstError(replies)
-	}
-	if !ok || n != len(requests) {
-		return nil, errBadReply
-	}
-	out := make([][]byte, n)
-	for i := range out {
-		size, err := resp.ValueSize(body)
-		if err != nil {
-			return nil, errBadReply
-		}
-		out[i], body = body[:size], body[size:]
-	}
-	return out, nil
-}
-
-// dump is DUMP: a sealed value's is made here.
-func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
-	key := h.name(h.prefixed[0])
-	for range maxTries {
-		replies, err := atOnce(ctx, talk, h.raw, rawRequest("TYPE", string(key)))
-		if err != nil {
-			return nil, unsent(err)
-		}
-		payload, ok := content(replies[0])
-		kind := string(replies[1])
-		if !ok || kind != "+string\r\n" && kind != "+hash\r\n" {
-			return replies[0], nil
-		}
-		version := dump.Version(payload)
-		if kind == "+hash\r\n" {
-			if replies, err = atOnce(ctx, talk, rawRequest("HGETALL", string(key)), h.raw); err != nil {
-				return nil, unsent(err)
-			}
-			fields, ok := contents(replies[0])
-			if !ok {
-				continue
-			}
-			sealed := false
-			for i := 1; i < len(fields); i += 2 {
-				if value.IsSealed(fields[i]) {
-					sealed = true
-					if fields[i], err = p.open(ctx, fields[i], key); err != nil {
-						return nil, err
-					}
-				}
-			}
-			if !sealed {
-				return replies[1], nil
-			}
-			if p.fieldTTL { // which the payload would have to tell
-				reply, err := p.run(ctx, talk)
-				if err != nil {
-					return nil, err
-				}
-				return p.ours(reply)
-			}
-			return resp.AppendBulk(nil, dump.Hash(fields, version)), nil
-		}
-		if replies, err = atOnce(ctx, talk, rawRequest("GET", string(key)), h.raw); err != nil {
-			return nil, unsent(err)
-		}
-		stored, ok := content(replies[0])
-		if !ok {
-			continue
-		}
-		if !value.IsSealed(stored) {
-			return replies[1], nil
-		}
-		plain, err := p.open(ctx, stored, key)
-		if err != nil {
-			return nil, err
-		}
-		return resp.AppendBulk(nil, dump.String(plain, version)), nil
-	}
-	return nil, errContended
-}
-
 // compute runs a command on a value that the upstream can not look into here, and
 // puts the outcome in its place.
 func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
@@ -256,12 +162,10 @@ func (p *plan) compute(ctx context.Context, talk talker, h *heldCommand, f insid
 	}
 	args := p.arguments()
 	for range maxTries {
-		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(key)), get})
+		replies, err := ask(ctx, talk, rawRequest("WATCH", string(key)), get)
 		if err != nil {
-			return nil, unsent(err)
-		}
-		if replies[0][0] == '-' {
-			return replies[0], nil
+			p.unwatch(ctx, talk)
+			return nil, err
 		}
 		stored, exists := content(replies[1])
 		if !exists && !isNull(replies[1]) {
@@ -324,132 +228,4 @@ func (p *plan) seal(plain, key []byte) []byte {
 		return plain
 	}
 	return out
-}
-
-// move is RENAME, RENAMENX, COPY and MOVE of an encrypted value, which is bound
-// to its key's name. In the same transaction in which it gets another it is sealed for that one.
-func (p *plan) move(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
-	from, to := h.name(h.prefixed[0]), h.name(h.prefixed[1])
-	for range maxTries {
-		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", string(from), string(to)), rawRequest("TYPE", string(from))})
-		if err != nil {
-			return nil, unsent(err)
-		}
-		if replies[0][0] == '-' {
-			return replies[0], nil
-		}
-		var swap [][]byte
-		switch string(replies[1]) {
-		case "+string\r\n":
-			swap, err = p.moveString(ctx, talk, from, to)
-		case "+hash\r\n":
-			swap, err = p.moveHash(ctx, talk, from, to)
-		}
-		if err != nil {
-			p.unwatch(ctx, talk)
-			return nil, err
-		}
-		requests := [][]byte{h.raw}
-		if swap != nil {
-			args := append([][]byte{[]byte("EVAL"), []byte(swapScript), []byte("1"), to}, swap...)
-			requests = append(requests, resp.AppendRequest(nil, args...))
-		}
-		done, err := atOnce(ctx, talk, requests...)
-		if err != nil {
-			return nil, err
-		}
-		if done != nil {
-			return done[0], nil
-		}
-	}
-	return nil, errContended
-}
-
-func (p *plan) moveString(ctx context.Context, talk talker, from, to []byte) ([][]byte, error) {
-	replies, err := talk(ctx, [][]byte{rawRequest("GET", string(from))})
-	if err != nil {
-		return nil, unsent(err)
-	}
-	stored, ok := content(replies[0])
-	if !ok || !value.IsSealed(stored) || bytes.Equal(from, to) {
-		return nil, nil
-	}
-	plain, err := p.open(ctx, stored, from)
-	if err != nil {
-		return nil, err
-	}
-	return [][]byte{stored, p.seal(plain, to)}, nil
-}
-
-func (p *plan) moveHash(ctx context.Context, talk talker, from, to []byte) (swap [][]byte, err error) {
-	replies, err := talk(ctx, [][]byte{rawRequest("HGETALL", string(from))})
-	if err != nil {
-		return nil, unsent(err)
-	}
-	fields, ok := contents(replies[0])
-	if !ok || bytes.Equal(from, to) {
-		return nil, nil
-	}
-	p.total = 0
-	for i := 0; i+1 < len(fields); i += 2 {
-		if !value.IsSealed(fields[i+1]) {
-			continue
-		}
-		plain, err := p.open(ctx, fields[i+1], from)
-		if err != nil {
-			return nil, err
-		}
-		swap = append(swap, fields[i], fields[i+1], p.seal(plain, to))
-	}
-	return swap, nil
-}
-
-// sealAgain seals what an encrypting tenant's plan had to leave plain. What can
-// not be sealed now stays plain, and is found by the next rekey.
-func (p *plan) sealAgain(ctx context.Context) {
-	var keys [][]byte
-	for _, n := range p.needs {
-		keys = append(keys, n.key)
-	}
-	for _, h := range p.tx.waiting {
-		if h.cmd.Has(command.Write) && !h.own {
-			for _, i := range h.prefixed {
-				keys = append(keys, h.name(i))
-			}
-		}
-	}
-	p.srv.sealKeys(ctx, p, keys)
-}
-
-// sealKeys seals the values at some keys, as long as they are what was read.
-func (s *Server) sealKeys(ctx context.Context, p *plan, keys [][]byte) {
-	seen := make(map[string]bool)
-	for _, key := range keys {
-		if seen[string(key)] {
-			continue
-		}
-		seen[string(key)] = true
-		var swap []any
-		if text, err := s.client.Get(ctx, string(key)).Bytes(); err == nil {
-			if sealed, ok := p.encrypt(text, key); ok {
-				swap = append(swap, text, sealed)
-			}
-		} else if fields, err := s.client.HGetAll(ctx, string(key)).Result(); err == nil {
-			for f, text := range fields {
-				if sealed, ok := p.encrypt([]byte(text), key); ok {
-					swap = append(swap, f, text, sealed)
-				}
-			}
-		}
-		if len(swap) > 0 {
-			s.client.Eval(ctx, swapScript, []string{string(key)}, swap...)
-		}
-	}
-}
-
-// isDial reports whether an error says that there was no connection to send
-// anything on.
-func isDial(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
 }

@@ -133,11 +133,14 @@ func messageKind(reply []byte) messageClass {
 // Message implements upstream.PinOwner.
 func (s *session) Message(reply []byte) {
 	w := s.w
-	if s.delays && s.delayedBytes < maxDelayed {
+	if s.delays {
 		// EXEC's reply is not here yet, and comes before what the transaction has caused.
-		s.delayed = append(s.delayed, bytes.Clone(reply))
-		s.delayedBytes += len(reply)
-		return
+		if s.delayedBytes < maxDelayed {
+			s.delayed = append(s.delayed, bytes.Clone(reply))
+			s.delayedBytes += len(reply)
+			return
+		}
+		s.tellDelayed() // in their order at least
 	}
 	w.message = s.appendMessage(w.message[:0], reply)
 	s.push(w.message)

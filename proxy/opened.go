@@ -61,7 +61,7 @@ func (s *session) finishReply(t *slot, reply []byte, input bool) {
 		return
 	}
 	w := s.w
-	out, changed, err := s.openHere(t.cmd, t.vals, reply)
+	out, changed, err := s.openHere(t.cmd, t.vals, reply, asideValue)
 	switch {
 	case beside(err):
 		s.openAside(t, reply)
@@ -77,13 +77,13 @@ func (s *session) finishReply(t *slot, reply []byte, input bool) {
 	}
 }
 
-// openHere opens the values of a reply on the loop. The result is valid until the next
-// one.
-func (s *session) openHere(cmd *command.Command, note *valueNote, reply []byte) (out []byte, changed bool, err error) {
+// openHere opens the values of a reply on the loop, unless they are longer than limit. The
+// result is valid until the next one.
+func (s *session) openHere(cmd *command.Command, note *valueNote, reply []byte, limit int64) (out []byte, changed bool, err error) {
 	w := s.w
 	v := s.stats.values
 	spec := specOf(cmd, note)
-	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, note: note, stream: inStream(cmd), limit: asideValue}
+	w.opening = opening{codec: v.codec, counters: &v.counters, prefix: s.prefix, note: note, stream: inStream(cmd), limit: limit}
 	out, changed, err = namespace.OpenValues(w.opened[:0], reply, spec, value.IsSealed, w.open)
 	if changed {
 		w.opened = out
@@ -102,30 +102,58 @@ func beside(err error) bool {
 	return errors.As(err, &missing)
 }
 
+// asideReply is a reply whose values are to be opened beside the loop.
+type asideReply struct {
+	seq   uint32
+	bytes int
+	work  func(ctx context.Context) ([]byte, *value.Counters)
+}
+
+// openedAtOnce is how many of a session's replies are opened at once: originals may be much
+// longer, and are kept until those before them are there.
+const openedAtOnce = 2
+
 // openAside opens a reply's values beside the loop. What the session asked after
 // it goes on meanwhile, and is answered after it.
 func (s *session) openAside(t *slot, reply []byte) {
-	own, seq := bytes.Clone(reply), t.seq
-	s.parkedBytes += len(own)
-	work := s.openWork(t.cmd, t.vals, own)
+	s.parkedBytes += len(reply)
+	if s.parkedBytes > hardOutput*s.w.srv.output {
+		s.giveUp()
+		return
+	}
+	s.aside = append(s.aside, asideReply{t.seq, len(reply), s.openWork(t.cmd, t.vals, bytes.Clone(reply))})
+	s.openNext()
+}
+
+// openNext goes on with the replies that are to be opened.
+func (s *session) openNext() {
 	w := s.w
-	w.srv.slow.Add(1)
-	go func() {
-		defer w.srv.slow.Done()
-		out, n := work(w.srv.ctx)
-		w.loop.Post(func() {
-			s.parkedBytes -= len(own)
-			s.stats.addValues(n)
-			if s.gone {
-				return
-			}
-			if out[0] == '-' {
-				s.stats.countError(out)
-			}
-			s.complete(seq, out, false)
-			s.tryResume()
-		})
-	}()
+	for s.opening < openedAtOnce && len(s.aside) > 0 {
+		a := s.aside[0]
+		s.aside[0] = asideReply{}
+		s.aside = s.aside[1:]
+		s.opening++
+		w.srv.slow.Add(1)
+		go func() {
+			defer w.srv.slow.Done()
+			out, n := a.work(w.srv.ctx)
+			w.loop.Post(func() {
+				s.opening--
+				s.parkedBytes -= a.bytes
+				s.stats.addValues(n)
+				if s.gone {
+					s.aside = nil
+					return
+				}
+				if out[0] == '-' {
+					s.stats.countError(out)
+				}
+				s.complete(a.seq, out, false)
+				s.openNext()
+				s.tryResume()
+			})
+		}()
+	}
 }
 
 // openWork returns what opens a reply's values in a goroutine.

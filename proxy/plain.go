@@ -159,22 +159,6 @@ func anySealed(pairs [][]byte) bool {
 	return false
 }
 
-// encrypt is what is to be stored of a value that was left plain. ok is false if it is
-// encrypted, or can not be.
-func (p *plan) encrypt(stored, key []byte) (sealed []byte, ok bool) {
-	h, _, isSealed := value.ParseHeader(stored)
-	if isSealed && h.Cipher != value.NoCipher {
-		return nil, false
-	}
-	if isSealed { // wrapped
-		var err error
-		if stored, err = p.view.codec.Open(&p.counters, nil, stored, p.nameOf(key)); err != nil {
-			return nil, false
-		}
-	}
-	return p.seal(stored, key), true
-}
-
 // firstError is why a transaction was not run.
 func firstError(replies [][]byte) error {
 	for _, r := range replies {

@@ -8,7 +8,6 @@ import (
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
-	"riptide-proxy/upstream"
 	"riptide-proxy/value"
 	"riptide-proxy/value/inside"
 )
@@ -27,11 +26,12 @@ type plan struct {
 	counters value.Counters
 	tx       *transaction
 	watched  bool // by the client, on the same connection
+	watching bool // the client watches keys, on another one
 	fieldTTL bool // the upstream's hash fields may have a time to live
 	maxBulk  int
 
 	looksInside bool
-	large       bool
+	large       bool // its values are to be sealed beside the loop
 	moves       bool // what a key holds may come from any other
 	alone       bool // it is one command
 	needs       []*need
@@ -66,12 +66,14 @@ func (s *session) plan(tx *transaction, watched bool) *plan {
 		srv: s.w.srv, tenant: s.who.Tenant, view: v.tenantValues, tx: tx, watched: watched,
 		fieldTTL: s.w.known == nil || s.w.known[fieldTTLRow.ID], maxBulk: s.w.maxBulk,
 	}
+	size := 0
 	for _, h := range tx.waiting {
 		p.looksInside = p.looksInside || p.looks(h)
-		p.large = p.large || hasLarge(h.request(), h.values)
+		size += valuesSize(h.request(), h.values)
 		p.moves = p.moves || h.cmd.Moves
 		p.allSorts = p.allSorts || sorts(h.cmd) && p.looks(h)
 	}
+	p.large = size >= asideValue
 	if !p.looksInside {
 		return p
 	}
@@ -179,7 +181,7 @@ func (p *plan) requests(dst [][]byte, seal bool) [][]byte {
 			dst = append(dst, p.sent(h))
 			continue
 		}
-		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true}
+		x := sealing{marks: p.srv.marks, codec: p.view.codec, counters: &p.counters, cmd: h.cmd, r: h.request(), prefix: h.prefix, prefixed: h.prefixed, stored: true, maxBulk: p.maxBulk}
 		if !seal {
 			x.stays = func(i int32) bool { return p.stays(h, i) }
 		}
@@ -223,6 +225,7 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 		requests = append(requests, rawRequest("EXEC"))
 		replies, err := talk(ctx, requests)
 		if err != nil {
+			p.sealLater()
 			return nil, err
 		}
 		reply := replies[len(replies)-1]
@@ -237,9 +240,8 @@ func (p *plan) run(ctx context.Context, talk talker) ([]byte, error) {
 		}
 		p.tx.front, p.tx.back = front, back
 		p.tellPlain()
-		if p.mark(); p.view.codec.Encrypts() {
-			p.sealAgain(ctx)
-		}
+		p.mark()
+		p.sealAgain()
 		return reply, nil
 	}
 	return nil, errContended
@@ -251,212 +253,6 @@ func (p *plan) forget(ctx context.Context, talk talker) {
 	if p.watched || len(p.needs)+len(p.sorts) > 0 {
 		talk(ctx, [][]byte{rawRequest("UNWATCH")})
 	}
-}
-
-// look watches the keys and finds out what has to be made plain.
-func (p *plan) look(ctx context.Context, talk talker) error {
-	if len(p.sorts) > 0 {
-		if err := p.lookSorted(ctx, talk); err != nil {
-			return err
-		}
-	}
-	if len(p.needs) == 0 {
-		return nil
-	}
-	watch := []string{"WATCH"}
-	var requests [][]byte
-	for _, n := range p.needs {
-		n.plain, n.pairs = nil, nil
-		watch = append(watch, string(n.key))
-		if n.text {
-			requests = append(requests, rawRequest("GETRANGE", string(n.key), "0", "3"))
-		}
-		for _, f := range n.fields {
-			requests = append(requests, rawRequest("HGET", string(n.key), string(f)))
-		}
-		if n.hash {
-			requests = append(requests, rawRequest("TYPE", string(n.key)))
-		}
-	}
-	replies, err := talk(ctx, append([][]byte{rawRequest(watch...)}, requests...))
-	if err != nil {
-		return unsent(err)
-	}
-	if replies[0][0] == '-' {
-		return replyError(replies[0])
-	}
-	replies = replies[1:]
-	var long []*need
-	requests = nil
-	for _, n := range p.needs {
-		if n.text {
-			if b, ok := content(replies[0]); ok && value.IsSealed(b) {
-				long = append(long, n)
-				requests = append(requests, rawRequest("GET", string(n.key)))
-			}
-			replies = replies[1:]
-		}
-		for _, f := range n.fields {
-			if b, ok := content(replies[0]); ok {
-				if err := p.openField(ctx, n, f, b); err != nil {
-					return err
-				}
-			}
-			replies = replies[1:]
-		}
-		if !n.hash && anySealed(n.pairs) {
-			p.whole[string(n.key)], n.hash = true, true
-			return p.look(ctx, talk)
-		}
-		if n.hash {
-			if string(replies[0]) == "+hash\r\n" {
-				long = append(long, n)
-				requests = append(requests, rawRequest("HGETALL", string(n.key)))
-			}
-			replies = replies[1:]
-		}
-	}
-	if len(long) == 0 {
-		return nil
-	}
-	if replies, err = talk(ctx, requests); err != nil {
-		return unsent(err)
-	}
-	for i, n := range long {
-		if b, ok := content(replies[i]); ok {
-			plain, err := p.open(ctx, b, n.key)
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(plain, b) {
-				n.plain = plain
-			}
-			continue
-		}
-		fields, ok := contents(replies[i])
-		if !ok {
-			continue // another type by now, so EXEC will do nothing
-		}
-		for j := 0; j+1 < len(fields); j += 2 {
-			if err := p.openField(ctx, n, fields[j], fields[j+1]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (p *plan) openField(ctx context.Context, n *need, field, stored []byte) error {
-	if !value.IsSealed(stored) {
-		return nil
-	}
-	plain, err := p.open(ctx, stored, n.key)
-	if err == nil && !bytes.Equal(plain, stored) {
-		n.pairs = append(n.pairs, field, plain)
-	}
-	return err
-}
-
-// open opens a value, and asks for the dictionary that it may take.
-func (p *plan) open(ctx context.Context, stored, key []byte) ([]byte, error) {
-	for try := 0; ; try++ {
-		if n, _ := value.Length(stored); p.total+n > maxReply {
-			return nil, errOversized
-		}
-		plain, err := p.view.codec.Open(&p.counters, []byte{}, stored, p.nameOf(key))
-		var missing *value.MissingDictError
-		if errors.As(err, &missing) && try == 0 {
-			if err = p.srv.fetchDictionary(ctx, p.tenant, missing.ID); err == nil {
-				continue
-			}
-		}
-		if err != nil {
-			return nil, errors.New(openError(err))
-		}
-		p.total += int64(len(plain))
-		if plain == nil {
-			plain = []byte{} // which is to be set, unlike what is nil
-		}
-		return plain, nil
-	}
-}
-
-// nameOf splits the name of a key as the upstream knows it.
-func (p *plan) nameOf(key []byte) value.Name {
-	if db, rest, ok := p.tenant.Split(key); ok {
-		return value.Name{Prefix: p.tenant.Prefix(db), Key: rest}
-	}
-	return value.Name{Key: key}
-}
-
-// fixes appends the requests that make plain what has to be.
-func (p *plan) fixes(dst [][]byte) [][]byte {
-	for _, n := range p.needs {
-		if n.plain != nil {
-			dst = append(dst, resp.AppendRequest(make([]byte, 0, len(n.plain)+len(n.key)+64), []byte("SET"), n.key, n.plain, []byte("KEEPTTL")))
-		}
-		if n.pairs == nil {
-			continue
-		}
-		args := [][]byte{[]byte("HSET"), n.key}
-		if p.fieldTTL {
-			args = [][]byte{[]byte("EVAL"), []byte(fieldsScript), []byte("1"), n.key}
-		}
-		dst = append(dst, resp.AppendRequest(nil, append(args, n.pairs...)...))
-	}
-	return dst
-}
-
-func rawRequest(args ...string) []byte { return resp.AppendRequest(nil, args...) }
-
-// content is that of content of a reply that is a bulk string.
-func content(reply []byte) ([]byte, bool) {
-	if reply[0] != '$' {
-		return nil, false
-	}
-	i := bytes.IndexByte(reply, '\n')
-	if i < 0 || len(reply) < i+3 {
-		return nil, false
-	}
-	return reply[i+1 : len(reply)-2], true
-}
-
-// contents are those of the bulk strings that a reply is made of, be it an array, a set or
-// a map.
-func contents(reply []byte) (all [][]byte, ok bool) {
-	end := bytes.IndexByte(reply, '\n') + 1
-	if end < 4 || reply[0] != '*' && reply[0] != '~' && reply[0] != '%' {
-		return nil, false
-	}
-	for rest := reply[end:]; len(rest) > 0; {
-		size, err := resp.ValueSize(rest)
-		if err != nil {
-			return nil, false
-		}
-		b, ok := content(rest[:size])
-		if !ok {
-			return nil, false
-		}
-		all, rest = append(all, b), rest[size:]
-	}
-	return all, true
-}
-
-func isNull(reply []byte) bool {
-	return string(reply) == "*-1\r\n" || string(reply) == "_\r\n" || string(reply) == "$-1\r\n"
-}
-
-// replyError is an error that the upstream has answered with.
-func replyError(reply []byte) error {
-	return errors.New(string(bytes.TrimRight(reply[1:], "\r\n")))
-}
-
-// unsent is for a loss before anything could be changed.
-func unsent(err error) error {
-	if err == upstream.ErrUnknown {
-		return upstream.ErrUnavailable
-	}
-	return err
 }
 
 // planFailure is the reply for an error of a plan, whose text is an error reply's.

@@ -52,10 +52,11 @@ func (p *plan) length(ctx context.Context, talk talker, h *heldCommand) ([]byte,
 		if err != nil || !sealed {
 			return reply, err
 		}
-		if reply, err = one(ctx, talk, rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1))); err != nil {
+		replies, err := ask(ctx, talk, rawRequest("GETRANGE", key, "0", strconv.Itoa(value.LongestHeader-1)))
+		if err != nil {
 			return nil, err
 		}
-		b, _ := content(reply)
+		b, _ := content(replies[0])
 		if n, sealed := value.Length(b); sealed {
 			return resp.AppendInt(nil, n), nil
 		}
@@ -68,7 +69,7 @@ func (p *plan) length(ctx context.Context, talk talker, h *heldCommand) ([]byte,
 
 // read runs a command that only reads. A sealed value it is run on here, so that
 // the one stored stays as it is, unless it is so long that the next such command
-// had better find it plain.
+// had better find it plain: to what the client itself watches that would be a change.
 func (p *plan) read(ctx context.Context, talk talker, h *heldCommand, f inside.Func) ([]byte, error) {
 	key := string(h.name(h.prefixed[0]))
 	for range maxTries {
@@ -78,17 +79,18 @@ func (p *plan) read(ctx context.Context, talk talker, h *heldCommand, f inside.F
 				return reply, err
 			}
 		}
-		reply, err := one(ctx, talk, rawRequest("GET", key))
+		replies, err := ask(ctx, talk, rawRequest("GET", key))
 		if err != nil {
 			return nil, err
 		}
-		stored, exists := content(reply)
-		if !exists && !isNull(reply) {
+		stored, exists := content(replies[0])
+		if !exists && !isNull(replies[0]) {
 			return one(ctx, talk, h.raw) // it is of another type, for which the upstream has the error
 		}
 		n, sealed := value.Length(stored)
-		if sealed && n > asideValue && !p.view.codec.Encrypts() {
-			if reply, err = p.run(ctx, talk); err != nil {
+		if sealed && n > asideValue && !p.view.codec.Encrypts() && !p.watching {
+			reply, err := p.run(ctx, talk)
+			if err != nil {
 				return nil, err
 			}
 			return p.ours(reply)

@@ -178,3 +178,279 @@ func TestSlowLogOfTriedCommand(t *testing.T) {
 		}
 	})
 }
+
+// A server that is still loading, or runs a long script, lets WATCH pass and refuses to read. It
+// may have come to its end a moment later, so nothing may be written then.
+func TestRefusedLook(t *testing.T) {
+	const refusal = "-LOADING Redis is loading the dataset in memory\r\n"
+	for _, c := range []struct {
+		tenant, refused string
+		commands        []string
+		never           []string
+	}{
+		{zstdTenant, "GETRANGE", []string{"MULTI", "APPEND k v", "EXEC"}, []string{"MULTI", "APPEND"}},
+		{zstdTenant, "GET", []string{"MULTI", "APPEND k v", "EXEC"}, []string{"MULTI", "APPEND"}},
+		{zstdTenant, "HGET", []string{"MULTI", "APPEND k v", "HSTRLEN h f", "EXEC"}, []string{"MULTI", "APPEND"}},
+		{zstdTenant, "TYPE", []string{"SORT l BY w:* ALPHA GET v:* STORE to"}, []string{"MULTI", "SORT"}},
+		{zstdTenant, "LRANGE", []string{"SORT l BY w:* ALPHA GET v:* STORE to"}, []string{"MULTI", "SORT"}},
+		{safeTenant, "GET", []string{"APPEND k v"}, []string{"MULTI", "APPEND", "SET"}},
+		{safeTenant, "HGET", []string{"HINCRBY h f 1"}, []string{"MULTI", "HINCRBY", "HSET"}},
+		{safeTenant, "TYPE", []string{"RENAME k l"}, []string{"MULTI", "RENAME"}},
+		{safeTenant, "GET", []string{"RENAME k l"}, []string{"MULTI", "RENAME"}},
+		{safeTenant, "WATCH", []string{"COPY k l"}, []string{"MULTI", "COPY"}},
+	} {
+		f := newFake(t)
+		s := startSealed(t, f.address(), options{})
+		sealed := string(bulk(seal(t, s, c.tenant, "k", compressible(100))))
+		for name, reply := range map[string]string{
+			"WATCH": okReply, "UNWATCH": okReply, "MULTI": okReply, "EXEC": "*0\r\n",
+			"GETRANGE": sealed, "GET": sealed, "HGET": sealed, "LRANGE": "*0\r\n",
+		} {
+			f.handle(name, func([]string) []byte { return []byte(reply) })
+		}
+		kind := "+string\r\n"
+		if strings.HasPrefix(c.commands[0], "SORT") {
+			kind = "+list\r\n"
+		}
+		f.handle("TYPE", func([]string) []byte { return []byte(kind) })
+		f.handle(c.refused, func([]string) []byte { return []byte(refusal) })
+		x := login(t, s, c.tenant)
+		x.send(c.commands...)
+		for range c.commands[1:] {
+			if reply := x.next(); reply[0] != '+' {
+				t.Errorf("%q: %q", c.commands, reply)
+			}
+		}
+		if reply := x.next(); reply != refusal {
+			t.Errorf("%s, %q: %q", c.refused, c.commands, reply)
+		}
+		for _, name := range c.never {
+			if f.count(name) > 0 {
+				t.Errorf("%s, %q: the upstream got %s", c.refused, c.commands, name)
+			}
+		}
+		harness.Eventually(t, "what was watched is forgotten", func() bool { return f.count("UNWATCH") > 0 })
+	}
+}
+
+// EXEC ends what is watched, also when it comes to nothing: the connection is somebody else's next.
+func TestFailedExecForgetsWatch(t *testing.T) {
+	r := harness.StartRedis(t)
+	s := startSealed(t, r.Addr, options{})
+	up := dialServer(t, r.Addr)
+	up.expect("+OK\r\n", "SET", "t:"+zstdTenant+":0:bad", seal(t, s, zstdTenant, "bad", compressible(100))+"x")
+	c := login(t, s, zstdTenant)
+	c.send("WATCH k", "MULTI", "APPEND bad x", "EXEC")
+	c.read("+OK\r\n+OK\r\n+QUEUED\r\n")
+	if reply := c.next(); !strings.HasPrefix(reply, "-ERR ") {
+		t.Fatalf("EXEC: %q", reply)
+	}
+	c.expect("+PONG\r\n", "PING")
+	up.expect("+OK\r\n", "SET", "t:"+zstdTenant+":0:k", "v")
+	onLoop(t, s.workers[0], func() {
+		if newest(s.workers[0]).pin != nil {
+			t.Error("the session keeps its connection")
+		}
+	})
+	other := login(t, s, "acme")
+	other.send("MULTI", "PING", "EXEC")
+	other.read("+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n")
+}
+
+// What was made plain for a client is sealed again when it has left.
+func TestSealedAgainWithoutClient(t *testing.T) {
+	r := harness.StartRedis(t)
+	s := startSealed(t, r.Addr, options{})
+	up := dialServer(t, r.Addr)
+	const key = "t:" + safeTenant + ":0:k"
+	for _, commands := range [][]string{
+		{"MULTI", "APPEND k v", "EXEC"},
+		{"EVAL redis.call('append',KEYS[1],'v') 1 k"},
+		{"SUBSCRIBE ch", "UNSUBSCRIBE x", "CLIENT TRACKING ON", "EVAL redis.call('append',KEYS[1],'v') 1 k"},
+	} {
+		for range 5 {
+			c := login(t, s, safeTenant)
+			c.do("HELLO", "3")
+			c.expect("+OK\r\n", "SET", "k", "a secret")
+			c.send(commands...)
+			c.Close()
+			harness.Eventually(t, "the client is gone", func() bool { return stats(t, s).Clients == 0 })
+			harness.Eventually(t, "it is sealed", func() bool { return up.isStoredSealed(key) })
+		}
+	}
+	// One that waits for its answer finds it sealed then.
+	for _, tracks := range []bool{false, true} {
+		for _, commands := range [][]string{{"MULTI", "APPEND k v", "EXEC"}, {"EVAL redis.call('append',KEYS[1],'v') 1 k"}} {
+			c := login(t, s, safeTenant)
+			c.do("HELLO", "3")
+			c.expect("+OK\r\n", "SET", "k", "a secret")
+			if tracks {
+				c.expect("+OK\r\n", "CLIENT", "TRACKING", "ON")
+			}
+			c.send(commands...)
+			for range commands {
+				reply := c.next()
+				for reply[0] == '>' { // what is tracked has changed
+					reply = c.next()
+				}
+				if reply[0] == '-' {
+					t.Errorf("%q: %q", commands, reply)
+				}
+			}
+			if !up.isStoredSealed(key) {
+				t.Errorf("tracking %v, %q: it is stored plain", tracks, commands)
+			}
+			c.Close()
+		}
+	}
+}
+
+// A session's replies are opened a few at a time, and what waits for that is bounded.
+func TestOpenedAsideIsBounded(t *testing.T) {
+	f := newFake(t)
+	s := startSealed(t, f.address(), options{limits: "output_buffer: 1MiB"})
+	plain := compressible(1 << 20)
+	sealed := bulk(seal(t, s, zstdTenant, "k", plain))
+	f.handle("GET", func([]string) []byte { return sealed })
+	c := login(t, s, zstdTenant)
+	c.send("GET k", "PING", "GET k", "ECHO x")
+	c.read(string(bulk(plain)) + "+PONG\r\n" + string(bulk(plain)) + string(bulk("x")))
+
+	w, v := s.workers[0], s.codecs.find(zstdTenant)
+	for range cap(v.turns) {
+		v.turns <- struct{}{} // nothing can be opened
+	}
+	const n = 6
+	for range n {
+		c.send("GET k")
+	}
+	harness.Eventually(t, "the replies wait", func() (all bool) {
+		onLoop(t, w, func() {
+			x := newest(w)
+			all = x.opening == openedAtOnce && len(x.aside) == n-openedAtOnce
+			if all && x.parkedBytes != n*len(sealed) {
+				t.Errorf("%d bytes are parked", x.parkedBytes)
+			}
+		})
+		return all
+	})
+	for range cap(v.turns) {
+		<-v.turns
+	}
+	for range n {
+		c.read(string(bulk(plain)))
+	}
+	onLoop(t, w, func() {
+		x := newest(w)
+		if x.parkedBytes != 0 || x.opening != 0 || len(x.aside) != 0 {
+			t.Errorf("%d bytes, %d and %d replies are left", x.parkedBytes, x.opening, len(x.aside))
+		}
+		// One with far too much of it is closed.
+		x.parkedBytes = hardOutput * s.output
+		x.openAside(&slot{s: x, cmd: row(t, "get")}, sealed)
+	})
+	c.ends()
+}
+
+// A value that only its header makes too long for the upstream is refused: the upstream would close
+// the connection that all share.
+func TestSealedTooLong(t *testing.T) {
+	r := harness.StartRedis(t, "--proto-max-bulk-len", "1mb")
+	s := startSealed(t, r.Addr, options{})
+	c, other := login(t, s, safeTenant), login(t, s, "acme")
+	long := strings.Repeat("x", 1<<20)
+	const refusal = "-ERR the value is longer than the upstream takes once it is sealed\r\n"
+	harness.Eventually(t, "the proxy knows the limit", func() (knows bool) {
+		onLoop(t, s.workers[0], func() { knows = s.workers[0].maxBulk == 1<<20 })
+		return knows
+	})
+	c.expect(refusal, "SET", "k", long)
+	other.expect("+OK\r\n", "SET", "k", "v")
+	c.expect("+OK\r\n", "MULTI")
+	c.expect("+QUEUED\r\n", "SET", "k", long)
+	c.expect(refusal, "EXEC")
+	c.expect("$-1\r\n", "GET", "k")
+	onLoop(t, s.workers[0], func() {
+		if x := newest(s.workers[0]); x.pin != nil {
+			t.Error("the session keeps its connection")
+		}
+	})
+}
+
+// Many short values are not sealed on the loop either, one after the other.
+func TestManyValuesAside(t *testing.T) {
+	s, _ := startFake(t, options{})
+	login(t, s, "acme")
+	var req, fields = []string{"HSET", "h"}, 40
+	for i := range fields {
+		req = append(req, fmt.Sprint("f", i), compressible(2<<10))
+	}
+	withSession(t, s, "acme", func(x *session) {
+		x.stats.setValues(newTenantValues(mustCodec(t)))
+		h := &heldCommand{cmd: row(t, "hset"), raw: []byte(harness.Request(req...)), prefixed: []int32{1}}
+		h.args, _ = parseRequest(h.raw, &s.internal)
+		h.values = h.cmd.Values.Positions(nil, h.request())
+		if n := valuesSize(h.request(), h.values); n != fields*(2<<10) {
+			t.Errorf("the values have %d bytes", n)
+		}
+		if p := x.plan(&transaction{waiting: []*heldCommand{h}}, false); !p.large || p.looksInside {
+			t.Errorf("large: %v, looks inside: %v", p.large, p.looksInside)
+		}
+	})
+}
+
+// mustCodec is one that compresses everything.
+func mustCodec(t testing.TB) *value.Codec {
+	t.Helper()
+	c, err := value.NewCodec(value.Settings{Algorithm: config.Zstd, MinSize: 1, Limit: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Messages that come before EXEC's reply are told behind it, and in their order even
+// where they are too many to wait.
+func TestDelayedMessages(t *testing.T) {
+	s, _ := startFake(t, options{})
+	c := login(t, s, "acme")
+	withSession(t, s, "acme", func(x *session) {
+		x.subs = &subscriptions{}
+		x.subs.add(channels, "ch", []string{"t:acme:ch"})
+		message := func(text string) {
+			x.Message([]byte("*3\r\n$7\r\nmessage\r\n$9\r\nt:acme:ch\r\n" + string(bulk(text))))
+		}
+		x.delays = true
+		message("1")
+		x.conn.Write([]byte("+EXEC\r\n"))
+		x.tellDelayed()
+		x.delays = true
+		message(strings.Repeat("x", maxDelayed))
+		message("3")
+		message("4")
+		x.conn.Write([]byte("+EXEC\r\n"))
+		x.tellDelayed()
+		x.subs = nil
+	})
+	of := func(text string) string { return "*3\r\n$7\r\nmessage\r\n$2\r\nch\r\n" + string(bulk(text)) }
+	c.read("+EXEC\r\n" + of("1") + of(strings.Repeat("x", maxDelayed)) + of("3") + of("4") + "+EXEC\r\n")
+}
+
+// To read a value is not to change it, also where the proxy had better store it plain.
+func TestWatchedReads(t *testing.T) {
+	r := harness.StartRedis(t)
+	s := startSealed(t, r.Addr, options{})
+	for _, tenant := range []string{zstdTenant, safeTenant} {
+		c := login(t, s, tenant)
+		c.expect("+OK\r\n", "SET", "k", compressible(asideValue+1))
+		c.expect("+OK\r\n", "WATCH", "k")
+		c.expect("$7\r\nriptide\r\n", "GETRANGE", "k", "0", "6")
+		c.send("STRLEN k", "GETBIT k 1", "MULTI", "GETRANGE k 0 3", "EXEC")
+		c.read(fmt.Sprintf(":%d\r\n:1\r\n+OK\r\n+QUEUED\r\n*1\r\n$4\r\nript\r\n", asideValue+1))
+		// Another's write is one.
+		c.expect("+OK\r\n", "WATCH", "k")
+		login(t, s, tenant).expect(fmt.Sprintf(":%d\r\n", asideValue+2), "APPEND", "k", "x")
+		c.send("MULTI", "GETRANGE k 0 3", "EXEC")
+		c.read("+OK\r\n+QUEUED\r\n*-1\r\n")
+	}
+}

@@ -69,7 +69,9 @@ type session struct {
 	delays       bool                             // messages wait for EXEC's reply
 	delayed      [][]byte
 	delayedBytes int
-	talk         *talk // of a plan on the pin
+	talk         *talk        // of a plan on the pin
+	aside        []asideReply // to be opened beside the loop
+	opening      int          // that are being opened
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -243,7 +245,7 @@ func (s *session) Written() { s.tryResume() }
 // Closed implements netloop.Handler.
 func (s *session) Closed(error) {
 	s.gone = true
-	s.parked = nil
+	s.parked, s.aside = nil, nil
 	s.drop()
 	if s.cancel != nil {
 		s.cancel()

@@ -65,9 +65,9 @@ func (p *plan) lookSorted(ctx context.Context, talk talker) error {
 	p.needs = p.needs[:p.named]
 	for _, s := range p.sorts {
 		key := string(s.key)
-		replies, err := talk(ctx, [][]byte{rawRequest("WATCH", key), rawRequest("TYPE", key)})
+		replies, err := ask(ctx, talk, rawRequest("WATCH", key), rawRequest("TYPE", key))
 		if err != nil {
-			return unsent(err)
+			return err
 		}
 		read := rawRequest("LRANGE", key, "0", "-1")
 		switch string(replies[1]) {
@@ -79,8 +79,8 @@ func (p *plan) lookSorted(ctx context.Context, talk talker) error {
 		default:
 			continue
 		}
-		if replies, err = talk(ctx, [][]byte{read}); err != nil {
-			return unsent(err)
+		if replies, err = ask(ctx, talk, read); err != nil {
+			return err
 		}
 		elements, _ := contents(replies[0])
 		if len(elements)*len(s.names) > maxSorted {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 
 	"github.com/redis/go-redis/v9"
 
@@ -116,6 +117,13 @@ func lost(err error) error {
 		return upstream.ErrUnavailable
 	}
 	return upstream.ErrUnknown
+}
+
+// isDial reports whether an error says that there was no connection to send
+// anything on.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
 }
 
 // arguments takes a request apart, for a client that puts it together again.

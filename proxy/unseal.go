@@ -22,7 +22,10 @@ func (s *Server) scriptMode(t *namespace.Tenant) script.Mode {
 	return script.Mode{Trusted: t.Scripts == config.TrustedScripts, Values: s.codecs.find(t.ID) != nil}
 }
 
-func (s *session) scriptMode() script.Mode { return s.w.srv.scriptMode(s.who.Tenant) }
+// scriptMode is the same on the loop, which knows without asking.
+func (s *session) scriptMode() script.Mode {
+	return script.Mode{Trusted: s.who.Tenant.Scripts == config.TrustedScripts, Values: s.stats.values != nil}
+}
 
 // maxUnsealed bounds how often values are made plain for one run of a script: one
 // that names its keys one after the other comes upon them one by one.
@@ -249,15 +252,9 @@ func (s *session) beside(plain [][]byte, work func(ctx context.Context) func()) 
 // sealLater seals what was made plain for a script of an encrypting tenant whose answer does not
 // wait for that.
 func (s *session) sealLater(keys [][]byte) {
-	if len(keys) == 0 || s.stats.values == nil || !s.stats.values.codec.Encrypts() {
-		return
+	if v := s.stats.values; len(keys) > 0 && v != nil && v.codec.Encrypts() {
+		s.w.srv.sealLater(s.who.Tenant, v.tenantValues, keys)
 	}
-	p, srv := s.plainPlan(nil), s.w.srv
-	srv.slow.Add(1)
-	go func() {
-		defer srv.slow.Done()
-		srv.sealKeys(srv.ctx, p, keys)
-	}()
 }
 
 // plainFirst makes the values at the keys that a function's call declares plain, and

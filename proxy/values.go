@@ -7,7 +7,6 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
-	"riptide-proxy/upstream"
 	"riptide-proxy/value"
 )
 
@@ -38,8 +37,8 @@ type valueView struct {
 	counters value.Counters
 }
 
-// asideValue is the length from which a value is sealed and opened beside the
-// loop, for which all its clients would have to wait.
+// asideValue is the length from which a command's or a reply's values, together, are sealed and
+// opened beside the loop, for which all its clients would have to wait.
 const asideValue = 64 << 10
 
 // setValues has a loop look at a tenant's values.
@@ -112,6 +111,7 @@ type sealing struct {
 	prefix   []byte
 	prefixed []int32
 	stored   bool // names have the prefix already
+	maxBulk  int  // the longest argument that the upstream takes
 	tooLong  bool
 	stays    func(i int32) bool // whether a value is not to be sealed; nil: none
 }
@@ -134,7 +134,7 @@ func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 	}
 	before := len(dst)
 	dst, sealed := x.codec.Seal(x.counters, dst, plain, name)
-	x.tooLong = x.tooLong || len(dst)-before > upstream.DefaultMaxBulk
+	x.tooLong = x.tooLong || len(dst)-before > x.maxBulk
 	return dst, sealed
 }
 
@@ -142,20 +142,18 @@ func (x *sealing) seal(dst []byte, i int32) ([]byte, bool) {
 func (s *session) appendValues(b []byte, cmd *command.Command, r *namespace.Request, prefixed, values []int32) []byte {
 	w := s.w
 	v := s.stats.values
-	w.sealing = sealing{marks: w.srv.marks, codec: v.codec, counters: &v.counters, cmd: cmd, r: r, prefix: s.prefixOf(cmd), prefixed: prefixed}
+	w.sealing = sealing{marks: w.srv.marks, codec: v.codec, counters: &v.counters, cmd: cmd, r: r, prefix: s.prefixOf(cmd), prefixed: prefixed, maxBulk: w.maxBulk}
 	b = r.AppendSealed(b, prefixed, w.sealing.prefix, values, w.seal)
 	w.sealing.r = nil
 	return b
 }
 
-// hasLarge reports whether one of the values is to be sealed beside the loop.
-func hasLarge(r *namespace.Request, values []int32) bool {
+// valuesSize is how many bytes the values of a request have.
+func valuesSize(r *namespace.Request, values []int32) (n int) {
 	for _, i := range values {
-		if len(r.At(int(i))) >= asideValue {
-			return true
-		}
+		n += len(r.At(int(i)))
 	}
-	return false
+	return n
 }
 
 // sendValues sends a command whose arguments or reply hold values, on the
@@ -177,7 +175,7 @@ func (s *session) sendValues(cmd *command.Command, r *namespace.Request, note ui
 		return true
 	}
 	values := w.valuesOf(cmd, r, s.stats.values)
-	if hasLarge(r, values) {
+	if valuesSize(r, values) >= asideValue {
 		s.sealAside(cmd, r, note)
 		return true
 	}
@@ -211,7 +209,7 @@ var errSealedTooLong = errors.New("ERR the value is longer than the upstream tak
 // session takes no command meanwhile.
 func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uint8) {
 	own := cloneRequest(r)
-	w, v, prefix := s.w, s.stats.values, s.prefixOf(cmd)
+	w, v, prefix, maxBulk := s.w, s.stats.values, s.prefixOf(cmd), s.w.maxBulk
 	prefixed := append([]int32(nil), w.indexes...)
 	values := append([]int32(nil), w.values...)
 	t := s.noted(cmd, note)
@@ -224,7 +222,7 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 			return func() { s.completeError(t.seq, errUnavailable) }
 		}
 		var n value.Counters
-		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed}
+		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed, maxBulk: maxBulk}
 		b := own.AppendSealed(make([]byte, 0, len(own.Raw)/2+4096), prefixed, prefix, values, x.seal)
 		return func() {
 			v.counters.Add(&n)

@@ -97,8 +97,22 @@ func TestStatefulShared(t *testing.T) {
 	stateAgainstProxy(t, stateShared, harness.Options{Upstream: "  subscriber_connections: 0\n"})
 }
 
+// And with values sealed. What scripts look at beforehand the server takes for read by clients that
+// track keys, and so tells them more than it must; in those sessions more differs.
+func TestStatefulSealed(t *testing.T) {
+	if os.Getenv("RIPTIDE_TEST_VALUES") != "" {
+		t.Skip("all tests run like that")
+	}
+	t.Setenv("RIPTIDE_TEST_VALUES", "zstd")
+	if os.Getenv("RIPTIDE_DIFF_STEPS") == "" {
+		t.Setenv("RIPTIDE_DIFF_STEPS", "1500")
+	}
+	stateAgainstProxy(t, stateSealed, harness.Options{})
+}
+
 // Which of the sessions are made.
 var (
+	stateSealed = []string{"transactions", "blocking", "subscriptions", "events", "scripts", "silence"}
 	stateAll    []string
 	stateShared = []string{"subscriptions", "events", "silence", "everything"}
 )
