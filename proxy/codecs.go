@@ -33,8 +33,8 @@ type codecs struct {
 	adopting sync.Mutex // held by whoever changes tenants
 
 	mu  sync.Mutex
-	met map[*namespace.Tenant]struct{} // that have logged in
-	of  map[string]*tenantValues       // each tenant that has sealed values, or may have
+	met map[*namespace.Tenant]bool // that have logged in: whether their markers were looked at
+	of  map[string]*tenantValues   // each tenant that has sealed values, or may have
 }
 
 // A tenant that has sealed values, or had, has a key of its root and "values" in the
@@ -51,7 +51,7 @@ func (s *Server) makeValues(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &codecs{srv: s, masters: masters, of: make(map[string]*tenantValues), met: make(map[*namespace.Tenant]struct{}), lost: make(chan struct{}, 1)}
+	c := &codecs{srv: s, masters: masters, of: make(map[string]*tenantValues), met: make(map[*namespace.Tenant]bool), lost: make(chan struct{}, 1)}
 	s.codecs = c
 	c.dictionaries = dictionary.NewManager(dictionary.Options{
 		Client: s.client,
@@ -187,7 +187,7 @@ func (c *codecs) run() {
 		case <-ctx.Done():
 			return
 		case <-others.Channel():
-			c.told = c.told && c.adopt(ctx, c.tenantsMet()...) == nil
+			c.told = c.told && c.adoptMet(ctx) == nil
 		case <-c.lost:
 			c.told = false
 		case <-tick.C:
@@ -197,7 +197,7 @@ func (c *codecs) run() {
 			pause = again
 		}
 		if !c.told || time.Since(done) >= pause {
-			if c.told = c.announce(ctx) == nil && c.adopt(ctx, c.tenantsMet()...) == nil; c.told {
+			if c.told = c.announce(ctx) == nil && c.adoptMet(ctx) == nil; c.told {
 				done = time.Now()
 			}
 		}
@@ -215,6 +215,11 @@ func (c *codecs) run() {
 // suspect tells that a connection to the upstream was lost.
 func (c *codecs) suspect() {
 	c.dictionaries.Suspect()
+	c.ask()
+}
+
+// ask has the upstream asked soon.
+func (c *codecs) ask() {
 	select {
 	case c.lost <- struct{}{}:
 	default: // it is going to be asked
@@ -225,8 +230,15 @@ func (c *codecs) suspect() {
 func (c *codecs) knows(t *namespace.Tenant) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, met := c.met[t]
-	return met
+	return c.met[t]
+}
+
+// owe has it found out once the upstream answers.
+func (c *codecs) owe(t *namespace.Tenant) {
+	c.mu.Lock()
+	c.met[t] = c.met[t]
+	c.mu.Unlock()
+	c.ask()
 }
 
 // meet finds that out for a tenant that logs in for the first time.
@@ -234,11 +246,26 @@ func (c *codecs) meet(ctx context.Context, t *namespace.Tenant) {
 	ctx, cancel := context.WithTimeout(ctx, codecsTime)
 	defer cancel()
 	if err := c.adopt(ctx, t); err != nil {
-		return // the next login asks again
+		c.owe(t)
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.met[t] = struct{}{}
+	c.met[t] = true
+}
+
+// adoptMet is adopt for all that have logged in.
+func (c *codecs) adoptMet(ctx context.Context) error {
+	tenants := c.tenantsMet()
+	if err := c.adopt(ctx, tenants...); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range tenants {
+		c.met[t] = true
+	}
+	return nil
 }
 
 // tenantsMet are those that have logged in.
