@@ -37,14 +37,6 @@ type codecs struct {
 	of  map[string]*tenantValues   // each tenant that has sealed values, or may have
 }
 
-// A tenant that has sealed values, or had, has a key of its root and "values" in the
-// upstream. It says what they are.
-const (
-	marker          = "values"
-	markerSealed    = "sealed"
-	markerEncrypted = "encrypted" // some of them
-)
-
 // makeValues makes the codecs of the tenants whose values are sealed.
 func (s *Server) makeValues(ctx context.Context) error {
 	masters, err := masterkeys.Load(ctx, s.cfg.EncryptionKeys)
@@ -116,10 +108,6 @@ func (c *codecs) sample() {
 // have sealed values.
 const codecsTime = 500 * time.Millisecond
 
-// announcements is the channel on which proxies tell of tenants that are going to have
-// sealed values.
-const announcements = "t::values"
-
 // start announces what is going to be sealed, and finds out what is.
 func (c *codecs) start() {
 	ctx, cancel := context.WithTimeout(c.srv.ctx, codecsTime)
@@ -149,20 +137,20 @@ func (c *codecs) announce(ctx context.Context) error {
 		if err := c.dictionaries.Announce(ctx, t.ID); err != nil {
 			return err
 		}
-		fresh = append(fresh, pipe.SetNX(ctx, t.Root+marker, markerSealed, 0))
+		fresh = append(fresh, pipe.SetNX(ctx, t.Root+dictionary.Marker, dictionary.MarkerSealed, 0))
 		if t.Settings.Keys.Writes() {
-			before = append(before, pipe.GetSet(ctx, t.Root+marker, markerEncrypted))
+			before = append(before, pipe.GetSet(ctx, t.Root+dictionary.Marker, dictionary.MarkerEncrypted))
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
 	news := slices.ContainsFunc(fresh, (*redis.BoolCmd).Val) ||
-		slices.ContainsFunc(before, func(b *redis.StringCmd) bool { return b.Val() != markerEncrypted })
+		slices.ContainsFunc(before, func(b *redis.StringCmd) bool { return b.Val() != dictionary.MarkerEncrypted })
 	if !news {
 		return nil
 	}
-	return c.srv.client.Publish(ctx, announcements, "").Err()
+	return c.srv.client.Publish(ctx, dictionary.Announcements, "").Err()
 }
 
 // How often what was announced is so once more, and the markers are looked at:
@@ -177,7 +165,7 @@ const (
 func (c *codecs) run() {
 	defer c.srv.background.Done()
 	ctx := c.srv.ctx
-	others := c.srv.client.Subscribe(ctx, announcements)
+	others := c.srv.client.Subscribe(ctx, dictionary.Announcements)
 	defer others.Close()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -286,7 +274,7 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 	pipe := c.srv.client.Pipeline()
 	markers := make([]*redis.StringCmd, len(tenants))
 	for i, t := range tenants {
-		markers[i] = pipe.Get(ctx, string(t.Root())+marker)
+		markers[i] = pipe.Get(ctx, string(t.Root())+dictionary.Marker)
 	}
 	var refused redis.Error
 	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, &refused) {
@@ -296,24 +284,24 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 	for i, t := range tenants {
 		kind, err := markers[i].Result()
 		if v := c.find(t.ID); v != nil && err == redis.Nil { // the upstream has lost it
-			if kind = markerSealed; v.binds() {
-				kind = markerEncrypted
+			if kind = dictionary.MarkerSealed; v.binds() {
+				kind = dictionary.MarkerEncrypted
 			}
-			if err = c.srv.client.Set(ctx, string(t.Root())+marker, kind, 0).Err(); err != nil {
+			if err = c.srv.client.Set(ctx, string(t.Root())+dictionary.Marker, kind, 0).Err(); err != nil {
 				return err
 			}
 		}
-		if err != nil || kind != markerSealed && kind != markerEncrypted {
+		if err != nil || kind != dictionary.MarkerSealed && kind != dictionary.MarkerEncrypted {
 			continue // there is none, or it may not be looked at
 		}
 		if c.find(t.ID) == nil {
-			if err := c.open(t.ID, kind == markerEncrypted); err != nil {
+			if err := c.open(t.ID, kind == dictionary.MarkerEncrypted); err != nil {
 				slog.Error("a tenant's values can not be opened", "tenant", t.ID, "error", err)
 				continue
 			}
 			fresh = true
 		}
-		if kind == markerEncrypted {
+		if kind == dictionary.MarkerEncrypted {
 			c.find(t.ID).encrypted.Store(true)
 		}
 	}
