@@ -33,17 +33,9 @@ type codecs struct {
 	adopting sync.Mutex // held by whoever changes tenants
 
 	mu  sync.Mutex
-	met map[*namespace.Tenant]struct{} // that have logged in
-	of  map[string]*tenantValues       // each tenant that has sealed values, or may have
+	met map[*namespace.Tenant]bool // that have logged in: whether their markers were looked at
+	of  map[string]*tenantValues   // each tenant that has sealed values, or may have
 }
-
-// A tenant that has sealed values, or had, has a key of its root and "values" in the
-// upstream. It says what they are.
-const (
-	marker          = "values"
-	markerSealed    = "sealed"
-	markerEncrypted = "encrypted" // some of them
-)
 
 // makeValues makes the codecs of the tenants whose values are sealed.
 func (s *Server) makeValues(ctx context.Context) error {
@@ -51,7 +43,7 @@ func (s *Server) makeValues(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &codecs{srv: s, masters: masters, of: make(map[string]*tenantValues), met: make(map[*namespace.Tenant]struct{}), lost: make(chan struct{}, 1)}
+	c := &codecs{srv: s, masters: masters, of: make(map[string]*tenantValues), met: make(map[*namespace.Tenant]bool), lost: make(chan struct{}, 1)}
 	s.codecs = c
 	c.dictionaries = dictionary.NewManager(dictionary.Options{
 		Client: s.client,
@@ -116,10 +108,6 @@ func (c *codecs) sample() {
 // have sealed values.
 const codecsTime = 500 * time.Millisecond
 
-// announcements is the channel on which proxies tell of tenants that are going to have
-// sealed values.
-const announcements = "t::values"
-
 // start announces what is going to be sealed, and finds out what is.
 func (c *codecs) start() {
 	ctx, cancel := context.WithTimeout(c.srv.ctx, codecsTime)
@@ -149,20 +137,20 @@ func (c *codecs) announce(ctx context.Context) error {
 		if err := c.dictionaries.Announce(ctx, t.ID); err != nil {
 			return err
 		}
-		fresh = append(fresh, pipe.SetNX(ctx, t.Root+marker, markerSealed, 0))
+		fresh = append(fresh, pipe.SetNX(ctx, t.Root+dictionary.Marker, dictionary.MarkerSealed, 0))
 		if t.Settings.Keys.Writes() {
-			before = append(before, pipe.GetSet(ctx, t.Root+marker, markerEncrypted))
+			before = append(before, pipe.GetSet(ctx, t.Root+dictionary.Marker, dictionary.MarkerEncrypted))
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
 	news := slices.ContainsFunc(fresh, (*redis.BoolCmd).Val) ||
-		slices.ContainsFunc(before, func(b *redis.StringCmd) bool { return b.Val() != markerEncrypted })
+		slices.ContainsFunc(before, func(b *redis.StringCmd) bool { return b.Val() != dictionary.MarkerEncrypted })
 	if !news {
 		return nil
 	}
-	return c.srv.client.Publish(ctx, announcements, "").Err()
+	return c.srv.client.Publish(ctx, dictionary.Announcements, "").Err()
 }
 
 // How often what was announced is so once more, and the markers are looked at:
@@ -177,7 +165,7 @@ const (
 func (c *codecs) run() {
 	defer c.srv.background.Done()
 	ctx := c.srv.ctx
-	others := c.srv.client.Subscribe(ctx, announcements)
+	others := c.srv.client.Subscribe(ctx, dictionary.Announcements)
 	defer others.Close()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -187,7 +175,7 @@ func (c *codecs) run() {
 		case <-ctx.Done():
 			return
 		case <-others.Channel():
-			c.told = c.told && c.adopt(ctx, c.tenantsMet()...) == nil
+			c.told = c.told && c.adoptMet(ctx) == nil
 		case <-c.lost:
 			c.told = false
 		case <-tick.C:
@@ -197,7 +185,7 @@ func (c *codecs) run() {
 			pause = again
 		}
 		if !c.told || time.Since(done) >= pause {
-			if c.told = c.announce(ctx) == nil && c.adopt(ctx, c.tenantsMet()...) == nil; c.told {
+			if c.told = c.announce(ctx) == nil && c.adoptMet(ctx) == nil; c.told {
 				done = time.Now()
 			}
 		}
@@ -215,6 +203,11 @@ func (c *codecs) run() {
 // suspect tells that a connection to the upstream was lost.
 func (c *codecs) suspect() {
 	c.dictionaries.Suspect()
+	c.ask()
+}
+
+// ask has the upstream asked soon.
+func (c *codecs) ask() {
 	select {
 	case c.lost <- struct{}{}:
 	default: // it is going to be asked
@@ -225,8 +218,15 @@ func (c *codecs) suspect() {
 func (c *codecs) knows(t *namespace.Tenant) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, met := c.met[t]
-	return met
+	return c.met[t]
+}
+
+// owe has it found out once the upstream answers.
+func (c *codecs) owe(t *namespace.Tenant) {
+	c.mu.Lock()
+	c.met[t] = c.met[t]
+	c.mu.Unlock()
+	c.ask()
 }
 
 // meet finds that out for a tenant that logs in for the first time.
@@ -234,11 +234,26 @@ func (c *codecs) meet(ctx context.Context, t *namespace.Tenant) {
 	ctx, cancel := context.WithTimeout(ctx, codecsTime)
 	defer cancel()
 	if err := c.adopt(ctx, t); err != nil {
-		return // the next login asks again
+		c.owe(t)
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.met[t] = struct{}{}
+	c.met[t] = true
+}
+
+// adoptMet is adopt for all that have logged in.
+func (c *codecs) adoptMet(ctx context.Context) error {
+	tenants := c.tenantsMet()
+	if err := c.adopt(ctx, tenants...); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range tenants {
+		c.met[t] = true
+	}
+	return nil
 }
 
 // tenantsMet are those that have logged in.
@@ -259,7 +274,7 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 	pipe := c.srv.client.Pipeline()
 	markers := make([]*redis.StringCmd, len(tenants))
 	for i, t := range tenants {
-		markers[i] = pipe.Get(ctx, string(t.Root())+marker)
+		markers[i] = pipe.Get(ctx, string(t.Root())+dictionary.Marker)
 	}
 	var refused redis.Error
 	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, &refused) {
@@ -269,24 +284,24 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 	for i, t := range tenants {
 		kind, err := markers[i].Result()
 		if v := c.find(t.ID); v != nil && err == redis.Nil { // the upstream has lost it
-			if kind = markerSealed; v.binds() {
-				kind = markerEncrypted
+			if kind = dictionary.MarkerSealed; v.binds() {
+				kind = dictionary.MarkerEncrypted
 			}
-			if err = c.srv.client.Set(ctx, string(t.Root())+marker, kind, 0).Err(); err != nil {
+			if err = c.srv.client.Set(ctx, string(t.Root())+dictionary.Marker, kind, 0).Err(); err != nil {
 				return err
 			}
 		}
-		if err != nil || kind != markerSealed && kind != markerEncrypted {
+		if err != nil || kind != dictionary.MarkerSealed && kind != dictionary.MarkerEncrypted {
 			continue // there is none, or it may not be looked at
 		}
 		if c.find(t.ID) == nil {
-			if err := c.open(t.ID, kind == markerEncrypted); err != nil {
+			if err := c.open(t.ID, kind == dictionary.MarkerEncrypted); err != nil {
 				slog.Error("a tenant's values can not be opened", "tenant", t.ID, "error", err)
 				continue
 			}
 			fresh = true
 		}
-		if kind == markerEncrypted {
+		if kind == dictionary.MarkerEncrypted {
 			c.find(t.ID).encrypted.Store(true)
 		}
 	}

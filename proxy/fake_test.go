@@ -118,7 +118,7 @@ func (f *fake) serve(c net.Conn) {
 			}
 			return
 		}
-		if strings.EqualFold(args[0], "GET") && len(args) == 2 && strings.Count(args[1], ":") == 2 && strings.HasSuffix(args[1], ":"+marker) {
+		if strings.EqualFold(args[0], "GET") && len(args) == 2 && strings.Count(args[1], ":") == 2 && strings.HasSuffix(args[1], ":values") {
 			w.WriteString("$-1\r\n") // no tenant's values are sealed
 			if r.Buffered() == 0 && w.Flush() != nil {
 				return

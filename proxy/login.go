@@ -40,7 +40,12 @@ func (s *session) login(user, secret []byte, done func()) {
 			return
 		}
 		codecs := s.w.srv.codecs
-		if codecs.knows(who.Tenant) || s.link.Down() {
+		known := codecs.knows(who.Tenant)
+		if !known && s.link.Down() {
+			codecs.owe(who.Tenant)
+			known = true // it will be
+		}
+		if known {
 			s.become(who)
 			done()
 			return

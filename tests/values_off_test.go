@@ -3,6 +3,7 @@ package tests
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"riptide-proxy/config"
 	"riptide-proxy/tests/harness"
@@ -75,4 +76,70 @@ func TestValuesEncryptionOff(t *testing.T) {
 			t.Errorf("%s answers %q", step[0], got)
 		}
 	}
+}
+
+// TestValuesEncryptionOn has one of two proxies encrypt what was only compressed. The other one reads it.
+func TestValuesEncryptionOn(t *testing.T) {
+	r := harness.StartRedis(t)
+	run := func(yaml string) *harness.Conn {
+		p := harness.StartProxy(t, r.Addr, harness.Options{
+			Top:     "encryption_keys:\n  test: {env: RIPTIDE_VALUES_KEY}\n",
+			Env:     []string{"RIPTIDE_VALUES_KEY=" + config.HashSecret("a key of these tests")},
+			Tenants: []harness.Tenant{valuesTenant("one", yaml)},
+		})
+		p.Ready(t)
+		return p.Connect(t, valuesTenant("one", yaml))
+	}
+	const compressed = "    compression: {algorithm: zstd}\n"
+	first := run(compressed)
+	time.Sleep(1500 * time.Millisecond) // by then it has announced what it does
+	second := run(compressed + "    encryption: {algorithm: aes-256-gcm, key: test}\n")
+	for _, step := range []struct {
+		c           *harness.Conn
+		words, want string
+	}{
+		{second, "SET s secret", "+OK\r\n"}, {first, "GET s", "$6\r\nsecret\r\n"}, {first, "RENAME s s2", "+OK\r\n"}, {second, "GET s2", "$6\r\nsecret\r\n"},
+	} {
+		if got, err := step.c.Do(strings.Fields(step.words)...); err != nil || got != step.want {
+			t.Errorf("%s answers %q, %v", step.words, got, err)
+		}
+	}
+}
+
+// TestValuesUpstreamLater has a tenant log in while the upstream is down. Its sealed values are
+// opened once it is back, also in a proxy that has no section for them any more.
+func TestValuesUpstreamLater(t *testing.T) {
+	port, dir := harness.FreePort(t), t.TempDir()
+	r := harness.StartRedisOn(t, port, "--dir", dir)
+	tenant := valuesTenant("one", "    compression: {algorithm: zstd, min_size: 1}\n")
+	text := strings.Repeat("again ", 100)
+	p := harness.StartProxy(t, r.Addr, harness.Options{Tenants: []harness.Tenant{tenant}})
+	p.Ready(t)
+	if reply, err := p.Connect(t, tenant).Do("SET", "k", text); reply != "+OK\r\n" {
+		t.Fatal(reply, err)
+	}
+	p.Kill()
+	c, err := harness.Dial(r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if reply, err := c.Do("SAVE"); reply != "+OK\r\n" {
+		t.Fatal(reply, err)
+	}
+	r.Kill()
+	tenant.YAML = "    compression: {algorithm: none}\n"
+	p = harness.StartProxy(t, r.Addr, harness.Options{Tenants: []harness.Tenant{tenant}})
+	if c, err = harness.Dial(p.Addr); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if reply, err := c.Do("AUTH", tenant.ID, tenant.Secret); reply != "+OK\r\n" {
+		t.Fatal(reply, err)
+	}
+	harness.StartRedisOn(t, port, "--dir", dir)
+	harness.Eventually(t, "the value is opened", func() bool {
+		reply, err := c.Do("GET", "k")
+		return err == nil && strings.Contains(reply, text)
+	})
 }

@@ -31,6 +31,9 @@ func (d *dicts) prepare(ctx context.Context, kind rewrite.Job, plain bool) error
 		if err := d.store.Announce(ctx, d.tenant.ID); err != nil {
 			return err
 		}
+		if err := d.store.Mark(ctx, d.tenant.Root, d.tenant.Settings.Keys.Writes()); err != nil {
+			return err
+		}
 	}
 	if kind == rewrite.Rekey {
 		if err := d.store.Reseal(ctx, &d.tenant); err != nil {
