@@ -176,7 +176,7 @@ func (s *session) openWork(cmd *command.Command, note *valueNote, reply []byte) 
 		spec := specOf(cmd, note)
 		for tries := 0; ; tries++ {
 			x := opening{codec: v.codec, counters: n, prefix: prefix, note: note, stream: inStream(cmd), limit: maxReply}
-			out, changed, err := namespace.OpenValues(nil, reply, spec, value.IsSealed, x.open)
+			out, changed, err := namespace.OpenValues(make([]byte, 0, len(reply)), reply, spec, value.IsSealed, x.open)
 			var missing *value.MissingDictError
 			if errors.As(err, &missing) && tries < maxDictionaries {
 				if err = srv.fetchDictionary(ctx, tenant, missing.ID); err == nil {
