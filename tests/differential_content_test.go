@@ -39,6 +39,9 @@ func diffSnapshot(t *testing.T, c *harness.Conn, prefix string) string {
 	t.Helper()
 	var list []string
 	for _, k := range diffParse(diffMust(t, c, "KEYS", prefix+"*")).kids {
+		if diffSealed() && diffProxys(k.text) {
+			continue // a dictionary may have been trained
+		}
 		list = append(list, fmt.Sprintf("%q %q %s", k.text, diffMust(t, c, "DUMP", k.text), diffMust(t, c, "PEXPIRETIME", k.text)))
 	}
 	slices.Sort(list)
