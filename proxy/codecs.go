@@ -224,7 +224,9 @@ func (c *codecs) knows(t *namespace.Tenant) bool {
 // owe has it found out once the upstream answers.
 func (c *codecs) owe(t *namespace.Tenant) {
 	c.mu.Lock()
-	c.met[t] = c.met[t]
+	if !c.met[t] {
+		c.met[t] = false // there, but not looked at
+	}
 	c.mu.Unlock()
 	c.ask()
 }
