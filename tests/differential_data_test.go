@@ -170,6 +170,8 @@ var diffJunkTimes = []string{
 	"", "abc", "1.5", "0", "-1", "-9223372036854775808", "9223372036854775807", "9223372036854775808", "nan", " 1", "01", "9223372036854775",
 }
 
+// A name with a zero byte at its end is not among them: servers take it for the one before the zero
+// whenever both happen to be in the same place of their table, which depends on a random seed.
 var diffNoCommands = []string{
-	"", "nope", "GETX", "get\x00", "SET ", " PING", "se", "\r\n", "t:acme:0:get", strings.Repeat("LONG", 50), "é", "HELP", "'quoted'", "a\nb", "xgroup|create",
+	"", "nope", "GETX", "\x00get", "SET ", " PING", "se", "\r\n", "t:acme:0:get", strings.Repeat("LONG", 50), "é", "HELP", "'quoted'", "a\nb", "xgroup|create",
 }
