@@ -84,7 +84,8 @@ func TestCheck(t *testing.T) {
 		{"set looks nothing up", "SET", counters{110, 1, 5, 2}, true},
 		{"commands lost", "SET", counters{109, 1, 5, 2}, false},
 		{"refused", "SET", counters{110, 2, 5, 2}, false},
-		{"misses", "GET", counters{111, 1, 105, 3}, false},
+		{"misses", "GET", counters{150, 1, 105, 2 + ownLooks + 1}, false},
+		{"the proxy's own misses", "GET", counters{150, 1, 105, 2 + ownLooks}, true},
 		{"answered from elsewhere", "GET", counters{110, 1, 104, 2}, false},
 	} {
 		if err := check(c.op, 100, before, c.after); (err == nil) != c.ok {
