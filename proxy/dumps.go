@@ -12,7 +12,8 @@ import (
 func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
 	key := h.name(h.prefixed[0])
 	for range maxTries {
-		replies, err := atOnce(ctx, talk, h.raw, rawRequest("TYPE", string(key)))
+		p.total = 0
+		replies, err := unwatched(ctx, talk, h.raw, rawRequest("TYPE", string(key)))
 		if err != nil {
 			return nil, unsent(err)
 		}
@@ -23,7 +24,7 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 		}
 		version := dump.Version(payload)
 		if kind == "+hash\r\n" {
-			if replies, err = atOnce(ctx, talk, rawRequest("HGETALL", string(key)), h.raw); err != nil {
+			if replies, err = unwatched(ctx, talk, rawRequest("HGETALL", string(key)), h.raw); err != nil {
 				return nil, unsent(err)
 			}
 			fields, ok := contents(replies[0])
@@ -51,7 +52,7 @@ func (p *plan) dump(ctx context.Context, talk talker, h *heldCommand) ([]byte, e
 			}
 			return resp.AppendBulk(nil, dump.Hash(fields, version)), nil
 		}
-		if replies, err = atOnce(ctx, talk, rawRequest("GET", string(key)), h.raw); err != nil {
+		if replies, err = unwatched(ctx, talk, rawRequest("GET", string(key)), h.raw); err != nil {
 			return nil, unsent(err)
 		}
 		stored, ok := content(replies[0])

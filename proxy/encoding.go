@@ -20,7 +20,7 @@ const (
 // sealed. What a value has been before the server alone knows.
 func (p *plan) encoding(ctx context.Context, talk talker, h *heldCommand) ([]byte, error) {
 	key := h.name(h.prefixed[0])
-	replies, err := atOnce(ctx, talk, h.raw, rawRequest("TYPE", string(key)), rawRequest("HLEN", string(key)))
+	replies, err := unwatched(ctx, talk, h.raw, rawRequest("TYPE", string(key)), rawRequest("HLEN", string(key)))
 	if err != nil {
 		return nil, unsent(err)
 	}

@@ -239,3 +239,46 @@ func TestShutdownOfPlans(t *testing.T) {
 		}
 	}
 }
+
+// A connection may come with something watched that somebody else has left there.
+func TestUnwatched(t *testing.T) {
+	for nulls, want := range []error{nil, nil, errContended} {
+		calls := 0
+		talk := func(context.Context, [][]byte) ([][]byte, error) {
+			exec := []byte("*1\r\n+string\r\n")
+			if calls++; calls <= nulls {
+				exec = []byte("*-1\r\n")
+			}
+			return [][]byte{ok, []byte(queued), exec}, nil
+		}
+		replies, err := unwatched(t.Context(), talk, rawRequest("TYPE", "k"))
+		if err != want || err == nil && (len(replies) != 1 || string(replies[0]) != "+string\r\n") {
+			t.Errorf("after %d nulls: %q, %v", nulls, replies, err)
+		}
+	}
+}
+
+// What a script says it has come upon is made plain in the tenant's databases only.
+func TestPlainPlanKeys(t *testing.T) {
+	s := startEmbedded(t, options{})
+	login(t, s, "acme")
+	w := s.workers[0]
+	onLoop(t, w, func() {
+		for _, x := range w.sessions {
+			if x.who == nil {
+				continue
+			}
+			x.stats.values = &valueView{tenantValues: newTenantValues(nil)}
+			var keys []string
+			for _, k := range []string{"t:acme:0:k", "t:acme:15:", "t:acme:dicts", "t:acme:16:k", "t:globex:0:k", "t:acme2:0:k", "t::values", "k", ""} {
+				for _, n := range x.plainPlan([][]byte{[]byte(k)}).needs {
+					keys = append(keys, string(n.key))
+				}
+			}
+			x.stats.values = nil
+			if got := strings.Join(keys, " "); got != "t:acme:0:k t:acme:15:" {
+				t.Errorf("it is %q", got)
+			}
+		}
+	})
+}

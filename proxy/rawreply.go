@@ -13,7 +13,8 @@ import (
 
 func rawRequest(args ...string) []byte { return resp.AppendRequest(nil, args...) }
 
-// atOnce has the upstream run requests in one transaction, and returns their replies.
+// atOnce has the upstream run requests in one transaction, and returns their replies: none
+// if something that is watched has changed.
 func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, error) {
 	all := append(append([][]byte{rawRequest("MULTI")}, requests...), rawRequest("EXEC"))
 	replies, err := talk(ctx, all)
@@ -40,6 +41,17 @@ func atOnce(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, err
 		out[i], body = body[:size], body[size:]
 	}
 	return out, nil
+}
+
+// unwatched is atOnce for a connection on which the plan watches nothing. If the one that used it before
+// was broken off between WATCH and EXEC, the first EXEC does nothing, and takes that away.
+func unwatched(ctx context.Context, talk talker, requests ...[]byte) ([][]byte, error) {
+	for range 2 {
+		if replies, err := atOnce(ctx, talk, requests...); err != nil || replies != nil {
+			return replies, err
+		}
+	}
+	return nil, errContended
 }
 
 // content is that of content of a reply that is a bulk string.

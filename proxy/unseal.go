@@ -40,7 +40,8 @@ func (s *session) plainPlan(keys [][]byte) *plan {
 		fieldTTL: s.w.known == nil || s.w.known[fieldTTLRow.ID], maxBulk: s.w.maxBulk,
 	}
 	for _, k := range keys {
-		if bytes.HasPrefix(k, p.tenant.Root()) { // a script can name any
+		// A script can name any: those of others, and what is the proxy's own among the tenant's.
+		if _, _, ok := p.tenant.Split(k); ok {
 			n := p.need(bytes.Clone(k))
 			n.text, n.hash = true, true
 		}
