@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/resp"
@@ -36,6 +38,7 @@ func clientKill(s *session, _ *command.Command, r *namespace.Request) {
 	srv, tenant := s.w.srv, s.tenantID()
 	s.async(func(ctx context.Context) func() {
 		killed, me := int64(0), false
+		var own []int64
 		err := eachClient(ctx, srv, tenant, func(c *session) {
 			switch {
 			case !f.matches(c) || c == s && f.skipMe:
@@ -44,9 +47,16 @@ func clientKill(s *session, _ *command.Command, r *namespace.Request) {
 				me = true
 			default:
 				c.conn.Close(errKilled)
+				if c.onHub {
+					c.unsubscribed()
+				}
+				if c.pin != nil && c.pin.ID() > 0 {
+					own = append(own, c.pin.ID())
+				}
 			}
 			killed++
 		})
+		srv.disconnect(ctx, own)
 		return func() {
 			switch {
 			case err != nil:
@@ -62,6 +72,22 @@ func clientKill(s *session, _ *command.Command, r *namespace.Request) {
 				s.finish()
 			}
 		}
+	})
+}
+
+// disconnect has the upstream end connections of its own accord. When they are
+// just closed it may count them for another moment, and so a client that is told
+// that others are gone could still find them subscribed or waiting for a key.
+func (s *Server) disconnect(ctx context.Context, ids []int64) {
+	if len(ids) == 0 {
+		return
+	}
+	// Where the upstream does not allow it, or is gone, they end by being closed.
+	s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, id := range ids {
+			p.Do(ctx, "CLIENT", "KILL", "ID", id)
+		}
+		return nil
 	})
 }
 
