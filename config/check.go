@@ -133,9 +133,11 @@ func (l *loader) checkPlans() {
 		if !tenantID.MatchString(name) {
 			s.errorf(path, "%s is not a plan's name (%s)", quote(name), tenantIDGrammar)
 		}
-		s.checkQuotas(path, l.config.Plans[name])
+		s.checkQuotas(path, &l.config.Plans[name].Quotas)
+		l.notYet(place{s, join(path, "cold_storage")}, "cold_storage")
 	}
-	l.notYet(place{s, "plans"}, "plans")
+	a := &l.config.Accounting
+	within(s, "accounting.commands_per_second", int(a.CommandsPerSecond), 1, 1_000_000)
 }
 
 // notYet warns, once for each feature, that a key has no effect: nobody shall

@@ -95,8 +95,7 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 	for _, name := range sorted(s, users, t.Users) {
 		l.checkUser(place{s, join(users, name)}, id, name, t.Users[name])
 	}
-
-	l.notYet(key("quotas"), "quotas")
+	l.notYet(key("quotas.cold_storage"), "cold_storage")
 }
 
 func (l *loader) checkUser(at place, tenant, name string, u *User) {
@@ -112,6 +111,10 @@ func (l *loader) checkUser(at place, tenant, name string, u *User) {
 	}
 	if len(u.SHA256)+len(u.Argon2id) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
 		l.warn(at, "user "+quote(identity)+" has no secret, so nobody can log in as it")
+	}
+	quotas := join(at.path, "quotas")
+	if s.has(quotas) {
+		s.checkRates(quotas, &u.Quotas.Rates)
 	}
 	if acl := join(at.path, "acl"); s.has(acl) && !s.bad[acl] && !unrestricted(u.ACL) {
 		s.errorf(acl, `is not supported yet and would not be enforced; only "+@all ~* &*" is accepted, or leave it out`)
@@ -176,29 +179,6 @@ func unrestricted(acl string) bool {
 		}
 	}
 	return commands && keys && channels
-}
-
-// checkQuotas refuses a quota that is not positive. 0 would be read by one as
-// "nothing allowed" and by another as "no limit".
-func (s *source) checkQuotas(path string, q *Quotas) {
-	if !s.has(path) {
-		return
-	}
-	for _, given := range []struct {
-		key   string
-		value int64
-	}{
-		{"ops_per_second", q.OpsPerSecond}, {"ops_burst", q.OpsBurst},
-		{"bytes_in_per_second", int64(q.BytesInPerSecond)}, {"bytes_out_per_second", int64(q.BytesOutPerSecond)},
-		{"memory", int64(q.Memory)}, {"keys", q.Keys}, {"value", int64(q.Value)},
-		{"connections", q.Connections}, {"subscriptions", q.Subscriptions},
-		{"pipeline", q.Pipeline}, {"cold_storage", int64(q.ColdStorage)},
-	} {
-		quota := join(path, given.key)
-		if s.has(quota) && !s.bad[quota] && given.value <= 0 {
-			s.errorf(quota, "must be at least 1; for no limit leave it out")
-		}
-	}
 }
 
 // checkPrefixes makes sure that no tenant's keys can be taken for another's. The

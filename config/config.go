@@ -56,7 +56,9 @@ type Config struct {
 	EncryptionKeys map[string]*MasterKey `yaml:"encryption_keys"`
 
 	// Plans are named sets of quotas which tenants refer to.
-	Plans map[string]*Quotas `yaml:"plans"`
+	Plans map[string]*Plan `yaml:"plans"`
+
+	Accounting Accounting `yaml:"accounting"`
 
 	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
 	// that a program can add and remove tenants without editing a shared file.
@@ -167,7 +169,9 @@ func Default() *Config {
 		},
 		EncryptionKeys: map[string]*MasterKey{},
 
-		Plans:   map[string]*Quotas{},
+		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
+
+		Plans:   map[string]*Plan{},
 		Tenants: map[string]*Tenant{},
 	}
 }

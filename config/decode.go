@@ -176,17 +176,29 @@ func setScalar(v reflect.Value, text string) string {
 // fieldOf finds the struct field for a key.
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("yaml") == key {
+		switch tag := v.Type().Field(i).Tag.Get("yaml"); tag {
+		case key:
 			return v.Field(i), true
+		case inline:
+			if f, ok := fieldOf(v.Field(i), key); ok {
+				return f, true
+			}
 		}
 	}
 	return reflect.Value{}, false
 }
 
+// inline marks a struct whose keys are those of the struct around it.
+const inline = ",inline"
+
 func fieldNames(t reflect.Type) []string {
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i] = t.Field(i).Tag.Get("yaml")
+	var names []string
+	for i := range t.NumField() {
+		if tag := t.Field(i).Tag.Get("yaml"); tag == inline {
+			names = append(names, fieldNames(t.Field(i).Type)...)
+		} else {
+			names = append(names, tag)
+		}
 	}
 	return names
 }

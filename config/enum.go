@@ -68,6 +68,30 @@ const (
 	NoScripts Scripts = "off"
 )
 
+// Over is what becomes of a command that is over a rate.
+type Over string
+
+const (
+	Reject Over = "reject" // it is answered -THROTTLED
+	Delay  Over = "delay"  // it waits until it may run
+)
+
+// Unreachable is what holds while rates can not be asked for.
+type Unreachable string
+
+const (
+	Share  Unreachable = "share"
+	Open   Unreachable = "open"
+	Closed Unreachable = "closed"
+)
+
+// Classes are the names of the classes of commands.
+var Classes = []string{"read", "write", "script", "pubsub", "other"}
+
+func (o *Over) UnmarshalText(text []byte) error { return choose(o, text, Reject, Delay) }
+
+func (u *Unreachable) UnmarshalText(text []byte) error { return choose(u, text, Share, Open, Closed) }
+
 func (m *Mode) UnmarshalText(text []byte) error {
 	return choose(m, text, Embedded, Standalone, Sentinel, Cluster)
 }

@@ -42,9 +42,10 @@ func TestFull(t *testing.T) {
 			Mode: Standalone, Addresses: []string{"127.0.0.1:6379"}, Username: "riptide", Password: "p: [a]\nloops: 7",
 			ConnectTimeout: Duration(2 * time.Second), Timeout: Duration(time.Minute), SubscriberConnections: 100,
 		},
-		Plans: map[string]*Quotas{
-			"free": {OpsPerSecond: 100, Memory: 16 * MiB, Connections: 20},
-			"pro":  {OpsPerSecond: 10000, Memory: GiB},
+		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
+		Plans: map[string]*Plan{
+			"free": {Quotas: Quotas{Rates: Rates{Rate: Rate{OpsPerSecond: 100}}, Memory: 16 * MiB, Connections: 20}},
+			"pro":  {Quotas: Quotas{Rates: Rates{Rate: Rate{OpsPerSecond: 10000}}, Memory: GiB}},
 		},
 		EncryptionKeys: map[string]*MasterKey{
 			"2026-11": {File: "testdata/keys/2026-11"},
@@ -79,8 +80,6 @@ func TestFull(t *testing.T) {
 	}
 	sameLines(t, lines(warnings),
 		"testdata/full.yaml:14: admin.tokens is not in effect yet",
-		"testdata/full.yaml:23: plans is not in effect yet",
-		"testdata/full.yaml:42: quotas is not in effect yet",
 	)
 }
 

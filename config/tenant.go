@@ -47,22 +47,9 @@ type User struct {
 	// ACL restricts the user. Restrictions are not enforced yet, so anything
 	// but an unrestricted rule ("+@all ~* &*") is refused. Empty: unrestricted.
 	ACL string `yaml:"acl"`
-}
 
-// Quotas limit one tenant over all proxies together. 0 means that the quota is
-// not given here; what neither tenant nor plan gives is unlimited.
-type Quotas struct {
-	OpsPerSecond      int64 `yaml:"ops_per_second"`       // commands
-	OpsBurst          int64 `yaml:"ops_burst"`            // commands at once after a pause
-	BytesInPerSecond  Size  `yaml:"bytes_in_per_second"`  // requests
-	BytesOutPerSecond Size  `yaml:"bytes_out_per_second"` // replies
-	Memory            Size  `yaml:"memory"`               // as the upstream accounts it
-	Keys              int64 `yaml:"keys"`                 // over all databases
-	Value             Size  `yaml:"value"`                // the largest single value
-	Connections       int64 `yaml:"connections"`          // open client connections
-	Subscriptions     int64 `yaml:"subscriptions"`        // channels and patterns
-	Pipeline          int64 `yaml:"pipeline"`             // commands sent ahead on one connection
-	ColdStorage       Size  `yaml:"cold_storage"`         // in the cold tier
+	// Quotas limit this user, in addition to what limits the tenant.
+	Quotas UserQuotas `yaml:"quotas"`
 }
 
 // newTenant is a tenant with every default.

@@ -130,17 +130,8 @@ type tenantOwn struct {
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
 	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID()}
-	if c := cfg.Tenants[t.ID]; c != nil {
-		o.maxMemory, o.maxConns = int64(c.Quotas.Memory), c.Quotas.Connections
-		if plan := cfg.Plans[c.Plan]; plan != nil {
-			if o.maxMemory == 0 {
-				o.maxMemory = int64(plan.Memory)
-			}
-			if o.maxConns == 0 {
-				o.maxConns = plan.Connections
-			}
-		}
-	}
+	quotas := cfg.QuotasOf(t.ID)
+	o.maxMemory, o.maxConns = int64(quotas.Memory), quotas.Connections
 	return o
 }
 

@@ -43,11 +43,11 @@ tenants:
 }
 
 func TestCheckWarns(t *testing.T) {
-	file := configFile(t, "upstream: {mode: embedded}\ntenants:\n  acme: {quotas: {keys: 1}}\n  globex:\n")
+	file := configFile(t, "upstream: {mode: embedded}\ntenants:\n  acme: {quotas: {cold_storage: 1}}\n  globex:\n")
 	out, errs, err := run(checkCommand(), "", "-c", file)
 	want := file + ": ok, 2 tenants\n" +
 		file + ":3: tenant \"acme\" has no users, so nobody can log in to it\n" +
-		file + ":3: quotas is not in effect yet\n" +
+		file + ":3: cold_storage is not in effect yet\n" +
 		file + ":4: tenant \"globex\" has no users, so nobody can log in to it\n"
 	if err != nil || out != want || errs != "" {
 		t.Errorf("out %q, err %q, %v", out, errs, err)
