@@ -75,6 +75,7 @@ func byContainer(a, b string) int {
 // derive fills in the fields that follow from others.
 func (c *Command) derive() {
 	c.Cats = implied(c.Flags, c.Cats)
+	c.Class = classOf(c)
 	if c.Since != "" {
 		c.ErrKeys = true // a server that does not know the command quotes its arguments in the error
 	}

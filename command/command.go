@@ -15,6 +15,7 @@ type Command struct {
 	Arity    int      // number of arguments with the name; negative: at least that many
 	Flags    Flag     // as COMMAND reports them
 	Cats     Category // ACL categories as COMMAND reports them
+	Class    Class    // derived: what quotas and bills count it as
 	Keys     KeySpecs // where the keys are, as COMMAND reports it
 	Split    Split    // how a cluster distributes the command over its nodes
 	Join     Join     // how the nodes' answers become one

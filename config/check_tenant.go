@@ -95,7 +95,7 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 	for _, name := range sorted(s, users, t.Users) {
 		l.checkUser(place{s, join(users, name)}, id, name, t.Users[name])
 	}
-	l.notYet(key("quotas.cold_storage"), "cold_storage")
+	l.notYet(place{s, join(key("quotas").path, "cold_storage")}, "cold_storage")
 }
 
 func (l *loader) checkUser(at place, tenant, name string, u *User) {

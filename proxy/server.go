@@ -24,6 +24,7 @@ import (
 
 // Server is a running proxy.
 type Server struct {
+	id        string // tells this process from the other proxies of the upstream
 	cfg       *config.Config
 	directory *namespace.Directory
 	target    *upstream.Target
@@ -98,6 +99,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	target.MaxReply = maxReply
 	s := &Server{
+		id:        newID()[:16],
 		cfg:       cfg,
 		directory: dir,
 		target:    target,

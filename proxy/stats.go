@@ -20,6 +20,8 @@ type tenantStats struct {
 	logins      uint64
 	errors      map[string]*uint64 // by code
 	failures    uint64             // errors of all codes
+	throttled   uint64             // commands over a rate: refused, or made to wait
+	refused     uint64             // commands and connections that another quota refused
 
 	tenantView
 }
@@ -103,6 +105,8 @@ type TenantStats struct {
 	In, Out     uint64 // bytes from and to clients
 	Connections int64
 	Logins      uint64
+	Throttled   uint64            // commands over a rate: refused, or made to wait
+	Refused     uint64            // commands and connections that another quota refused
 	Errors      map[string]uint64 // by error code
 	Values      *value.Counters   // of values sealed and opened; nil: none are
 }
@@ -184,6 +188,8 @@ func (w *worker) addTo(sum *Stats) {
 		u.Out += t.out
 		u.Connections += t.connections
 		u.Logins += t.logins
+		u.Throttled += t.throttled
+		u.Refused += t.refused
 		for code, n := range t.errors {
 			u.Errors[code] += *n
 		}
