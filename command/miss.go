@@ -1,0 +1,98 @@
+package command
+
+import "bytes"
+
+// Miss says what the reply of a command looks like when it has found nothing. Commands that have one count as reads of
+// the keyspace, each a hit or a miss. Left out are those whose ordinary answers look like that (SISMEMBER, GETBIT,
+// BITCOUNT), those that put several keys together, and those of which servers do not count the reads either.
+type Miss uint8
+
+const (
+	Uncounted    Miss = iota
+	MissEmpty         // null, 0, or nothing in it
+	MissEach          // an array with an element for each key, null for one that is not there: MGET
+	MissNone          // an array of nothing but nulls: HMGET
+	MissNegative      // -2, since 0 and -1 are times to live: TTL
+	MissType          // the word none: TYPE
+)
+
+// Count tells how many hits and misses a reply stands for. An error is neither, nor is what a transaction answers to
+// a command that it queues.
+func (m Miss) Count(reply []byte) (hits, misses uint64) {
+	missed := false
+	switch reply[0] {
+	case '-', '!':
+		return 0, 0
+	case '+':
+		if m != MissType || string(reply) == "+QUEUED\r\n" {
+			return 0, 0
+		}
+		missed = string(reply) == "+none\r\n"
+	default:
+		switch m {
+		case MissEmpty:
+			missed = isEmpty(reply)
+		case MissNegative:
+			missed = string(reply) == ":-2\r\n"
+		case MissNone:
+			hits, _ = countElements(reply, true)
+			missed = hits == 0
+		case MissEach:
+			return countElements(reply, false)
+		}
+	}
+	if missed {
+		return 0, 1
+	}
+	return 1, 0
+}
+
+// isEmpty reports whether a reply that is no error is null, 0, or an aggregate without elements. An empty string is
+// something.
+func isEmpty(reply []byte) bool {
+	switch reply[0] {
+	case '_':
+		return true
+	case '$':
+		return reply[1] == '-'
+	case ':', '%', '~':
+		return reply[1] == '0'
+	case '*':
+		return reply[1] == '0' || reply[1] == '-'
+	}
+	return false
+}
+
+// countElements counts what is there and what is null in an array, or with one only whether anything is there.
+func countElements(reply []byte, one bool) (there, null uint64) {
+	line, rest, ok := bytes.Cut(reply, crlf)
+	if !ok || line[0] != '*' {
+		return 0, 0
+	}
+	for len(rest) > 0 {
+		line, after, ok := bytes.Cut(rest, crlf)
+		if !ok || len(line) == 0 {
+			return there, null
+		}
+		if line[0] == '_' || len(line) > 1 && line[1] == '-' && (line[0] == '$' || line[0] == '*') {
+			null++
+			rest = after
+			continue
+		}
+		there++
+		if one || line[0] == '*' { // what is in an array in it is of no interest
+			return there, null
+		}
+		rest = after
+		if line[0] == '$' {
+			n, ok := parseInt(line[1:])
+			if !ok || n < 0 || n > int64(len(rest)-len(crlf)) {
+				return there, null
+			}
+			rest = rest[int(n)+len(crlf):]
+		}
+	}
+	return there, null
+}
+
+var crlf = []byte("\r\n")
