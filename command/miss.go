@@ -63,36 +63,33 @@ func isEmpty(reply []byte) bool {
 	return false
 }
 
-// countElements counts what is there and what is null in an array, or with one only whether anything is there.
+// countElements counts what is there and what is null in an array of strings, or with one only whether anything is
+// there. It steps from header to header, since this is done for every reply.
 func countElements(reply []byte, one bool) (there, null uint64) {
-	line, rest, ok := bytes.Cut(reply, crlf)
-	if !ok || line[0] != '*' {
-		return 0, 0
-	}
-	for len(rest) > 0 {
-		line, after, ok := bytes.Cut(rest, crlf)
-		if !ok || len(line) == 0 {
-			return there, null
-		}
-		if line[0] == '_' || len(line) > 1 && line[1] == '-' && (line[0] == '$' || line[0] == '*') {
+	i := bytes.IndexByte(reply, '\n') + 1
+	for i > 0 && i+2 < len(reply) {
+		switch {
+		case reply[i] == '_':
 			null++
-			rest = after
+			i += len("_\r\n")
+			continue
+		case reply[i+1] == '-' && (reply[i] == '$' || reply[i] == '*'):
+			null++
+			i += len("$-1\r\n")
 			continue
 		}
 		there++
-		if one || line[0] == '*' { // what is in an array in it is of no interest
-			return there, null
+		if one || reply[i] != '$' { // what is in an array in it is of no interest
+			break
 		}
-		rest = after
-		if line[0] == '$' {
-			n, ok := parseInt(line[1:])
-			if !ok || n < 0 || n > int64(len(rest)-len(crlf)) {
-				return there, null
-			}
-			rest = rest[int(n)+len(crlf):]
+		length := 0
+		for i++; i < len(reply) && reply[i] != '\r'; i++ {
+			length = length*10 + int(reply[i]-'0')
 		}
+		if length < 0 || length > len(reply) {
+			break
+		}
+		i += length + 2*len("\r\n")
 	}
 	return there, null
 }
-
-var crlf = []byte("\r\n")

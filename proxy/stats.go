@@ -67,7 +67,15 @@ func (w *worker) tenantStats(id string) *tenantStats {
 
 // countFound counts whether a read has found something, by its reply.
 func (t *tenantStats) countFound(cmd *command.Command, reply []byte) {
-	if cmd.Miss != command.Uncounted {
+	switch {
+	case cmd.Miss == command.Uncounted:
+	case cmd.Miss == command.MissEmpty && reply[0] == '$': // the common case: GET
+		if reply[1] == '-' {
+			t.misses++
+		} else {
+			t.hits++
+		}
+	default:
 		hits, misses := cmd.Miss.Count(reply)
 		t.hits += hits
 		t.misses += misses
@@ -133,6 +141,7 @@ type Stats struct {
 	Born       time.Time // when it began to count
 	Tenants    map[string]*TenantStats
 	Usage      map[string][]Usage // of quotas, for each tenant of the configuration
+	Plans      map[string]string  // that tenants have
 	Turns      netloop.Histogram  // of the loops
 	Clients    int64
 	Accepted   uint64
@@ -183,6 +192,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Born:       s.born,
 		Tenants:    make(map[string]*TenantStats),
 		Usage:      make(map[string][]Usage, len(s.own)),
+		Plans:      make(map[string]string),
 		Clients:    s.clients.Load(),
 		Accepted:   s.accepted.Load(),
 		Rejected:   s.rejected.Load(),
@@ -213,6 +223,9 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 			f = t.flow()
 		}
 		sum.Usage[id] = s.quotaUsage(ctx, own, f, now)
+		if plan := s.cfg.Tenants[id].Plan; plan != "" {
+			sum.Plans[id] = plan
+		}
 	}
 	return sum, nil
 }
