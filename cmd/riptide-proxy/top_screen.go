@@ -197,7 +197,7 @@ func (s *topScreen) View() string {
 	tenant, columns := v.layout(s.width)
 	s.first = max(0, min(s.first, len(v.Rows)-s.shown()))
 	last := min(len(v.Rows), s.first+s.shown())
-	lines := []string{"riptide-proxy top  " + v.summary(), s.state(), s.style("1;7", padded(v.header(tenant, columns), s.width))}
+	lines := []string{v.summary(), s.state(), s.style("1;7", padded(v.header(tenant, columns), s.width))}
 	for i := s.first; i < last; i++ {
 		lines = append(lines, s.style(warning(&v.Rows[i]), v.row(i, tenant, columns)))
 	}

@@ -247,7 +247,7 @@ func (v *topView) summary() string {
 	for i := range v.Rows {
 		ops, in, out, conns = ops+v.Rows[i].Ops, in+v.Rows[i].In, out+v.Rows[i].Out, conns+v.Rows[i].Connections
 	}
-	return fmt.Sprintf("%s  proxies %d/%d  tenants %d  ops/s %s  in/s %s  out/s %s  connections %s",
+	return fmt.Sprintf("%s  proxies %d/%d  tenants %d  ops/s %s  in/s %s  out/s %s  conns %s",
 		v.At.Format(time.TimeOnly), v.up(), len(v.Proxies), len(v.Rows), topCount(ops), topBytes(in), topBytes(out), topCount(float64(conns)))
 }
 

@@ -5,25 +5,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"riptide-proxy/quota"
 )
 
-// Usage is how much of something limited a tenant uses, and how much it may.
-type Usage struct {
-	// Resource is the name of the quota in the configuration, such as
-	// ops_per_second; that of a class has it in front: read_ops_per_second. There are
-	// few of them, since they become labels of metrics.
-	Resource string
-	Used     float64 // in the quota's own unit: bytes, keys, operations per second
-	Limit    float64 // likewise; 0: unlimited
-}
-
-// Ratio is the part of the limit that is used; 0 where there is none.
-func (u *Usage) Ratio() float64 {
-	if u.Limit <= 0 {
-		return 0
-	}
-	return u.Used / u.Limit
-}
+// Usage is how much of something a tenant uses, and may: in the quota's own unit, of all proxies if a
+// provider knows that. A Limit of 0 is none. Resource is the quota's name in the configuration, such as
+// ops_per_second; there are few of them, since they become labels of metrics.
+type Usage = quota.Usage
 
 // usageProvider tells what it knows of a tenant's use of its quotas. It is asked for
 // every tenant at every scrape, so it answers from memory.
@@ -86,13 +75,14 @@ func (s *Server) ownUsage(own *tenantOwn, f flow, now time.Time) []Usage {
 	q := &own.quotas
 	ops, in, out := own.rates.update(now, f)
 	all := []Usage{
-		{"ops_per_second", ops, float64(q.OpsPerSecond)},
-		{"bytes_in_per_second", in, float64(q.BytesInPerSecond)},
-		{"bytes_out_per_second", out, float64(q.BytesOutPerSecond)},
-		{"connections", float64(f.connections), float64(q.Connections)},
+		{Resource: "ops_per_second", Used: ops, Limit: float64(q.OpsPerSecond)},
+		{Resource: "bytes_in_per_second", Used: in, Limit: float64(q.BytesInPerSecond)},
+		{Resource: "bytes_out_per_second", Used: out, Limit: float64(q.BytesOutPerSecond)},
+		{Resource: "connections", Used: float64(f.connections), Limit: float64(q.Connections)},
 	}
 	if found := own.space.known(); found != nil {
-		all = append(all, Usage{"memory", float64(found.memory), float64(q.Memory)}, Usage{"keys", float64(found.keys), float64(q.Keys)})
+		all = append(all, Usage{Resource: "memory", Used: float64(found.memory), Limit: float64(q.Memory)},
+			Usage{Resource: "keys", Used: float64(found.keys), Limit: float64(q.Keys)})
 	}
 	return all
 }
