@@ -9,7 +9,8 @@ type Miss uint8
 
 const (
 	Uncounted    Miss = iota
-	MissEmpty         // null, 0, or nothing in it
+	MissNull          // null: GET
+	MissEmpty         // null, 0, or nothing in it: HGETALL, LLEN, EXISTS
 	MissEach          // an array with an element for each key, null for one that is not there: MGET
 	MissNone          // an array of nothing but nulls: HMGET
 	MissNegative      // -2, since 0 and -1 are times to live: TTL
@@ -30,8 +31,10 @@ func (m Miss) Count(reply []byte) (hits, misses uint64) {
 		missed = string(reply) == "+none\r\n"
 	default:
 		switch m {
+		case MissNull:
+			missed = isNull(reply)
 		case MissEmpty:
-			missed = isEmpty(reply)
+			missed = isNull(reply) || isEmpty(reply)
 		case MissNegative:
 			missed = string(reply) == ":-2\r\n"
 		case MissNone:
@@ -47,18 +50,16 @@ func (m Miss) Count(reply []byte) (hits, misses uint64) {
 	return 1, 0
 }
 
-// isEmpty reports whether a reply that is no error is null, 0, or an aggregate without elements. An empty string is
-// something.
+// isNull reports whether a reply is null, in either version of the protocol.
+func isNull(reply []byte) bool {
+	return reply[0] == '_' || (reply[0] == '$' || reply[0] == '*') && reply[1] == '-'
+}
+
+// isEmpty reports whether a reply is 0 or an aggregate without elements. An empty string is something.
 func isEmpty(reply []byte) bool {
 	switch reply[0] {
-	case '_':
-		return true
-	case '$':
-		return reply[1] == '-'
-	case ':', '%', '~':
+	case ':', '*', '%', '~':
 		return reply[1] == '0'
-	case '*':
-		return reply[1] == '0' || reply[1] == '-'
 	}
 	return false
 }

@@ -23,6 +23,7 @@ func TestMissCount(t *testing.T) {
 		{"smembers", "~0\r\n", 0, 1},
 		{"geodist", "*-1\r\n", 0, 1},
 		{"zscore", ",0\r\n", 1, 0},
+		{"zrank", ":0\r\n", 1, 0},
 		{"ttl", ":-2\r\n", 0, 1},
 		{"ttl", ":-1\r\n", 1, 0},
 		{"ttl", ":0\r\n", 1, 0},

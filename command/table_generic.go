@@ -18,7 +18,7 @@ var genericRows = rows{
 	"del": {Arity: -2, Flags: Write, Cats: CatKeyspace, Keys: span(1, -1, 1, RM|Delete), Split: SplitByKeys,
 		Join: JoinSum, Run: Shared},
 	"dump": {Arity: 2, Flags: ReadOnly, Cats: CatKeyspace, Keys: key(RO | Access),
-		Run: Shared, InsideString: true, Dumps: true, Miss: MissEmpty},
+		Run: Shared, InsideString: true, Dumps: true, Miss: MissNull},
 	"exists": {Arity: -2, Flags: ReadOnly | Fast, Cats: CatKeyspace, Keys: span(1, -1, 1, RO), Split: SplitByKeys,
 		Join: JoinSum, Run: Shared, Miss: MissEmpty},
 	"expire":     {Arity: -3, Flags: Write | Fast, Cats: CatKeyspace, Keys: key(RW | Update), Run: Shared},

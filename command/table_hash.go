@@ -11,7 +11,7 @@ var hashRows = rows{
 	"hexpiretime": {Arity: -5, Flags: ReadOnly | Fast, Cats: CatHash, Keys: key(RO | Access),
 		Since: "redis 7.4, valkey 9.0", Run: Shared},
 	"hget": {Arity: 3, Flags: ReadOnly | Fast, Cats: CatHash, Keys: key(RO | Access),
-		Run: Shared, ReplyValues: WholeReply, Miss: MissEmpty},
+		Run: Shared, ReplyValues: WholeReply, Miss: MissNull},
 	"hgetall": {Arity: 2, Flags: ReadOnly, Cats: CatHash, Keys: key(RO | Access),
 		Run: Shared, ReplyValues: PairValues, Miss: MissEmpty},
 	"hgetdel": {Arity: -5, Flags: Write | Fast, Cats: CatHash, Keys: key(RW | Access | Delete),

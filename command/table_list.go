@@ -14,7 +14,7 @@ var listRows = rows{
 		Run: Pinned, ReplyKeys: FirstKey},
 	"brpoplpush": {Arity: 4, Flags: Write | DenyOOM | Blocking, Cats: CatList,
 		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Run: Pinned},
-	"lindex":  {Arity: 3, Flags: ReadOnly, Cats: CatList, Keys: key(RO | Access), Run: Shared, Miss: MissEmpty},
+	"lindex":  {Arity: 3, Flags: ReadOnly, Cats: CatList, Keys: key(RO | Access), Run: Shared, Miss: MissNull},
 	"linsert": {Arity: 5, Flags: Write | DenyOOM, Cats: CatList, Keys: key(RW | Insert), Run: Shared},
 	"llen":    {Arity: 2, Flags: ReadOnly | Fast, Cats: CatList, Keys: key(RO), Run: Shared, Miss: MissEmpty},
 	"lmove": {Arity: 5, Flags: Write | DenyOOM, Cats: CatList,

@@ -69,7 +69,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 func (t *tenantStats) countFound(cmd *command.Command, reply []byte) {
 	switch {
 	case cmd.Miss == command.Uncounted:
-	case cmd.Miss == command.MissEmpty && reply[0] == '$': // the common case: GET
+	case cmd.Miss == command.MissNull && reply[0] == '$': // the common case: GET
 		if reply[1] == '-' {
 			t.misses++
 		} else {

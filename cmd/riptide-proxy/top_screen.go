@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 )
 
 // topScreen is riptide-proxy top on a terminal.
@@ -37,7 +37,7 @@ type (
 // screen runs until it is quit, and leaves the terminal as it was.
 func (o *topOptions) screen(ctx context.Context, fleet *topFleet, in io.Reader, out io.Writer) error {
 	s := &topScreen{ctx: ctx, fleet: fleet, watch: newTopWatch(), options: *o, colour: os.Getenv("NO_COLOR") == ""}
-	_, err := tea.NewProgram(s, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(), tea.WithoutSignalHandler()).Run()
+	_, err := tea.NewProgram(s, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler()).Run()
 	if ctx.Err() != nil {
 		return nil // a signal is a way to quit
 	}
@@ -72,15 +72,15 @@ func (s *topScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return s, s.wait(s.options.interval)
 		}
 		return s, s.look
-	case tea.KeyMsg:
-		if msg.Type == tea.KeyCtrlC {
+	case tea.KeyPressMsg:
+		switch {
+		case msg.String() == "ctrl+c":
 			return s, tea.Quit
-		}
-		if s.typing {
+		case s.typing:
 			s.typed(msg)
-			break
+		default:
+			return s, s.key(msg.String())
 		}
-		return s, s.key(msg.String())
 	}
 	return s, nil
 }
@@ -111,19 +111,18 @@ func (s *topScreen) arrange() {
 }
 
 // typed takes a key while the filter is being typed.
-func (s *topScreen) typed(key tea.KeyMsg) {
-	switch key.Type {
-	case tea.KeyEnter:
+func (s *topScreen) typed(key tea.KeyPressMsg) {
+	switch key.String() {
+	case "enter":
 		s.typing = false
-	case tea.KeyEsc:
+	case "esc":
 		s.typing, s.options.filter = false, ""
-	case tea.KeyBackspace:
+	case "backspace":
 		s.options.filter = s.options.filter[:max(0, len(s.options.filter)-1)]
-	case tea.KeyRunes:
-		for _, r := range key.Runes {
-			if r > ' ' && r < 0x7f && len(s.options.filter) < 64 { // tenants' ids have nothing else
-				s.options.filter += string(r)
-			}
+	default:
+		// Tenants' ids, and patterns, have nothing but single characters of ASCII.
+		if len(key.Text) == 1 && len(s.options.filter) < 64 && printable(key.Text) == key.Text && key.Text != " " {
+			s.options.filter += key.Text
 		}
 	}
 	s.first = 0
@@ -150,7 +149,7 @@ func (s *topScreen) key(name string) tea.Cmd {
 		s.arrange()
 	case "/":
 		s.typing = true
-	case " ", "p":
+	case "space", "p":
 		s.paused = !s.paused
 	case "+":
 		s.options.interval = min(2*s.options.interval, time.Minute)
@@ -189,7 +188,14 @@ const topFrame = 4
 func (s *topScreen) shown() int { return max(1, s.height-topFrame) }
 
 // View implements tea.Model.
-func (s *topScreen) View() string {
+func (s *topScreen) View() tea.View {
+	v := tea.NewView(s.text())
+	v.AltScreen = true
+	return v
+}
+
+// text is what is on the screen.
+func (s *topScreen) text() string {
 	if s.width == 0 || s.view == nil {
 		return "asking " + strings.Join(s.fleet.addresses, ", ") + " ..."
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"riptide-proxy/admin"
 )
@@ -24,14 +24,17 @@ func newTestScreen(width, height int, colour bool) *topScreen {
 
 // press sends keys by the names that they have there.
 func press(s *topScreen, keys ...string) (cmd tea.Cmd) {
-	named := map[string]tea.KeyType{"left": tea.KeyLeft, "right": tea.KeyRight, "down": tea.KeyDown, "up": tea.KeyUp, "end": tea.KeyEnd, "home": tea.KeyHome,
-		"pgdown": tea.KeyPgDown, "pgup": tea.KeyPgUp, "enter": tea.KeyEnter, "esc": tea.KeyEsc, "backspace": tea.KeyBackspace, "ctrl+c": tea.KeyCtrlC}
+	named := map[string]tea.KeyPressMsg{"left": {Code: tea.KeyLeft}, "right": {Code: tea.KeyRight}, "down": {Code: tea.KeyDown}, "up": {Code: tea.KeyUp},
+		"end": {Code: tea.KeyEnd}, "home": {Code: tea.KeyHome}, "pgdown": {Code: tea.KeyPgDown}, "pgup": {Code: tea.KeyPgUp}, "enter": {Code: tea.KeyEnter},
+		"esc": {Code: tea.KeyEscape}, "backspace": {Code: tea.KeyBackspace}, "ctrl+c": {Code: 'c', Mod: tea.ModCtrl}, " ": {Code: tea.KeySpace, Text: " "}}
 	for _, k := range keys {
-		msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(k)}
-		if t, ok := named[k]; ok {
-			msg = tea.KeyMsg{Type: t}
+		if msg, ok := named[k]; ok {
+			_, cmd = s.Update(msg)
+			continue
 		}
-		_, cmd = s.Update(msg)
+		for _, r := range k {
+			_, cmd = s.Update(tea.KeyPressMsg{Code: r, Text: string(r)})
+		}
 	}
 	return cmd
 }
@@ -49,16 +52,16 @@ a-tenant-with-a-nam~       -       -       -       -       -     -       -
 q quit  <> sort  r reverse  / filter  up/down scroll  space pause  +- interval`
 	s := newTestScreen(80, 9, false)
 	var lines []string
-	for line := range strings.Lines(s.View()) {
+	for line := range strings.Lines(s.text()) {
 		lines = append(lines, strings.TrimRight(line, " \n"))
 	}
 	if got := "\n" + strings.Join(lines, "\n"); got != want {
 		t.Errorf("%s\nwant%s", got, want)
 	}
-	if wide := newTestScreen(170, 9, false).View(); !strings.Contains(wide, "FULLEST QUOTA") || !strings.Contains(wide, "100% ops_per_second") {
+	if wide := newTestScreen(170, 9, false).text(); !strings.Contains(wide, "FULLEST QUOTA") || !strings.Contains(wide, "100% ops_per_second") {
 		t.Errorf("%s", wide)
 	}
-	coloured := newTestScreen(80, 9, true).View()
+	coloured := newTestScreen(80, 9, true).text()
 	for _, part := range []string{"\x1b[1;7mTENANT", "\x1b[31mglobex", "\x1b[31macme"} {
 		if !strings.Contains(coloured, part) {
 			t.Errorf("no %q in %q", part, coloured)
@@ -66,7 +69,7 @@ q quit  <> sort  r reverse  / filter  up/down scroll  space pause  +- interval`
 	}
 	for size := range 200 { // whatever the terminal is like
 		for _, height := range []int{1, 2, size} {
-			view := newTestScreen(size, height, true).View()
+			view := newTestScreen(size, height, true).text()
 			if n := strings.Count(view, "\n") + 1; height > 0 && n > height {
 				t.Errorf("%d lines in %dx%d", n, size, height)
 			}
@@ -81,23 +84,23 @@ func TestTopScreenKeys(t *testing.T) {
 	if s.options.sort != "tenant" || first() != topStrangers {
 		t.Errorf("%s: %s", s.options.sort, first())
 	}
-	press(s, "left", "r")
+	press(s, "><<", "r")
 	if s.options.sort != "quota" || first() == "globex" {
 		t.Errorf("%s: %s", s.options.sort, first())
 	}
-	press(s, ">", "right", "right", "/", "g", "l", "o", "x", "backspace", "q")
-	if !s.typing || s.options.filter != "gloq" || len(s.view.Rows) != 0 || !strings.Contains(s.View(), "filter: gloq_") {
+	press(s, ">", "right", "right", "/gl", "ox", "backspace", "q")
+	if !s.typing || s.options.filter != "gloq" || len(s.view.Rows) != 0 || !strings.Contains(s.text(), "filter: gloq_") {
 		t.Errorf("%+v", s.options)
 	}
 	press(s, "backspace", "enter")
-	if s.typing || len(s.view.Rows) != 1 || first() != "globex" || !strings.Contains(s.View(), "tenants with glo") {
+	if s.typing || len(s.view.Rows) != 1 || first() != "globex" || !strings.Contains(s.text(), "tenants with glo") {
 		t.Errorf("%+v", s.options)
 	}
 	press(s, "esc")
 	if len(s.view.Rows) != 4 {
 		t.Errorf("%+v", s.view.Rows)
 	}
-	if press(s, " "); !s.paused || !strings.Contains(s.View(), "paused") {
+	if press(s, " "); !s.paused || !strings.Contains(s.text(), "paused") {
 		t.Error("not paused")
 	}
 	if press(s, "+"); s.options.interval != 4*time.Second {
@@ -131,7 +134,7 @@ func TestTopScreenScrolls(t *testing.T) {
 	s.looked(topLooked{topReport("a", 1, tenants...)})
 	shows := func(from, to string) {
 		t.Helper()
-		rows := strings.Split(s.View(), "\n")[3:23]
+		rows := strings.Split(s.text(), "\n")[3:23]
 		if !strings.HasPrefix(rows[0], from+" ") || !strings.HasPrefix(rows[19], to+" ") {
 			t.Errorf("%s to %s, want %s to %s", rows[0], rows[19], from, to)
 		}
@@ -142,20 +145,20 @@ func TestTopScreenScrolls(t *testing.T) {
 		press(s, step[0])
 		shows(step[1], step[2])
 	}
-	if !strings.Contains(s.View(), "1-20 of 5000") {
+	if !strings.Contains(s.text(), "1-20 of 5000") {
 		t.Errorf("%s", s.state())
 	}
 	press(s, "end")
 	s.Update(tea.WindowSizeMsg{Width: 80, Height: 44})
-	if rows := strings.Split(s.View(), "\n"); len(rows) != 44 || !strings.HasPrefix(rows[3], "t4960 ") {
+	if rows := strings.Split(s.text(), "\n"); len(rows) != 44 || !strings.HasPrefix(rows[3], "t4960 ") {
 		t.Errorf("after it has grown: %d lines, %s", len(rows), rows[3])
 	}
 	s.looked(topLooked{topReport("a", 2, tenants[:3]...)})
-	if rows := strings.Split(s.View(), "\n"); len(rows) != 44 || !strings.HasPrefix(rows[3], "t0000 ") {
+	if rows := strings.Split(s.text(), "\n"); len(rows) != 44 || !strings.HasPrefix(rows[3], "t0000 ") {
 		t.Errorf("when there are few: %d lines, %s", len(rows), rows[3])
 	}
 	s.looked(topLooked{{address: "a:9380", err: errors.New("connection refused")}})
-	if view := s.View(); !strings.Contains(view, "proxies 0/1") || !strings.Contains(view, "a:9380: connection refused") {
+	if view := s.text(); !strings.Contains(view, "proxies 0/1") || !strings.Contains(view, "a:9380: connection refused") {
 		t.Errorf("when it is gone: %s", view)
 	}
 }
