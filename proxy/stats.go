@@ -183,7 +183,7 @@ func (w *worker) ask(ctx context.Context, f func()) error {
 
 // statsAtOnce is how many tenants' counters a loop adds up in one turn, while
 // commands wait.
-const statsAtOnce = 100
+const statsAtOnce = 25
 
 // Stats asks every loop for its counters and adds them up.
 func (s *Server) Stats(ctx context.Context) (*Stats, error) {

@@ -172,9 +172,9 @@ func TestInfoQuota(t *testing.T) {
 	if err != nil || len(sections) != 1 {
 		t.Fatal(sections, err)
 	}
-	quota := sections["Quota"]
+	quota := sections["Quota"] // the other connection is that of Ready
 	for name, want := range map[string]string{
-		"quota_connections_used": "1", "quota_connections_limit": "4", "quota_connections_ratio": "0.2500", "quota_keys_used": "20", "quota_keys_limit": "0",
+		"quota_connections_used": "2", "quota_connections_limit": "4", "quota_connections_ratio": "0.5000", "quota_keys_used": "20", "quota_keys_limit": "0",
 		"quota_keys_ratio": "0.0000", "quota_memory_limit": "1048576", "quota_ops_per_second_limit": "100000", "quota_bytes_in_per_second_limit": "0",
 	} {
 		if quota[name] != want {

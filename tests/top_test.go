@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -16,7 +17,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/hinshun/vt10x"
 	goredis "github.com/redis/go-redis/v9"
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"riptide-proxy/tests/harness"
 )
@@ -27,7 +28,7 @@ type screen struct {
 	cmd  *exec.Cmd
 	ptmx *os.File // our end of the terminal
 	tty  *os.File // the program's, kept open to see what it leaves behind
-	was  *unix.Termios
+	was  *term.State
 
 	vt  vt10x.Terminal // what a person would see
 	mu  sync.Mutex
@@ -43,7 +44,7 @@ func openScreen(t *testing.T, width, height uint16, env []string, args ...string
 	}
 	s := &screen{t: t, ptmx: ptmx, tty: tty, vt: vt10x.New(vt10x.WithSize(int(width), int(height)))}
 	s.resize(width, height)
-	if s.was, err = unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS); err != nil {
+	if s.was, err = term.GetState(int(tty.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -123,8 +124,8 @@ func (s *screen) ends() string {
 	if err := s.cmd.Wait(); err != nil {
 		s.t.Errorf("it ends with %v", err)
 	}
-	now, err := unix.IoctlGetTermios(int(s.tty.Fd()), unix.TCGETS)
-	if err != nil || *now != *s.was {
+	now, err := term.GetState(int(s.tty.Fd()))
+	if err != nil || !reflect.DeepEqual(now, s.was) {
 		s.t.Errorf("the terminal is left as %+v, it was %+v (%v)", now, s.was, err)
 	}
 	text := s.written("\x1b[?1049l") // back to the screen that there was
