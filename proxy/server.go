@@ -35,6 +35,7 @@ type Server struct {
 	codecs    *codecs
 	marks     *marks
 	loading   atomic.Bool // the scripts that try commands
+	keeper    *spaceKeeper
 	limits    resp.Limits
 	internal  resp.Limits // for what the proxy itself has written
 	strangers resp.Limits // limits before AUTH
@@ -133,6 +134,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
 	s.scripts = newScripts(s)
+	s.keeper = newSpaceKeeper(s)
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
 		if err != nil {
@@ -286,6 +288,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
+	s.keeper.close()
 	s.slow.Wait()
 	s.background.Wait()
 	for _, w := range s.workers {
