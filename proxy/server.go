@@ -158,8 +158,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.meet()
 	s.codecs.start()
-	s.background.Add(1)
+	s.background.Add(2)
 	go s.codecs.run()
+	go s.keeper.run()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	select {

@@ -28,6 +28,7 @@ type spaceKeeper struct {
 	busy    map[*namespace.Tenant]bool           // being taken there
 	said    atomic.Bool                          // that limits can not be kept
 
+	spaces spaces
 	turns  chan struct{} // bounds how many are being taken there at once
 	counts chan struct{} // and how many tenants are being counted
 }
@@ -67,6 +68,9 @@ func (k *spaceKeeper) close() { k.client.Close() }
 
 // limits reports whether any tenant has a limit.
 func (k *spaceKeeper) limits() bool { return len(k.limit) > 0 }
+
+// limited reports whether a tenant has a limit.
+func (k *spaceKeeper) limited(tenant string) bool { return k.limit[tenant] != quota.Amounts{} }
 
 // measures reports whether the upstream tells what keys take.
 func (k *spaceKeeper) measures() bool { return !k.blind.Load() }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"riptide-proxy/command"
+	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/quota"
 )
@@ -115,7 +116,12 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 			continue
 		}
 		if script { // it runs as a user that may not use more
+			if m.over() && s.who.Tenant.Scripts == config.TrustedScripts {
+				m.refuse(s, cmd, i)
+				return true, true
+			}
 			c.need[i] = max(0, m.left[i])
+			m.pressed = m.pressed || m.over()
 			m.ask()
 			continue
 		}
@@ -130,7 +136,7 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		if !cmd.Has(command.DenyOOM) && !m.failed && m.used[i] < limit+limit/slackShare {
 			continue
 		}
-		m.refuse(s, cmd, i, c.need[i])
+		m.refuse(s, cmd, i)
 		return true, true
 	}
 	m.charge = c
@@ -138,19 +144,34 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 	return true, false
 }
 
-func (m *spaceMeter) refuse(s *session, cmd *command.Command, resource int, need int64) {
+func (m *spaceMeter) refuse(s *session, cmd *command.Command, resource int) {
 	m.pressed = true
 	s.looked = nil
 	s.stats.refused++
-	used, limit := m.used[resource], m.limit[resource]
-	switch {
-	case m.failed:
+	if m.failed {
 		s.reject(cmd, errUnavailable)
-	case resource == quota.Keys:
-		s.reject(cmd, fmt.Sprintf("OOM tenant %s is over its quota of keys (used %d of %d)", m.stats.id, used, limit))
-	default:
-		s.reject(cmd, fmt.Sprintf("OOM tenant %s is over its memory quota (used %d of %d bytes)", m.stats.id, used, limit))
+		return
 	}
+	s.reject(cmd, m.overText(resource))
+}
+
+// overText is the error for what is over a limit.
+func (m *spaceMeter) overText(resource int) string {
+	used, limit := m.used[resource], m.limit[resource]
+	if resource == quota.Keys || limit == 0 {
+		return fmt.Sprintf("OOM tenant %s is over its quota of keys (used %d of %d)", m.stats.id, m.used[quota.Keys], m.limit[quota.Keys])
+	}
+	return fmt.Sprintf("OOM tenant %s is over its memory quota (used %d of %d bytes)", m.stats.id, used, limit)
+}
+
+// over reports whether nothing is left, as far as is known.
+func (m *spaceMeter) over() bool {
+	for i, limit := range m.limit {
+		if limit > 0 && (m.used[i] >= limit || m.left[i] <= 0 && m.worker.loop.Now() < m.dry) {
+			return true
+		}
+	}
+	return false
 }
 
 // growth is how much a command can make the keys grow by, as far as it tells.
@@ -278,7 +299,7 @@ func (m *spaceMeter) share(resource int, limit int64) int64 {
 // granted brings the answer; nil: there is none.
 func (m *spaceMeter) granted(r *spaceReport, g *quota.Grant) {
 	m.reporting = false
-	m.failed = g == nil
+	m.failed = g == nil && m.tries >= spaceTries
 	now := m.worker.loop.Now()
 	short, lent := false, false
 	if g == nil {
@@ -290,6 +311,10 @@ func (m *spaceMeter) granted(r *spaceReport, g *quota.Grant) {
 			m.guessed[i] += r.Settled[i]
 		}
 		m.unsure = true // instead of what was freed, which may have been reported
+		if m.tries < spaceTries {
+			m.tries++
+			return
+		}
 		m.dry = now + int64(spaceTick)
 	} else {
 		m.used, m.count, m.exact = g.Used, g.Count, g.Exact

@@ -103,13 +103,30 @@ type Space struct {
 	At      time.Time // when that was; zero: never
 }
 
-// ReadSpace reads it.
-func ReadSpace(ctx context.Context, client redis.Cmdable, root []byte) (Space, error) {
-	h, err := client.HGetAll(ctx, SpaceKey(root)).Result()
+// ReadSpaces reads it of several tenants.
+func ReadSpaces(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]Space, error) {
+	all, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, root := range roots {
+			p.HGetAll(ctx, SpaceKey(root))
+		}
+		return nil
+	})
 	if err != nil {
-		return Space{}, err
+		return nil, err
 	}
-	return parseSpace(h), nil
+	spaces := make([]Space, len(all))
+	for i, c := range all {
+		spaces[i] = parseSpace(c.(*redis.MapStringStringCmd).Val())
+	}
+	return spaces, nil
+}
+
+// release gives a lock back that is still one's own.
+var release = redis.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
+
+// Release gives a lock back, which is a key with its owner's name.
+func Release(ctx context.Context, client redis.Scripter, key, owner string) error {
+	return release.Run(ctx, client, []string{key}, owner).Err()
 }
 
 func parseSpace(h map[string]string) (s Space) {

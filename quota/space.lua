@@ -67,7 +67,11 @@ for r = 1, 2 do
 end
 
 -- Somebody counts all keys when that may help.
-local count, pause = 0, math.max(300, 5 * number('took'))
+local count = 0
+local pause = math.max(300, (ARGV[3] == '1' and ARGV[4] == '1' and 1 or 5) * number('took'))
+if ARGV[3] == '0' and most < 0.8 then -- nobody is waiting for it
+  pause = most < 0.5 and math.max(5000, 50 * number('took')) or math.max(1000, 20 * number('took'))
+end
 if now - number('counting') > 60000 and
   (stale or doubt == 1 and now - number('counted') > 100 or h.counted == nil or now - number('counted') > pause and (ARGV[3] == '1' or ARGV[4] == '1')) then
   count = 1

@@ -184,6 +184,7 @@ func TestQuotaMemory(t *testing.T) {
 					break
 				}
 				if !isOver(err) || time.Since(deleted) > 5*time.Second {
+					t.Log(up.HGetAll(ctx, "t:acme:space").Val())
 					t.Fatal(err)
 				}
 				time.Sleep(5 * time.Millisecond)
