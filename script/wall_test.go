@@ -104,7 +104,7 @@ func TestProvision(t *testing.T) {
 	}
 
 	// Names with what means something in patterns.
-	if err := Provision(ctx, w.admin, users, []string{"+get"}, Account{"odd", "t:{o*[a]?\\}:"}); err != nil {
+	if err := Provision(ctx, w.admin, users, []string{"+get"}, Account{Tenant: "odd", Root: "t:{o*[a]?\\}:"}); err != nil {
 		t.Fatal(err)
 	}
 	odd := dial(t, w.wall.RemoteAddr().String())
