@@ -124,17 +124,17 @@ func TestProvisionErrors(t *testing.T) {
 	ctx := harness.Context(t)
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr, MaxRetries: -1})
 	defer admin.Close()
-	if err := Provision(ctx, admin, users, []string{"+nonesuch"}, Account{"acme", "t:acme:"}); !errors.Is(err, ErrRules) {
+	if err := Provision(ctx, admin, users, []string{"+nonesuch"}, Account{Tenant: "acme", Root: "t:acme:"}); !errors.Is(err, ErrRules) {
 		t.Errorf("an unknown command: %v", err)
 	}
 	admin.Do(ctx, "ACL", "SETUSER", "weak", "on", ">pw", "~*", "&*", "+@all", "-acl")
 	weak := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "weak", Password: "pw", MaxRetries: -1})
 	defer weak.Close()
-	if err := Provision(ctx, weak, users, []string{"+get"}, Account{"acme", "t:acme:"}); !errors.Is(err, ErrForbidden) {
+	if err := Provision(ctx, weak, users, []string{"+get"}, Account{Tenant: "acme", Root: "t:acme:"}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("no permission: %v", err)
 	}
 	server.Kill()
-	err := Provision(ctx, admin, users, []string{"+get"}, Account{"acme", "t:acme:"})
+	err := Provision(ctx, admin, users, []string{"+get"}, Account{Tenant: "acme", Root: "t:acme:"})
 	if err == nil || errors.Is(err, ErrForbidden) || errors.Is(err, ErrRules) {
 		t.Errorf("no server: %v", err)
 	}
