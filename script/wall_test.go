@@ -159,7 +159,7 @@ func TestProvisionMany(t *testing.T) {
 	var accounts []Account
 	for i := range 1000 {
 		id := fmt.Sprintf("tenant-%d", i)
-		accounts = append(accounts, Account{id, "t:" + id + ":"})
+		accounts = append(accounts, Account{Tenant: id, Root: "t:" + id + ":"})
 	}
 	begin, before := time.Now(), used(t, admin)
 	if err := Provision(ctx, admin, users, AllowList(known), accounts...); err != nil {
