@@ -27,6 +27,7 @@ type tenantStats struct {
 	misses      uint64             // and that have not
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
+	space       *spaceMeter        // nil: its keys may take what they want
 
 	tenantView
 }
@@ -61,6 +62,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)
 		}
+		t.space = w.srv.keeper.meter(w, t)
 	}
 	return t
 }
