@@ -20,7 +20,9 @@ type usageProvider func(s *Server, ctx context.Context, tenant string) []Usage
 
 // usageProviders are asked in this order. Where several know a resource the first
 // one has the say; what this proxy alone has counted comes after all of them.
-var usageProviders []usageProvider
+var usageProviders = []usageProvider{
+	func(s *Server, _ context.Context, tenant string) []Usage { return s.SpaceUsage(tenant) },
+}
 
 // QuotaUsage is what a tenant uses of its quotas, sorted by resource; nil for a tenant that
 // there is none of. It asks the loops: for all tenants at once there is Stats.
@@ -80,9 +82,14 @@ func (s *Server) ownUsage(own *tenantOwn, f flow, now time.Time) []Usage {
 		{Resource: "bytes_out_per_second", Used: out, Limit: float64(q.BytesOutPerSecond)},
 		{Resource: "connections", Used: float64(f.connections), Limit: float64(q.Connections)},
 	}
-	if found := own.space.known(); found != nil {
-		all = append(all, Usage{Resource: "memory", Used: float64(found.memory), Limit: float64(q.Memory)},
-			Usage{Resource: "keys", Used: float64(found.keys), Limit: float64(q.Keys)})
+	memory, keys, known := 0.0, 0.0, false
+	if found := own.space.known(); found != nil { // somebody has asked for INFO
+		memory, keys, known = float64(found.memory), float64(found.keys), true
+	} else if found, counted := s.Space(own.tenant.ID); counted {
+		memory, keys, known = float64(found.Used[quota.Bytes]), float64(found.Used[quota.Keys]), true
+	}
+	if known {
+		all = append(all, Usage{Resource: "memory", Used: memory, Limit: float64(q.Memory)}, Usage{Resource: "keys", Used: keys, Limit: float64(q.Keys)})
 	}
 	return all
 }
