@@ -29,6 +29,7 @@ type session struct {
 	prefix []byte
 	stats  *tenantStats
 	link   *upstream.Link[slot]
+	rates  *userRates // nil: the user has none of its own
 
 	last       uint16   // ID of the command that ran last
 	next, prev *session // of the same tenant, on the same loop
@@ -80,6 +81,11 @@ type session struct {
 	window      uint32 // how many may be unanswered
 	parked      []parked
 	parkedBytes int
+
+	awaits        *rate    // stands in its line
+	ahead, behind *session // there
+	turn          int      // commands that need not go to the end of a line
+	slowed        bool     // the next command has had to wait for a rate
 
 	held     bool   // told the connection to hold its input
 	wantIdle bool   // until everything is answered
@@ -166,10 +172,30 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if len(req.Args) > 0 {
 			w.view = namespace.Request{Raw: req.Bytes(b[off : off+n]), Args: req.Args}
 			w.direct = &w.view.Raw[0] == &b[off]
+			m := s.stats.meter // now: AUTH changes it
+			careful := m != nil && (m.careful || m.ops.Left <= 0 || m.in.Left <= 0 || m.out.Left <= 0)
+			if careful {
+				switch s.admit(m, &w.view) {
+				case waits:
+					w.dropRequest(s, req)
+					return off, netloop.Hold
+				case refused:
+					w.dropRequest(s, req)
+					off += n
+					continue
+				}
+			}
 			if !s.handle(&w.view) {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
+			}
+			if m != nil {
+				m.ops.Left--
+				m.in.Left -= float64(n)
+				if careful {
+					w.toll.pay(m, n)
+				}
 			}
 		}
 		w.dropRequest(s, req)
@@ -208,7 +234,7 @@ func (s *session) mayTake() bool {
 
 // tryResume goes on with a session that was held, if it may.
 func (s *session) tryResume() {
-	if !s.held || s.gone || s.slow > 0 || s.leaving {
+	if !s.held || s.gone || s.slow > 0 || s.leaving || s.awaits != nil {
 		return
 	}
 	flight := s.tail - s.head
@@ -356,7 +382,7 @@ func (s *session) emit(reply []byte, input bool) {
 		}
 		return
 	}
-	s.stats.out += uint64(len(reply))
+	s.wrote(len(reply))
 	if input {
 		s.conn.WriteInput(reply)
 	} else {

@@ -22,6 +22,7 @@ type tenantStats struct {
 	failures    uint64             // errors of all codes
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
+	meter       *meter             // nil: none of its rates is limited
 
 	tenantView
 }
@@ -52,6 +53,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	t := w.stats[id]
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
+		t.meter = w.meterOf(id)
 		w.stats[id] = t
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)
