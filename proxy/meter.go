@@ -15,6 +15,7 @@ import (
 type meter struct {
 	ops, in, out rate
 	careful      bool // each command has to be looked at, and not only those that find nothing left
+	further      bool // what is written has to be looked at: users have rates, or it is not awake
 	awake        bool // in worker.meters; if not, there seems to be nothing left
 	asked        bool // a request is under way
 	always       bool // careful is never false
@@ -59,8 +60,14 @@ func newMeter(limits *quota.RateLimits, b *board) *meter {
 		}
 	}
 	m.always = limits.HasClasses || limits.ScriptCost > 0 || len(limits.Users) > 0
-	m.careful = m.always
+	m.careful, m.further = m.always, true
 	return m
+}
+
+// tight reports whether commands have to be looked at for another reason than that there may be
+// no operations left. It is asked once for all that has been received together.
+func (m *meter) tight() bool {
+	return m != nil && (m.careful || m.in.Left <= 0 || m.out.Left <= 0)
 }
 
 // user returns a user's own rates; nil if none is limited.
@@ -98,7 +105,7 @@ const (
 
 // admit decides on a command that may be over a rate. What it costs beside the usual is left in
 // worker.toll.
-func (s *session) admit(m *meter, r *namespace.Request) admission {
+func (s *session) admit(m *meter, r *namespace.Request, bytes int) admission {
 	w := s.w
 	w.toll = toll{user: s.rates}
 	if s.mode != 0 && s.blocked > 0 {
@@ -119,7 +126,6 @@ func (s *session) admit(m *meter, r *namespace.Request) admission {
 		if s.turn > 0 {
 			s.turn--
 		}
-		s.slowed = false
 		return admitted
 	}
 	paced := cmd != nil && cmd.Paced
@@ -127,13 +133,13 @@ func (s *session) admit(m *meter, r *namespace.Request) admission {
 	case paced && k.Debt() < pacedDebt(k.Limit):
 		return admitted
 	case k.Shut() && k.Left <= 0:
-		return s.refuse(m, k, cmd, len(r.Raw))
+		return s.refuse(m, k, cmd, bytes)
 	case k.Left > 0, m.limits.Delay, paced: // it has to wait for others, or for more
-		if k.Dry() {
+		if k.Scarce() {
 			s.countSlowed()
 		}
 	case k.Dry():
-		return s.refuse(m, k, cmd, len(r.Raw))
+		return s.refuse(m, k, cmd, bytes)
 	}
 	s.waitFor(m, k)
 	return waits
@@ -162,33 +168,66 @@ func (s *session) blocks(k *rate) bool { return k.Left <= 0 || k.line.n > 0 && s
 
 // pacedDebt is how far commands that are not refused may get a tenant into debt before they
 // have to wait.
-func pacedDebt(l *quota.Limit) float64 { return l.Burst + 8*l.Unit }
+func pacedDebt(l *quota.Limit) float64 { return 8 * l.Unit }
 
 // pay is for what a careful meter's command costs beside what every command does.
-func (t *toll) pay(m *meter, bytes int) {
+func (t *toll) pay(m *meter) {
 	m.ops.Left -= t.more
 	if t.class != nil {
 		t.class.Left -= 1 + t.more
 	}
 	if t.user != nil {
 		t.user.ops.Left -= 1 + t.more
-		t.user.in.Left -= float64(bytes)
 	}
+}
+
+// read counts bytes from the client.
+func (s *session) read(n int) {
+	s.stats.in += uint64(n)
+	if m := s.stats.meter; m != nil {
+		n -= s.w.unpaid
+		m.in.Left -= float64(n)
+		if s.rates != nil {
+			s.rates.in.Left -= float64(n)
+		}
+	}
+	s.w.unpaid = 0
 }
 
 // wrote counts bytes to the client.
 func (s *session) wrote(n int) {
 	s.stats.out += uint64(n)
-	m := s.stats.meter
-	if m == nil || s.w.free {
-		return
+	if m := s.stats.meter; m != nil {
+		m.out.Left -= float64(n)
+		if m.further {
+			s.wroteFurther(m, n)
+		}
 	}
-	m.out.Left -= float64(n)
+}
+
+func (s *session) wroteFurther(m *meter, n int) {
+	owes := m.out.Left < 0
 	if s.rates != nil {
 		s.rates.out.Left -= float64(n)
+		owes = owes || s.rates.out.Left < 0
 	}
-	if !m.awake && (m.out.Left < 0 || s.rates != nil && s.rates.out.Left < 0) {
+	if owes {
 		s.w.rouse(m)
+	}
+}
+
+// forFree writes what costs the tenant nothing: it would never get out of debt if it had to pay for
+// being told of it.
+func (s *session) forFree(write func()) {
+	m, before := s.stats.meter, s.stats.out
+	write()
+	if m == nil || m != s.stats.meter {
+		return
+	}
+	n := float64(s.stats.out - before)
+	m.out.Left += n
+	if s.rates != nil {
+		s.rates.out.Left += n
 	}
 }
 
@@ -209,9 +248,12 @@ func (s *session) refuse(m *meter, k *rate, cmd *command.Command, bytes int) adm
 		k.refusal = m.refusalOf(k)
 	}
 	s.stats.throttled++
-	s.w.free = true // or a tenant could never get out of debt
-	s.reject(cmd, k.refusal)
-	s.w.free = false
+	s.w.unpaid += bytes
+	s.forFree(func() {
+		s.w.refusing = true
+		s.reject(cmd, k.refusal)
+		s.w.refusing = false
+	})
 	return refused
 }
 

@@ -84,7 +84,7 @@ func (w *worker) rouse(m *meter) {
 	if m.awake {
 		return
 	}
-	m.awake = true
+	m.awake, m.further = true, len(m.limits.Users) > 0
 	for _, k := range m.rates {
 		k.Wake(w.loop.Now())
 	}
@@ -135,7 +135,7 @@ func (w *worker) lookAt(m *meter) *quota.Request {
 		return w.ask(m, due)
 	}
 	if idle {
-		m.awake = false
+		m.awake, m.further = false, true
 		for _, k := range m.rates {
 			k.Sleep()
 			m.board.loops[w.index][k.index].Store(0)

@@ -52,8 +52,8 @@ func (s *session) leaveLine(m *meter) {
 
 // countSlowed counts the command that waits, once.
 func (s *session) countSlowed() {
-	if !s.slowed {
-		s.slowed = true
+	if s.slowed != s.tail+1 {
+		s.slowed = s.tail + 1
 		s.stats.throttled++
 	}
 }
@@ -66,13 +66,12 @@ func (m *meter) letGo(k *rate) {
 		}
 		return
 	}
-	if k.Dry() {
+	if k.Scarce() {
 		for s := k.line.first; s != nil; s = s.behind {
 			s.countSlowed()
 		}
-		return
 	}
-	if k.line.n == 0 {
+	if k.Left <= 0 || k.line.n == 0 {
 		return
 	}
 	commands := max(1, int(k.Left/k.Limit.Unit))

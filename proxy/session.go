@@ -85,7 +85,7 @@ type session struct {
 	awaits        *rate    // stands in its line
 	ahead, behind *session // there
 	turn          int      // commands that need not go to the end of a line
-	slowed        bool     // the next command has had to wait for a rate
+	slowed        uint32   // one above the slot of the command that has had to wait last
 
 	held     bool   // told the connection to hold its input
 	wantIdle bool   // until everything is answered
@@ -128,13 +128,14 @@ func newSession(w *worker, id uint64) *session {
 // Received implements netloop.Handler: requests.
 func (s *session) Received(b []byte) (int, netloop.Next) {
 	n, next := s.take(b)
-	s.stats.in += uint64(n)
+	s.read(n)
 	s.held = next == netloop.Hold
 	return n, next
 }
 
 func (s *session) take(b []byte) (off int, next netloop.Next) {
 	w := s.w
+	m, tight := s.stats.meter, s.stats.meter.tight()
 	for budget := turnCommands; ; budget-- {
 		if s.leaving {
 			return len(b), netloop.Hold
@@ -172,10 +173,12 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if len(req.Args) > 0 {
 			w.view = namespace.Request{Raw: req.Bytes(b[off : off+n]), Args: req.Args}
 			w.direct = &w.view.Raw[0] == &b[off]
-			m := s.stats.meter // now: AUTH changes it
-			careful := m != nil && (m.careful || m.ops.Left <= 0 || m.in.Left <= 0 || m.out.Left <= 0)
-			if careful {
-				switch s.admit(m, &w.view) {
+			if m != s.stats.meter { // by AUTH
+				m, tight = s.stats.meter, s.stats.meter.tight()
+			}
+			looked := m != nil && (tight || m.ops.Left <= 0)
+			if looked {
+				switch s.admit(m, &w.view, n) {
 				case waits:
 					w.dropRequest(s, req)
 					return off, netloop.Hold
@@ -192,9 +195,8 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 			}
 			if m != nil {
 				m.ops.Left--
-				m.in.Left -= float64(n)
-				if careful {
-					w.toll.pay(m, n)
+				if looked {
+					w.toll.pay(m)
 				}
 			}
 		}

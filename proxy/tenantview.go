@@ -109,7 +109,7 @@ func (t *tenantStats) leave(s *session) {
 	s.prev, s.next = nil, nil
 	if t.meter != nil {
 		s.leaveLine(t.meter)
-		s.rates, s.turn, s.slowed = nil, 0, false
+		s.rates, s.turn, s.slowed = nil, 0, 0
 	}
 	s.stopMonitor()
 	s.mode &^= tenantModes

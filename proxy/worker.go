@@ -71,7 +71,8 @@ type worker struct {
 	open     func(dst, stored []byte, at namespace.ValueAt) ([]byte, error) // of opening
 	opened   []byte
 	toll     toll
-	free     bool // what is written costs the tenant nothing
+	refusing bool // what is answered is that a rate is exceeded
+	unpaid   int  // bytes of refused commands in what was received
 }
 
 // slot is what is remembered of a command until its reply comes.

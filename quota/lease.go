@@ -95,6 +95,9 @@ func (l *Lease) Idle(now int64) bool { return now-l.usedAt >= int64(idleTime) }
 // Dry reports whether nothing is left, here or, as far as is known, anywhere.
 func (l *Lease) Dry() bool { return l.Left <= 0 && l.dry }
 
+// Scarce reports whether at the last call there was less than was asked for.
+func (l *Lease) Scarce() bool { return l.dry }
+
 // Low reports whether there is less than should be there.
 func (l *Lease) Low() bool { return l.Left <= l.target()/2 }
 

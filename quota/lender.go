@@ -30,6 +30,7 @@ type Lender struct {
 	probed  time.Time
 	probes  chan error
 	probing bool
+	trying  sync.WaitGroup
 }
 
 // Request is what one loop asks of one tenant's buckets.
@@ -71,6 +72,7 @@ func (l *Lender) Submit(requests ...*Request) {
 
 // Run serves until ctx ends.
 func (l *Lender) Run(ctx context.Context) {
+	defer l.trying.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -139,13 +141,13 @@ func (l *Lender) probe(ctx context.Context, key string) {
 		return
 	}
 	l.probing, l.probed = true, l.now()
-	go func() {
+	l.trying.Go(func() {
 		limited, cancel := context.WithTimeout(ctx, DrawTime)
 		defer cancel()
 		call := &Call{Key: key}
 		Draw(limited, l.client, l.participant, []*Call{call})
 		l.probes <- call.Err // there is room: it is the only one
-	}()
+	})
 }
 
 // heard takes note of whether the home answers, and says so when that changes.
