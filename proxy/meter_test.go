@@ -301,6 +301,19 @@ func TestMeterTraffic(t *testing.T) {
 	}
 }
 
+// The embedded upstream keeps buckets as well.
+func TestMeterEmbedded(t *testing.T) {
+	s := startEmbedded(t, options{tenants: "  slow: {quotas: {ops_per_second: 1, ops_burst: 20}, users: {default: {sha256: [" + hashOf("slow") + "]}}}\n"})
+	harness.Eventually(t, "the upstream is there", s.Ready)
+	c := login(t, s, "slow")
+	between(t, "refused of 100", c.some(100, "operations (1/s)", "$-1\r\n", "GET", "k"), 79, 80)
+	onLoop(t, s.workers[0], func() {
+		if a := s.workers[0].stats["slow"].meter.ops.Told(); a.Away || a.Proxies != 1 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
 // Where the buckets are is nothing to a tenant.
 func TestMeterKeyIsHidden(t *testing.T) {
 	s, redis := metered(t, "ops_per_second: 1000, ops_burst: 1000", "", "")

@@ -20,16 +20,18 @@ for i = 2, #ARGV, fields do
   local rest = {}
   local saved = redis.call('HGET', KEYS[1], name)
   if saved then
-    local words = string.gmatch(saved, '%S+')
-    tokens, at = tonumber(words()), tonumber(words())
-    for who in words do
-      local seen, d, u, h = words(), words(), words(), words()
-      local age = now - tonumber(seen)
-      if who ~= me and age < holds then
-        lent = lent + tonumber(h)
-        rest[#rest + 1] = who .. ' ' .. seen .. ' ' .. d .. ' ' .. u .. ' ' .. h
+    local words = {}
+    for word in string.gmatch(saved, '%S+') do
+      words[#words + 1] = word
+    end
+    tokens, at = tonumber(words[1]), tonumber(words[2])
+    for k = 3, #words, 5 do
+      local age = now - tonumber(words[k + 1])
+      if words[k] ~= me and age < holds then
+        lent = lent + tonumber(words[k + 4])
+        rest[#rest + 1] = table.concat(words, ' ', k, k + 4)
         if age < forget then
-          others, active, count = others + tonumber(d), active + tonumber(u), count + 1
+          others, active, count = others + tonumber(words[k + 2]), active + tonumber(words[k + 3]), count + 1
         end
       end
     end

@@ -106,7 +106,7 @@ func (l *Lender) serve(ctx context.Context, batch []*Request) {
 		b.requests = append(b.requests, r)
 	}
 	if l.away {
-		l.probe(ctx, order[0].limits.Key)
+		l.probe(ctx, order[0].requests[0])
 	} else {
 		calls := make([]*Call, len(order))
 		for i, b := range order {
@@ -135,8 +135,9 @@ func (l *Lender) serve(ctx context.Context, batch []*Request) {
 	}
 }
 
-// probe finds out, beside everything else, whether the home can be asked again.
-func (l *Lender) probe(ctx context.Context, key string) {
+// probe finds out, beside everything else, whether the home can be asked again. It asks for
+// nothing, but does all that asking takes.
+func (l *Lender) probe(ctx context.Context, r *Request) {
 	if now := l.now(); l.probing || now.Sub(l.probed) < probeTime {
 		return
 	}
@@ -144,7 +145,7 @@ func (l *Lender) probe(ctx context.Context, key string) {
 	l.trying.Go(func() {
 		limited, cancel := context.WithTimeout(ctx, DrawTime)
 		defer cancel()
-		call := &Call{Key: key}
+		call := &Call{Key: r.Limits.Key, Asks: []Ask{{Limit: r.Asks[0].Limit}}}
 		Draw(limited, l.client, l.participant, []*Call{call})
 		l.probes <- call.Err // there is room: it is the only one
 	})

@@ -146,3 +146,57 @@ func TestRateOfTenProxies(t *testing.T) {
 		})
 	}
 }
+
+// paced sends commands at a steady pace, each client's apart from the others', and tells how many
+// were refused.
+func paced(t *testing.T, proxies []*harness.Proxy, clients, perSecond int, lasts time.Duration) (refused int64) {
+	t.Helper()
+	var (
+		running sync.WaitGroup
+		n       atomic.Int64
+	)
+	began := time.Now()
+	for i := range clients {
+		c := proxies[i%len(proxies)].Connect(t, harness.Acme)
+		running.Go(func() {
+			gap := time.Duration(clients) * time.Second / time.Duration(perSecond)
+			for at := time.Duration(i) * gap / time.Duration(clients); at < lasts; at += gap {
+				time.Sleep(time.Until(began.Add(at)))
+				reply, err := c.Do("GET", "key")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if strings.HasPrefix(reply, "-") {
+					n.Add(1)
+				}
+			}
+		})
+	}
+	running.Wait()
+	return n.Load()
+}
+
+// Below the limit nobody is refused, wherever the clients are; a burst after a pause passes by any
+// proxy.
+func TestRateBelowTheLimit(t *testing.T) {
+	proxies := fleet(t, 4, limitedTo("ops_per_second: 1000"))
+	if refused := paced(t, proxies, 10, 700, 4*time.Second); refused > 0 {
+		t.Errorf("%d were refused at 700 a second", refused)
+	}
+	if refused := paced(t, proxies[1:2], 3, 800, 3*time.Second); refused > 0 {
+		t.Errorf("%d were refused at 800 a second by one proxy", refused)
+	}
+	for _, p := range proxies {
+		time.Sleep(1500 * time.Millisecond)
+		c := p.Connect(t, harness.Acme)
+		admitted := pipelined(t, c, 450, []string{"INCR", "n"})
+		if admitted != 450 {
+			t.Errorf("%d of a burst of 450 passed", admitted)
+		}
+		if admitted = pipelined(t, c, 450, []string{"INCR", "n"}); admitted > 300 {
+			t.Errorf("%d of 450 passed beyond the burst", admitted)
+		}
+		c.Close()
+	}
+}
