@@ -75,6 +75,8 @@ type session struct {
 	aside        []asideReply // to be opened beside the loop
 	opening      int          // that are being opened
 
+	looked *looked // how much the command that comes next can write
+
 	partial *resp.Request // the state of an incomplete request
 
 	head, tail  uint32 // the next slot to be answered, and to be given out
@@ -193,11 +195,16 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				s.wantIdle = true
 				return off, netloop.Hold
 			}
+<<<<<<< HEAD
 			if m != nil {
 				m.ops.Left--
 				if looked {
 					w.toll.pay(m)
 				}
+=======
+			if m := s.stats.space; m != nil {
+				m.sent()
+>>>>>>> main
 			}
 		}
 		w.dropRequest(s, req)
