@@ -190,25 +190,20 @@ func (w *worker) lent(m *meter, rates []*rate, answers []quota.Answer) {
 	}
 }
 
-// Usage is how much of a rate a tenant uses.
-type Usage struct {
-	Resource    string  // "ops", "in", "out", "class:read:ops", "user:joe:in"
-	Used, Limit float64 // operations or bytes per second
-}
-
 // fleetTime is for how long what the upstream has told of all proxies' use counts.
 const fleetTime = 2 * time.Second
 
-// RateUsage is how much of each limited rate a tenant uses: by all proxies, if the upstream has
+// RateUsage is how much of each limited rate a tenant uses, as "ops", "in", "out", "class:read:ops"
+// or "user:joe:in" in operations or bytes per second: by all proxies, if the upstream has
 // told that a moment ago, and else by this one. It may be called from any goroutine.
-func (s *Server) RateUsage(tenant string) []Usage {
+func (s *Server) RateUsage(tenant string) []quota.Usage {
 	if s.lending == nil || s.lending.boards[tenant] == nil {
 		return nil
 	}
 	b := s.lending.boards[tenant]
-	all := make([]Usage, len(b.limits.All))
+	all := make([]quota.Usage, len(b.limits.All))
 	for i, l := range b.limits.All {
-		all[i] = Usage{Resource: l.Name, Limit: l.Rate}
+		all[i] = quota.Usage{Resource: l.Name, Limit: l.Rate}
 		for _, loop := range b.loops {
 			all[i].Used += math.Float64frombits(loop[i].Load())
 		}

@@ -135,11 +135,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
 	s.scripts = newScripts(s)
-<<<<<<< HEAD
 	s.lending = newLending(s, cfg, target)
-=======
 	s.keeper = newSpaceKeeper(s)
->>>>>>> main
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
 		if err != nil {
@@ -165,13 +162,10 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.codecs.start()
 	s.background.Add(2)
 	go s.codecs.run()
-<<<<<<< HEAD
 	if s.lending != nil {
 		s.background.Go(func() { s.lending.lender.Run(s.ctx) })
 	}
-=======
 	go s.keeper.run()
->>>>>>> main
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	select {
@@ -300,13 +294,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
-<<<<<<< HEAD
 	if s.lending != nil {
 		s.lending.close()
 	}
-=======
 	s.keeper.close()
->>>>>>> main
 	s.slow.Wait()
 	s.background.Wait()
 	for _, w := range s.workers {

@@ -195,16 +195,14 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				s.wantIdle = true
 				return off, netloop.Hold
 			}
-<<<<<<< HEAD
 			if m != nil {
 				m.ops.Left--
 				if looked {
 					w.toll.pay(m)
 				}
-=======
-			if m := s.stats.space; m != nil {
-				m.sent()
->>>>>>> main
+			}
+			if k := s.stats.space; k != nil {
+				k.sent()
 			}
 		}
 		w.dropRequest(s, req)

@@ -22,11 +22,8 @@ type tenantStats struct {
 	failures    uint64             // errors of all codes
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
-<<<<<<< HEAD
 	meter       *meter             // nil: none of its rates is limited
-=======
 	space       *spaceMeter        // nil: its keys may take what they want
->>>>>>> main
 
 	tenantView
 }
