@@ -30,6 +30,10 @@ type Command struct {
 	AtOnce     bool // runs at once between MULTI and EXEC, and is not queued
 	Subscriber bool // may be run by a client of RESP2 that has subscribed to something
 
+	// Paced: never refused for a client that is too fast, but made to wait. A client without it could not get out of
+	// where it is, or would have what comes next mean something else.
+	Paced bool
+
 	// Find walks the requests whose names cannot be told from their position alone. It is nil for everything that
 	// Shape describes.
 	Find  Finder

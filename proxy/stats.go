@@ -27,6 +27,7 @@ type tenantStats struct {
 	misses      uint64             // and that have not
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
+	meter       *meter             // nil: none of its rates is limited
 	space       *spaceMeter        // nil: its keys may take what they want
 
 	tenantView
@@ -58,6 +59,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	t := w.stats[id]
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
+		t.meter = w.meterOf(id)
 		w.stats[id] = t
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)

@@ -107,6 +107,10 @@ func (t *tenantStats) leave(s *session) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
+	if t.meter != nil {
+		s.leaveLine(t.meter)
+		s.rates, s.turn, s.slowed = nil, 0, 0
+	}
 	s.stopMonitor()
 	s.mode &^= tenantModes
 }
