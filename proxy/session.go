@@ -76,6 +76,7 @@ type session struct {
 
 	partial *resp.Request // the state of an incomplete request
 
+	turn        waits
 	head, tail  uint32 // the next slot to be answered, and to be given out
 	window      uint32 // how many may be unanswered
 	parked      []parked
@@ -123,6 +124,7 @@ func newSession(w *worker, id uint64) *session {
 func (s *session) Received(b []byte) (int, netloop.Next) {
 	n, next := s.take(b)
 	s.stats.in += uint64(n)
+	s.endTurn()
 	s.held = next == netloop.Hold
 	return n, next
 }
@@ -138,6 +140,9 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		}
 		if off == len(b) {
 			return off, netloop.More
+		}
+		if w.turns.shared && !s.mayTurn() {
+			return off, netloop.Hold
 		}
 		if budget == 0 {
 			return off, netloop.Again
@@ -166,11 +171,13 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if len(req.Args) > 0 {
 			w.view = namespace.Request{Raw: req.Bytes(b[off : off+n]), Args: req.Args}
 			w.direct = &w.view.Raw[0] == &b[off]
+			s.link.Expect(s.turn.expect + turnCommand)
 			if !s.handle(&w.view) {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
 			}
+			s.charge(n)
 		}
 		w.dropRequest(s, req)
 		off += n
@@ -212,7 +219,7 @@ func (s *session) tryResume() {
 		return
 	}
 	flight := s.tail - s.head
-	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() {
+	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() || s.w.turns.shared && !s.mayTurn() {
 		return
 	}
 	s.held, s.wantIdle = false, false
@@ -255,6 +262,8 @@ func (s *session) Closed(error) {
 		s.w.giveRequest(s.partial)
 		s.partial = nil
 	}
+	s.endTurn()
+	s.stats.turn.remove(s)
 	s.stats.leave(s)
 	delete(s.w.sessions, s.id)
 	s.w.srv.clients.Add(-1)
@@ -357,6 +366,7 @@ func (s *session) emit(reply []byte, input bool) {
 		return
 	}
 	s.stats.out += uint64(len(reply))
+	s.received(len(reply))
 	if input {
 		s.conn.WriteInput(reply)
 	} else {

@@ -23,6 +23,8 @@ type tenantStats struct {
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
 
+	turn turn
+
 	tenantView
 }
 
@@ -52,6 +54,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	t := w.stats[id]
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
+		t.turn = turn{of: &w.turns, share: w.turns.shareOf(id)}
 		w.stats[id] = t
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)

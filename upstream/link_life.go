@@ -162,7 +162,7 @@ func (k *Link[T]) rescue(conn *netloop.Conn, begun bool, err error) {
 	sent, unsent := conn.Sent(), conn.UnsentBytes()
 	k.log.hand(func(b []byte) { unsent = append(unsent, b...) })
 	flight := k.flight
-	k.flight = ring[T]{}
+	k.flight, k.due = ring[T]{}, 0
 	for i := range flight.n {
 		e := flight.at(i)
 		end := k.log.pos

@@ -118,7 +118,7 @@ func (p *Pin[T]) Begin(n int) []byte {
 
 // End sends the command in b, which need not come from Begin. It is copied.
 func (p *Pin[T]) End(b []byte, t T) {
-	p.flight.push(entry[T]{t, p.pos})
+	p.flight.push(entry[T]{t: t, start: p.pos})
 	p.pos += uint64(len(b))
 	if p.state != stateUp {
 		p.waiting = append(p.waiting, b...)
