@@ -200,7 +200,7 @@ func (s *session) mayTake() bool {
 	if s.tail-s.head >= s.window || s.conn.Unsent() > softOutput || s.parkedBytes > softOutput {
 		return false
 	}
-	if s.mode&modePinned != 0 && s.pin.Full() || s.mode&modeHub != 0 && s.onHub && s.w.hub.pin.Full() {
+	if s.mode&modePinned != 0 && (s.pin.Full() || s.w.turns.shared && s.pinLoad() > turnShare) || s.mode&modeHub != 0 && s.onHub && s.w.hub.pin.Full() {
 		return false // until Relieved
 	}
 	if s.link.Full() || s.mode&modeScripts != 0 && s.w.scriptsFull(s) {

@@ -8,7 +8,7 @@ import (
 
 // When several tenants are connected to a loop, what they have on its links to the
 // upstream is bounded: a command waits behind all that was sent before it, in the
-// loop, in the kernel and in the server, whoever sent it. Beyond turnWindow sessions
+// loop, in the kernel and in the server, whoever sent it. Beyond a window sessions
 // wait, each in its tenant's line, and the tenants take turns (deficit round robin):
 // in a round each may have bytes sent and received in proportion to its weight. One
 // that has not used its round's share, as those that want little, does not
@@ -17,16 +17,20 @@ import (
 // With one tenant nothing is bounded but by the limits of each connection.
 
 const (
-	// turnWindow is what the upstream may have of this loop's before tenants wait
-	// for each other, in bytes of requests and of the replies that are expected. It
-	// keeps the upstream busy while the loop turns, and not much longer.
-	turnWindow = 256 << 10
-	// turnSpare is how much more tenants may have sent together that are within
+	// The window is what the upstream may have of this loop's before tenants wait
+	// for each other, in bytes of requests and of the replies that are expected. The
+	// smallest keeps an upstream busy that is near, and not much longer than the loop
+	// takes to turn. For one that is farther away it is what turnSpeed bytes per
+	// nanosecond are in the time there and back.
+	minTurnWindow = 64 << 10
+	maxTurnWindow = 4 << 20
+	turnSpeed     = 0.5
+	// turnSpare is how many windows tenants may have sent together that are within
 	// their shares.
-	turnSpare = 4 * turnWindow
+	turnSpare = 4
 	// turnShare is what a tenant of weight 100 may use in a round. A session whose turn it
 	// is gets as much at once: what is read from it in one go.
-	turnShare = 64 << 10
+	turnShare = 32 << 10
 	// turnCommand is what a command counts beside its bytes.
 	turnCommand = 128
 )
@@ -37,6 +41,7 @@ type turns struct {
 	off     bool // by configuration
 	tenants int  // that are connected
 	shared  bool // there are several
+	window  int
 	round   int64
 	granted int     // what sessions may take in this turn that have waited
 	line    tenants // that wait
@@ -161,10 +166,10 @@ func (s *session) mayTurn() bool {
 	}
 	if !s.turn.inLine {
 		load := f.load()
-		if load < turnWindow && f.line.first == nil && f.later.first == nil {
+		if load < f.window && f.line.first == nil && f.later.first == nil {
 			return true
 		}
-		if t.refill(); t.first == nil && t.credit > 0 && load < turnSpare {
+		if t.refill(); t.first == nil && t.credit > 0 && load < turnSpare*f.window {
 			return true
 		}
 		t.push(s)
@@ -205,6 +210,20 @@ func (s *session) received(n int) {
 	s.turn.expect += (int32(min(n, 1<<30)) - s.turn.expect) >> 3
 }
 
+// adapt fits the window to the way to the upstream.
+func (f *turns) adapt() {
+	f.window = minTurnWindow
+	for _, k := range f.w.links {
+		if k != nil {
+			f.window = min(max(f.window, int(turnSpeed*float64(k.Trip()))), maxTurnWindow)
+		}
+	}
+}
+
+// pinLoad is what the session's own connection has to work on. It is bounded for each one: the
+// server takes a little from every connection in turn.
+func (s *session) pinLoad() int { return s.pin.Load() + s.pin.Flight()*int(s.turn.expect) }
+
 // load is what the upstream has not answered yet.
 func (f *turns) load() int {
 	n := f.granted
@@ -221,34 +240,43 @@ func (f *turns) load() int {
 	return n
 }
 
-// serve has sessions go on for whom there is room. The tenants are asked in turn; one whose
-// share is used up waits for the next round.
+// serve has sessions go on for whom there is room.
 func (f *turns) serve() {
-	for f.load() < turnWindow {
-		t := f.line.first
-		if t == nil {
-			if f.later.first == nil {
-				return
-			}
-			f.nextRound()
-			continue
+	for f.load() < f.window {
+		t, s := f.next()
+		if s == nil {
+			return
 		}
-		t.refill()
-		s := t.first
-		switch {
-		case s == nil:
-			f.line.pop()
-			continue
-		case t.credit <= 0:
-			f.later.push(f.line.pop())
-			continue
-		}
-		t.remove(s)
 		s.turn.pass = min(t.credit, turnShare)
 		f.granted += s.turn.pass
 		t.credit -= s.turn.pass // until it is known what is used
 		if s.tryResume(); s.held {
 			s.endTurn() // it has to wait for something else
+		}
+	}
+}
+
+// next takes the session from its line whose turn it is; nil if none waits. The tenants are
+// asked as long as their shares last, then the next round begins.
+func (f *turns) next() (*turn, *session) {
+	for {
+		t := f.line.first
+		if t == nil {
+			if f.later.first == nil {
+				return nil, nil
+			}
+			f.nextRound()
+			continue
+		}
+		t.refill()
+		switch s := t.first; {
+		case s == nil:
+			f.line.pop()
+		case t.credit <= 0:
+			f.later.push(f.line.pop())
+		default:
+			t.remove(s)
+			return t, s
 		}
 	}
 }

@@ -90,7 +90,7 @@ func newWorker(s *Server) (*worker, error) {
 	}
 	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.seal, w.open, w.valued = w.sealing.seal, w.opening.open, s.codecs.all()
-	w.turns.w, w.turns.off = w, !s.cfg.Limits.Fair
+	w.turns.w, w.turns.off, w.turns.window = w, !s.cfg.Limits.Fair, minTurnWindow
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
@@ -154,6 +154,7 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 // tick closes connections that take too long to log in, and those that do not
 // read.
 func (w *worker) tick() {
+	w.turns.adapt()
 	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
 	for _, s := range w.sessions {
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {

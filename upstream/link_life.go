@@ -163,6 +163,7 @@ func (k *Link[T]) rescue(conn *netloop.Conn, begun bool, err error) {
 	k.log.hand(func(b []byte) { unsent = append(unsent, b...) })
 	flight := k.flight
 	k.flight, k.due = ring[T]{}, 0
+	k.trip.under = false
 	for i := range flight.n {
 		e := flight.at(i)
 		end := k.log.pos

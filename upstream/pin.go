@@ -76,6 +76,14 @@ func (p *Pin[T]) Spoil() { p.dirty = true }
 // Flight is the number of commands without a reply.
 func (p *Pin[T]) Flight() int { return int(p.flight.n) }
 
+// Load is the bytes of the commands without a reply.
+func (p *Pin[T]) Load() int {
+	if p.flight.n == 0 {
+		return 0
+	}
+	return int(p.pos - p.flight.front().start)
+}
+
 // Oldest is the command that is to be answered next; nil if there is none.
 func (p *Pin[T]) Oldest() *T {
 	if p.flight.n == 0 {
