@@ -100,7 +100,7 @@ func (w *worker) client(t *namespace.Tenant, number int64) *session {
 // leave takes a session away from the tenant, with what it was told of it.
 func (t *tenantStats) leave(s *session) {
 	if t.connections--; t.connections == 0 && t.id != "" {
-		defer t.turn.of.went()
+		defer t.turn.of.went() // when the session is away
 	}
 	if s.prev != nil {
 		s.prev.next = s.next
