@@ -81,11 +81,9 @@ func TestTurnsAloneAndInDebt(t *testing.T) {
 	c.wait(all[0], 2)
 	all[0].credit = -1 << 40 // a reply of a TiB
 	for i := range 100 {
-		if before := c.used[all[0]]; true {
-			c.grant()
-			if c.used[all[0]] == before {
-				t.Fatalf("nobody was served at try %d", i)
-			}
+		before := c.used[all[0]]
+		if c.grant(); c.used[all[0]] == before {
+			t.Fatalf("nobody was served at try %d", i)
 		}
 	}
 	// What it owed is forgotten neither by waiting alone nor for others: it is paid.
