@@ -74,6 +74,8 @@ type session struct {
 	aside        []asideReply // to be opened beside the loop
 	opening      int          // that are being opened
 
+	looked *looked // how much the command that comes next can write
+
 	partial *resp.Request // the state of an incomplete request
 
 	turn        waits
@@ -178,6 +180,9 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				return off, netloop.Hold
 			}
 			s.charge(n)
+			if m := s.stats.space; m != nil {
+				m.sent()
+			}
 		}
 		w.dropRequest(s, req)
 		off += n
