@@ -102,8 +102,8 @@ func TestFairnessBesideANoisyTenant(t *testing.T) {
 					t.Fatalf("%q, %v\n%s", reply, err, p.Log())
 				}
 			}
-			// Without turns it is thousands and more, if the quiet one is served at all.
-			if between := (c.answered.Load() - before) / n; between > 1000 {
+			// Without turns it is 80,000 and more. Some are due to the test's own waiting for a processor.
+			if between := (c.answered.Load() - before) / n; between > 20000 {
 				t.Errorf("%d commands of the noisy tenant for each of the quiet one's", between)
 			} else {
 				t.Logf("%d commands of the noisy tenant for each of the quiet one's", between)
