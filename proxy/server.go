@@ -33,6 +33,7 @@ type Server struct {
 	scripts   *scripts
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
+	usage     *usage // nil: none is kept
 	marks     *marks
 	loading   atomic.Bool // the scripts that try commands
 	limits    resp.Limits
@@ -97,6 +98,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSpool(cfg.Usage.Spool); err != nil {
+		return nil, err
+	}
 	target.MaxReply = maxReply
 	s := &Server{
 		id:        newID()[:16],
@@ -155,6 +159,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		}()
 	}
 	s.meet()
+	s.startUsage()
 	s.codecs.start()
 	s.background.Add(1)
 	go s.codecs.run()
@@ -281,6 +286,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drained(ctx)
 	s.cancel()
+	s.stopUsage(ctx)
 	for _, c := range s.plans {
 		c.Close()
 	}

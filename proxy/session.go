@@ -30,6 +30,7 @@ type session struct {
 	stats  *tenantStats
 	link   *upstream.Link[slot]
 
+	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last
 	next, prev *session // of the same tenant, on the same loop
 	about      about

@@ -23,6 +23,7 @@ type tenantStats struct {
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
 
+	usageStats
 	tenantView
 }
 

@@ -50,7 +50,7 @@ func (t *tenantStats) setMode(bits uint16, on bool) {
 
 // enter makes a session one of the tenant's.
 func (t *tenantStats) enter(s *session) {
-	t.connections++
+	t.connected(s.w.loop.Now(), 1)
 	s.prev, s.next = nil, t.first
 	if t.first != nil {
 		t.first.prev = s
@@ -97,7 +97,8 @@ func (w *worker) client(t *namespace.Tenant, number int64) *session {
 
 // leave takes a session away from the tenant, with what it was told of it.
 func (t *tenantStats) leave(s *session) {
-	t.connections--
+	s.settleAll()
+	t.connected(s.w.loop.Now(), -1)
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {
