@@ -57,6 +57,7 @@ docs/usage.md says what is counted, and how exactly.`,
 		return ledger.Write(cmd.OutOrStdout(), u.form, lines)
 	})
 	cmd.Flags().StringVar(&by, "by", "total", "what a line is for: hour, day, month or total")
+	cmd.AddCommand(usageBillCommand(), usageCloseCommand())
 	return cmd
 }
 

@@ -116,7 +116,10 @@ func billsKey(root string) string { return root + "usage:bills" }
 
 // KeepBill stores the bill of a closed period unless there is one, and returns the
 // one that holds.
-func (s *Store) KeepBill(ctx context.Context, root, period string, bill []byte) ([]byte, error) {
+func (s *Store) KeepBill(ctx context.Context, tenant, root, period string, bill []byte) ([]byte, error) {
+	if err := s.client.HSet(ctx, tenantsKey, tenant, root).Err(); err != nil {
+		return nil, err
+	}
 	if err := s.client.HSetNX(ctx, billsKey(root), period, bill).Err(); err != nil {
 		return nil, err
 	}
@@ -139,6 +142,19 @@ func (s *Store) ClosedBefore(ctx context.Context) (Hour, error) {
 		return 0, err
 	}
 	return HourOf(now.Add(-s.grace)), nil
+}
+
+// Now is the upstream's clock.
+func (s *Store) Now(ctx context.Context) (time.Time, error) { return s.client.Time(ctx).Result() }
+
+// First is a tenant's first hour that is kept; any is false if there is none.
+func (s *Store) First(ctx context.Context, root string) (first Hour, any bool, err error) {
+	names, err := s.client.ZRange(ctx, indexKey(root), 0, 0).Result()
+	if err != nil || len(names) == 0 {
+		return 0, false, err
+	}
+	first, err = ParseHour(names[0])
+	return first, err == nil, err
 }
 
 // Turn reports whether this process is the one to close hours now: one of all

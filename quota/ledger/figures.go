@@ -52,6 +52,12 @@ func (f *Figures) add(o *Figures) {
 	}
 }
 
+// Accumulate adds another hour's. The peak is the higher of both.
+func (f *Figures) Accumulate(o *Figures) {
+	f.add(o)
+	f.ConnPeak = max(f.ConnPeak, o.ConnPeak)
+}
+
 // beyond is by how much f has grown since it was base: never negative, and 0
 // where base is the later one.
 func (f *Figures) beyond(base *Figures) (d Figures) {

@@ -138,8 +138,7 @@ type total struct {
 func (t *total) add(r *Row) {
 	t.hours++
 	t.closed = t.closed && r.Closed != 0
-	t.sum.Figures.add(&r.Figures)
-	t.sum.ConnPeak = max(t.sum.ConnPeak, r.ConnPeak)
+	t.sum.Figures.Accumulate(&r.Figures)
 	t.sum.Memory.merge(r.Memory)
 	t.sum.Keys.merge(r.Keys)
 	t.sum.Storage.merge(r.Storage)

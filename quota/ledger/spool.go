@@ -44,7 +44,7 @@ type spooledHour struct {
 
 // spool writes what is not reported to the process's own file. The mutex is held.
 func (l *Ledger) spool() {
-	l.fold()
+	l.fold(maxHeld)
 	if l.o.Spool == "" {
 		return
 	}
@@ -188,8 +188,8 @@ func (l *Ledger) adopt(ctx context.Context, path string) {
 
 // fold keeps what is held bounded: usage is kept, of the oldest only the hour is not.
 // An hour that may have been reported in part stays what it is. The mutex is held.
-func (l *Ledger) fold() {
-	for len(l.held) > maxHeld {
+func (l *Ledger) fold(most int) {
+	for len(l.held) > most {
 		var first, second Hour
 		for key, h := range l.held {
 			if h.tried || h.seq == 0 {
