@@ -286,7 +286,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drained(ctx)
 	s.cancel()
-	s.stopUsage(ctx)
+	s.stopUsage()
 	for _, c := range s.plans {
 		c.Close()
 	}

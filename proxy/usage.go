@@ -12,6 +12,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/config"
+	"riptide-proxy/quota/billing"
 	"riptide-proxy/quota/ledger"
 )
 
@@ -66,13 +67,18 @@ func (t *tenantStats) connTime(now int64) {
 
 // settle finds out which of the session's commands are answered.
 func (s *session) settle() {
+	unsent := s.conn.Unsent()
+	s.settleAt(s.head == s.tail && unsent == 0, s.conn.Sent(), uint64(unsent))
+}
+
+// settleAt is settle when so much was sent, and so much waits to be.
+func (s *session) settleAt(idle bool, sent, unsent uint64) {
 	t := &s.tally
-	idle := s.head == s.tail && s.conn.Unsent() == 0
 	if t.holding {
 		if !t.answered && int32(s.head-t.mark) >= 0 {
-			t.answered, t.sent = true, s.conn.Sent()+uint64(s.conn.Unsent())
+			t.answered, t.sent = true, sent+unsent
 		}
-		if idle || t.answered && s.conn.Sent() >= t.sent {
+		if idle || t.answered && sent >= t.sent {
 			s.stats.settle(&t.held)
 			t.holding, t.answered = false, false
 		}
@@ -183,6 +189,7 @@ func (s *Server) Gauges(tenant string) (memory, keys, storage int64, ok bool) {
 // usage is the server's ledger with what it needs.
 type usage struct {
 	ledger *ledger.Ledger
+	closer billing.Closer
 	client *redis.Client
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -223,6 +230,7 @@ func (s *Server) startUsage() {
 		Sample:  s.sampleUsage,
 		Tenants: func() []ledger.Tenant { return tenants },
 		Gauges:  s,
+		Closed:  func(ctx context.Context, store *ledger.Store) error { return u.closer.Run(ctx, store, s.cfg) },
 	})
 	var ctx context.Context
 	ctx, u.cancel = context.WithCancel(s.ctx)
@@ -233,23 +241,21 @@ func (s *Server) startUsage() {
 	}()
 }
 
-// lastReport bounds what a shutdown waits for the last report, if the time for
-// shutting down is over.
-const lastReport = 2 * time.Second
+// lastReport bounds what a shutdown waits for the last report. It is made even if the
+// time for shutting down is over.
+const lastReport = 3 * time.Second
 
 // stopUsage reports for the last time. The loops have to run still.
-func (s *Server) stopUsage(ctx context.Context) {
+func (s *Server) stopUsage() {
 	u := s.usage
 	if u == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastReport)
+	defer cancel()
+	context.AfterFunc(ctx, func() { u.client.Close() }) // breaks off what waits for the upstream
 	u.cancel()
 	<-u.done
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), lastReport)
-		defer cancel()
-	}
 	if err := u.ledger.Close(ctx); err != nil {
 		slog.Warn("the last usage was not reported", "error", err)
 	}

@@ -10,6 +10,7 @@ package ledger
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -69,6 +70,7 @@ type Ledger struct {
 	mark    string // what the process left in the upstream with the last report
 	looked  int64  // minute, since 1970, in which the levels were looked at last
 	tidied  time.Time
+	levels  map[string]Levels // of what counted that this process has looked at
 	failing bool
 	spooled int64 // seq as of which the spool file is; 0: there is none
 }
@@ -93,7 +95,7 @@ func New(o Options) *Ledger {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Ledger{o: o, store: NewStore(o.Client, o.Grace), before: map[string]Figures{}, at: o.Now(), held: map[heldKey]*held{}}
+	return &Ledger{o: o, store: NewStore(o.Client, o.Grace), before: map[string]Figures{}, at: o.Now(), held: map[heldKey]*held{}, levels: map[string]Levels{}}
 }
 
 // Run reports until ctx ends. Close has to be called after it.
@@ -223,6 +225,7 @@ func (l *Ledger) report(ctx context.Context) error {
 	for i, ok := range arrived {
 		if h := l.held[keys[i]]; ok {
 			h.told, h.minutes = h.seq, nil
+			l.noteLevels(keys[i].tenant, reports[i].first)
 		}
 	}
 	if err != nil {
@@ -271,6 +274,32 @@ func (l *Ledger) look() {
 		h.minutes[int(minute%60)] = observation{memory, keys, storage, t.Plan}
 	}
 }
+
+// Levels are the sums over minutes of what a tenant has in the upstream.
+type Levels struct{ Memory, Storage int64 }
+
+func (l *Ledger) noteLevels(tenant string, counted []observation) {
+	if len(counted) == 0 {
+		return
+	}
+	n := l.levels[tenant]
+	for _, o := range counted {
+		n.Memory += o.memory
+		n.Storage += o.storage
+	}
+	l.levels[tenant] = n
+}
+
+// Counted is what this process has put into the ledger, or is about to: the
+// sums over all processes are what is in the ledger.
+func (l *Ledger) Counted() (figures map[string]Figures, levels map[string]Levels) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.before), maps.Clone(l.levels)
+}
+
+// Store is where the ledger is kept.
+func (l *Ledger) Store() *Store { return l.store }
 
 // drop forgets hours that were reported and can not change any more.
 func (l *Ledger) drop() {

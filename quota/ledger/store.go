@@ -46,19 +46,21 @@ func (s *Store) deadline(h Hour) time.Time { return (h + 1).Start().Add(s.grace)
 //
 // KEYS: the hour, the index, the open ones. ARGV: the hour and its number, when it
 // closes; field, number and text of the report or three empty ones; then pairs of minute and observation.
+// It returns whether the report was taken, and of each minute whether it was the first.
 var writeHour = redis.NewScript(`
 local now = tonumber(redis.call('TIME')[1])
-if now >= tonumber(ARGV[3]) or redis.call('HEXISTS', KEYS[1], 'closed') == 1 then return 0 end
+if now >= tonumber(ARGV[3]) or redis.call('HEXISTS', KEYS[1], 'closed') == 1 then return {0} end
 if ARGV[4] ~= '' then
   local had = redis.call('HGET', KEYS[1], ARGV[4])
   if not had or tonumber(string.match(had, '^%d+')) < tonumber(ARGV[5]) then
     redis.call('HSET', KEYS[1], ARGV[4], ARGV[6])
   end
 end
-for i = 7, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) end
+local first = {1}
+for i = 7, #ARGV, 2 do table.insert(first, redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1])) end
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
-return 1
+return first
 `)
 
 // report is what one process has to say of one tenant's hour.
@@ -69,6 +71,7 @@ type report struct {
 	seq          int64
 	rec          *record             // nil: no totals
 	minutes      map[int]observation // not yet reported
+	first        []observation       // of those, which count; set by write
 }
 
 func (r *report) args(deadline time.Time) (keys []string, args []any) {
@@ -134,10 +137,19 @@ func (s *Store) writeBatch(ctx context.Context, reports []*report, arrived []boo
 		return nil, err
 	}
 	for i, c := range done {
-		if n, _ := c.(*redis.Cmd).Int(); n == 1 {
-			arrived[i] = true
-		} else {
+		taken, err := c.(*redis.Cmd).Int64Slice()
+		if err != nil {
+			return nil, err
+		}
+		if len(taken) == 0 || taken[0] == 0 {
 			late = append(late, i)
+			continue
+		}
+		arrived[i] = true
+		for n, minute := range slices.Sorted(maps.Keys(reports[i].minutes)) {
+			if len(taken) > n+1 && taken[n+1] == 1 {
+				reports[i].first = append(reports[i].first, reports[i].minutes[minute])
+			}
 		}
 	}
 	return late, nil
