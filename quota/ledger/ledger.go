@@ -119,8 +119,22 @@ func (l *Ledger) Run(ctx context.Context) {
 // flushTime bounds one report of everything.
 const flushTime = time.Minute
 
-// Close reports for the last time.
-func (l *Ledger) Close(ctx context.Context) error { return l.Flush(ctx) }
+// Close reports for the last time. While that fails it tries again until ctx ends.
+func (l *Ledger) Close(ctx context.Context) error {
+	for {
+		err := l.Flush(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(closeRetry):
+		}
+	}
+}
+
+const closeRetry = 100 * time.Millisecond
 
 // Flush takes a sample and reports what has changed. What could not be reported is
 // kept for the next time, and in the spool.
@@ -131,6 +145,9 @@ func (l *Ledger) Flush(ctx context.Context) error {
 		return err
 	}
 	err := l.report(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = l.report(ctx) // it may have been a connection that was lost long ago
+	}
 	if err != nil {
 		if !l.failing && ctx.Err() == nil {
 			slog.Warn("usage can not be reported to the upstream; it is kept here meanwhile", "error", err)
