@@ -59,6 +59,13 @@ type Command struct {
 	Dumps      bool // replies with a value as the server serializes it
 	Restores   bool // stores a value from what the server serialized
 
+	// What memory a command can make the keys take follows from its length where it Grows at all, if it does not amplify;
+	// Extent, where there is one, tells how long the value is afterwards at least.
+	Grows     bool
+	Amplifies bool
+	Lumpy     bool // takes much more room now and then
+	Extent    func(args Args) int64
+
 	Subs   []*Command // a container's subcommands, in the order of their names
 	Parent *Command   // the container of a subcommand
 	sub    string     // the subcommand's own name

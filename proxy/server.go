@@ -36,6 +36,7 @@ type Server struct {
 	usage     *usage // nil: none is kept
 	marks     *marks
 	loading   atomic.Bool // the scripts that try commands
+	keeper    *spaceKeeper
 	limits    resp.Limits
 	internal  resp.Limits // for what the proxy itself has written
 	strangers resp.Limits // limits before AUTH
@@ -137,6 +138,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
 	s.scripts = newScripts(s)
+	s.keeper = newSpaceKeeper(s)
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
 		if err != nil {
@@ -161,8 +163,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.meet()
 	s.startUsage()
 	s.codecs.start()
-	s.background.Add(1)
+	s.background.Add(2)
 	go s.codecs.run()
+	go s.keeper.run()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	select {
@@ -292,6 +295,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
+	s.keeper.close()
 	s.slow.Wait()
 	s.background.Wait()
 	for _, w := range s.workers {

@@ -75,6 +75,8 @@ type session struct {
 	aside        []asideReply // to be opened beside the loop
 	opening      int          // that are being opened
 
+	looked *looked // how much the command that comes next can write
+
 	partial *resp.Request // the state of an incomplete request
 
 	head, tail  uint32 // the next slot to be answered, and to be given out
@@ -171,6 +173,9 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
+			}
+			if m := s.stats.space; m != nil {
+				m.sent()
 			}
 		}
 		w.dropRequest(s, req)
