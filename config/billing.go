@@ -182,6 +182,7 @@ func (s *source) checkTags(path string, tags map[string]string) {
 		switch {
 		case !tagName.MatchString(name):
 			s.errorf(at, "%s is not a tag's name (1 to 63 of A-Z a-z 0-9 _ . -, the first a letter)", quote(name))
+		case s.bad[at]:
 		case value == "":
 			s.errorf(at, "the tag has no value")
 		case len(value) > maxTagValue:

@@ -33,7 +33,7 @@ type Server struct {
 	scripts   *scripts
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
-	usage     *usage // nil: none is kept
+	usage     *usageLedger // nil: none is kept
 	marks     *marks
 	loading   atomic.Bool // the scripts that try commands
 	keeper    *spaceKeeper

@@ -12,6 +12,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/config"
+	"riptide-proxy/quota"
 	"riptide-proxy/quota/billing"
 	"riptide-proxy/quota/ledger"
 )
@@ -171,23 +172,18 @@ func (w *worker) used() map[string]ledger.Sample {
 	return all
 }
 
-// Gauges implements ledger.Gauges with what was found out last about a tenant's keys.
+// Gauges implements ledger.Gauges: what was counted last, by whichever proxy has
+// counted all tenants' keys.
 func (s *Server) Gauges(tenant string) (memory, keys, storage int64, ok bool) {
-	own := s.own[tenant]
-	if own == nil {
+	space, ok := s.Space(tenant)
+	if !ok || space.At.IsZero() {
 		return 0, 0, 0, false
 	}
-	c := &own.space
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.last == nil {
-		return 0, 0, 0, false
-	}
-	return c.last.memory, c.last.keys, 0, true
+	return space.Counted[quota.Bytes], space.Counted[quota.Keys], 0, true
 }
 
-// usage is the server's ledger with what it needs.
-type usage struct {
+// usageLedger is the server's ledger with what it needs.
+type usageLedger struct {
 	ledger *ledger.Ledger
 	closer billing.Closer
 	client *redis.Client
@@ -219,7 +215,7 @@ func (s *Server) startUsage() {
 	if c.Flush == 0 {
 		return
 	}
-	u := &usage{client: s.target.Client(usageConns), done: make(chan struct{})}
+	u := &usageLedger{client: s.target.Client(usageConns), done: make(chan struct{})}
 	var tenants []ledger.Tenant
 	for id, t := range s.cfg.Tenants {
 		tenants = append(tenants, ledger.Tenant{ID: id, Root: config.KeyPrefix(id, t.HashTag), Plan: t.Plan})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"riptide-proxy/quota/ledger"
@@ -16,7 +17,11 @@ const fastUsage = "usage: {flush: 100ms, grace: 10m}\n"
 // usageOf runs riptide-proxy usage.
 func usageOf(t testing.TB, p *harness.Proxy, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(harness.Binary(t), append([]string{"usage", "--config", p.Config}, args...)...)
+	words := []string{"usage", "--config", p.Config}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") { // a subcommand
+		words, args = []string{"usage", args[0], "--config", p.Config}, args[1:]
+	}
+	cmd := exec.Command(harness.Binary(t), append(words, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
