@@ -24,8 +24,8 @@ func (s *Store) Close(ctx context.Context, tenant, root string, before Hour) (cl
 	}
 	last := min(before-1, HourOf(now.Add(-s.grace))-1)
 	for {
-		names, err := s.client.ZRangeByScore(ctx, openKey(root), &redis.ZRangeBy{
-			Min: "-inf", Max: strconv.FormatInt(int64(last), 10), Count: batch,
+		names, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: openKey(root), ByScore: true, Start: "-inf", Stop: strconv.FormatInt(int64(last), 10), Count: batch,
 		}).Result()
 		if err != nil || len(names) == 0 {
 			return closed, err
@@ -88,8 +88,8 @@ func (s *Store) closeHour(ctx context.Context, tenant, root string, hour Hour, n
 // need no more a week later. It does a bounded part at a time and reports
 // whether there is more. A tenant that has nothing left is forgotten.
 func (s *Store) Sweep(ctx context.Context, tenant, root string, keep Hour) (more bool, err error) {
-	names, err := s.client.ZRangeByScore(ctx, indexKey(root), &redis.ZRangeBy{
-		Min: "-inf", Max: "(" + strconv.FormatInt(int64(keep), 10), Count: batch,
+	names, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: indexKey(root), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(int64(keep), 10), Count: batch,
 	}).Result()
 	if err != nil {
 		return false, err

@@ -234,8 +234,8 @@ func (s *Store) Tenants(ctx context.Context) (map[string]string, error) {
 // Rows are a tenant's hours in [from, to), in order, without those in which there
 // was nothing.
 func (s *Store) Rows(ctx context.Context, tenant, root string, from, to Hour) ([]*Row, error) {
-	names, err := s.client.ZRangeByScore(ctx, indexKey(root), &redis.ZRangeBy{
-		Min: strconv.FormatInt(int64(from), 10), Max: "(" + strconv.FormatInt(int64(to), 10),
+	names, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: indexKey(root), ByScore: true, Start: strconv.FormatInt(int64(from), 10), Stop: "(" + strconv.FormatInt(int64(to), 10),
 	}).Result()
 	if err != nil {
 		return nil, err
