@@ -33,6 +33,7 @@ type Server struct {
 	scripts   *scripts
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
+	usage     *usageLedger // nil: none is kept
 	marks     *marks
 	lending   *lending    // nil: no rate is limited
 	loading   atomic.Bool // the scripts that try commands
@@ -99,6 +100,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSpool(cfg.Usage.Spool); err != nil {
+		return nil, err
+	}
 	target.MaxReply = maxReply
 	s := &Server{
 		id:        newID()[:16],
@@ -159,6 +163,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		}()
 	}
 	s.meet()
+	s.startUsage()
 	s.codecs.start()
 	s.background.Add(2)
 	go s.codecs.run()
@@ -289,6 +294,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drained(ctx)
 	s.cancel()
+	s.stopUsage()
 	for _, c := range s.plans {
 		c.Close()
 	}

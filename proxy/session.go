@@ -31,6 +31,7 @@ type session struct {
 	link   *upstream.Link[slot]
 	rates  *userRates // nil: the user has none of its own
 
+	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last
 	next, prev *session // of the same tenant, on the same loop
 	about      about

@@ -32,6 +32,7 @@ type tenantStats struct {
 
 	turn turn
 
+	usageStats
 	tenantView
 }
 

@@ -50,7 +50,8 @@ func (t *tenantStats) setMode(bits uint16, on bool) {
 
 // enter makes a session one of the tenant's.
 func (t *tenantStats) enter(s *session) {
-	if t.connections++; t.connections == 1 && t.id != "" {
+	t.connected(s.w.loop.Now(), 1)
+	if t.connections == 1 && t.id != "" {
 		t.turn.of.came()
 	}
 	s.prev, s.next = nil, t.first
@@ -99,7 +100,9 @@ func (w *worker) client(t *namespace.Tenant, number int64) *session {
 
 // leave takes a session away from the tenant, with what it was told of it.
 func (t *tenantStats) leave(s *session) {
-	if t.connections--; t.connections == 0 && t.id != "" {
+	s.settleAll()
+	t.connected(s.w.loop.Now(), -1)
+	if t.connections == 0 && t.id != "" {
 		defer t.turn.of.went() // when the session is away
 	}
 	if s.prev != nil {
