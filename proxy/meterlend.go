@@ -144,6 +144,14 @@ func (w *worker) lookAt(m *meter) *quota.Request {
 	return nil
 }
 
+// hurry asks at once for a lease that has ended, if that may help.
+func (w *worker) hurry(m *meter, k *rate) {
+	if k.Left <= 0 && !k.Dry() && !m.asked {
+		k.Hurry(w.loop.Now())
+		w.borrow(m)
+	}
+}
+
 // borrow asks at once for what is low.
 func (w *worker) borrow(m *meter) {
 	if m.asked {
@@ -187,6 +195,11 @@ func (w *worker) lent(m *meter, rates []*rate, answers []quota.Answer) {
 	}
 	for _, k := range rates {
 		m.letGo(k)
+	}
+	for _, k := range m.rates {
+		if k.line.n > 0 {
+			w.hurry(m, k) // who has come meanwhile
+		}
 	}
 }
 
