@@ -41,6 +41,7 @@ type Command struct {
 
 	Values       ValueSpec // arguments that are string or hash values, which may be stored encoded
 	ReplyValues  ReplyKind // the parts of the reply that are such values; ReplyValuesOf knows about a request's options
+	Miss         Miss      // what the reply is if it has found nothing; none for what is not counted
 	ReplyKeys    ReplyKeys // the parts of the reply that name keys, whose prefix has to go
 	ErrKeys      bool      // an error reply may quote a key's name
 	InsideIf     bool      // looks inside only with a condition on the value: SET with IFEQ

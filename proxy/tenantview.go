@@ -122,6 +122,7 @@ type tenantOwn struct {
 	replID    string
 	nodeID    string
 	shardID   string
+	quotas    config.Quotas
 	maxMemory int64 // its quota; 0: none
 	maxConns  int64 // likewise
 
@@ -134,8 +135,8 @@ type tenantOwn struct {
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
 	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID()}
-	quotas := cfg.QuotasOf(t.ID)
-	o.maxMemory, o.maxConns = int64(quotas.Memory), quotas.Connections
+	o.quotas = cfg.QuotasOf(t.ID)
+	o.maxMemory, o.maxConns = int64(o.quotas.Memory), o.quotas.Connections
 	return o
 }
 

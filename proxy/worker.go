@@ -259,9 +259,10 @@ func (w *worker) giveRequest(r *resp.Request) {
 }
 
 // answered accounts for a reply.
-func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
+func (w *worker) answered(t *slot, reply []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
 	t.s.stats.row(t.cmd).latency.Observe(took)
+	t.s.stats.countFound(t.cmd, reply)
 	return took
 }
 
