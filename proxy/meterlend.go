@@ -132,7 +132,7 @@ func (w *worker) lookAt(m *meter) *quota.Request {
 		idle = idle && k.Idle(now)
 	}
 	if len(due) > 0 {
-		return w.ask(m, due)
+		return w.loan(m, due)
 	}
 	if idle {
 		m.awake, m.further = false, true
@@ -164,11 +164,12 @@ func (w *worker) borrow(m *meter) {
 		}
 	}
 	if len(low) > 0 {
-		w.srv.lending.lender.Submit(w.ask(m, low))
+		w.srv.lending.lender.Submit(w.loan(m, low))
 	}
 }
 
-func (w *worker) ask(m *meter, rates []*rate) *quota.Request {
+// loan is a request for some of a tenant's rates. There is none under way.
+func (w *worker) loan(m *meter, rates []*rate) *quota.Request {
 	m.asked = true
 	now := w.loop.Now()
 	r := &quota.Request{Limits: m.limits, Loop: w.index, Asks: make([]quota.Ask, len(rates))}
