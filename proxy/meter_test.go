@@ -206,7 +206,7 @@ func TestThrottledUsersAndClasses(t *testing.T) {
 	for _, u := range s.RateUsage("slow") {
 		names += fmt.Sprintf("%s/%v ", u.Resource, u.Limit)
 	}
-	if names != "ops/1 class:write:ops/1 user:joe:ops/1 " || s.RateUsage("acme") != nil {
+	if names != "ops_per_second/1 classes.write.ops_per_second/1 users.joe.ops_per_second/1 " || s.RateUsage("acme") != nil {
 		t.Errorf("%s", names)
 	}
 }

@@ -207,8 +207,8 @@ func (w *worker) lent(m *meter, rates []*rate, answers []quota.Answer) {
 // fleetTime is for how long what the upstream has told of all proxies' use counts.
 const fleetTime = 2 * time.Second
 
-// RateUsage is how much of each limited rate a tenant uses, as "ops", "in", "out", "class:read:ops"
-// or "user:joe:in" in operations or bytes per second: by all proxies, if the upstream has
+// RateUsage is how much of each limited rate a tenant uses, by its name in the
+// configuration ("ops_per_second", "users.joe.bytes_in_per_second"), in operations or bytes per second: by all proxies, if the upstream has
 // told that a moment ago, and else by this one. It may be called from any goroutine.
 func (s *Server) RateUsage(tenant string) []quota.Usage {
 	if s.lending == nil || s.lending.boards[tenant] == nil {
@@ -217,7 +217,7 @@ func (s *Server) RateUsage(tenant string) []quota.Usage {
 	b := s.lending.boards[tenant]
 	all := make([]quota.Usage, len(b.limits.All))
 	for i, l := range b.limits.All {
-		all[i] = quota.Usage{Resource: l.Name, Limit: l.Rate}
+		all[i] = quota.Usage{Resource: l.Key, Limit: l.Rate}
 		for _, loop := range b.loops {
 			all[i].Used += math.Float64frombits(loop[i].Load())
 		}

@@ -22,6 +22,7 @@ type usageProvider func(s *Server, ctx context.Context, tenant string) []Usage
 // one has the say; what this proxy alone has counted comes after all of them.
 var usageProviders = []usageProvider{
 	func(s *Server, _ context.Context, tenant string) []Usage { return s.SpaceUsage(tenant) },
+	func(s *Server, _ context.Context, tenant string) []Usage { return s.RateUsage(tenant) },
 }
 
 // QuotaUsage is what a tenant uses of its quotas, sorted by resource; nil for a tenant that

@@ -164,25 +164,11 @@ func (s *Server) Alive(ctx context.Context) error {
 // what belongs to the caller, which gives that up on an error.
 func (s *Server) each(ctx context.Context, f func(w *worker)) error {
 	for _, w := range s.workers {
-		if err := w.ask(ctx, func() { f(w) }); err != nil {
+		if err := w.do(ctx, func() { f(w) }); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// ask runs f on the loop and waits for it; likewise.
-func (w *worker) ask(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	if !w.loop.Post(func() { f(); close(done) }) {
-		return netloop.ErrStopped
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // statsAtOnce is how many tenants' counters a loop adds up in one turn, while
@@ -204,14 +190,14 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 	}
 	for _, w := range s.workers {
 		var tenants []*tenantStats
-		if err := w.ask(ctx, func() {
+		if err := w.do(ctx, func() {
 			w.addTo(sum)
 			tenants = slices.Collect(maps.Values(w.stats))
 		}); err != nil {
 			return nil, err
 		}
 		for some := range slices.Chunk(tenants, statsAtOnce) {
-			if err := w.ask(ctx, func() {
+			if err := w.do(ctx, func() {
 				for _, t := range some {
 					t.addTo(sum)
 				}

@@ -8,6 +8,7 @@ import (
 // Limit is one rate that is limited, with a bucket of tokens of its own.
 type Limit struct {
 	Name  string  // of the bucket among the tenant's: "ops", "class:read:ops", "user:joe:in"
+	Key   string  // in the configuration: "ops_per_second", "classes.read.ops_per_second"
 	What  string  // as an error names it: "operations", "bytes in of user joe"
 	Rate  float64 // tokens per second
 	Burst float64 // tokens at once after a pause
@@ -35,19 +36,19 @@ type Indexes struct{ Ops, In, Out int }
 func NewRateLimits(cfg *config.Config, tenant, root string) *RateLimits {
 	q := cfg.QuotasOf(tenant)
 	l := &RateLimits{Tenant: tenant, Key: root + "rates", Users: make(map[string]Indexes), ScriptCost: float64(q.ScriptCost), Delay: q.Over == config.Delay}
-	l.Own = l.rates("", "", &q.Rates)
+	l.Own = l.rates("", "", "", &q.Rates)
 	for c := range command.Classes {
 		name := c.String()
 		l.Classes[c] = -1
 		if r := q.Classes[name]; r != nil {
-			l.Classes[c] = l.add("class:"+name+":ops", "operations of class "+name, r.OpsPerSecond, r.OpsBurst, 1)
+			l.Classes[c] = l.add("class:"+name+":ops", "classes."+name+".ops_per_second", "operations of class "+name, r.OpsPerSecond, r.OpsBurst, 1)
 			l.HasClasses = l.HasClasses || l.Classes[c] >= 0
 		}
 	}
 	if t := cfg.Tenants[tenant]; t != nil {
 		for name, u := range t.Users {
 			r := u.RatesOf()
-			if at := l.rates("user:"+name+":", " of user "+name, &r); at != (Indexes{-1, -1, -1}) {
+			if at := l.rates("user:"+name+":", "users."+name+".", " of user "+name, &r); at != (Indexes{-1, -1, -1}) {
 				l.Users[name] = at
 			}
 		}
@@ -61,18 +62,18 @@ func NewRateLimits(cfg *config.Config, tenant, root string) *RateLimits {
 // unitBytes is Limit.Unit of bytes.
 const unitBytes = 1 << 10
 
-func (l *RateLimits) rates(name, what string, r *config.Rates) Indexes {
+func (l *RateLimits) rates(name, key, what string, r *config.Rates) Indexes {
 	return Indexes{
-		l.add(name+"ops", "operations"+what, r.OpsPerSecond, r.OpsBurst, 1),
-		l.add(name+"in", "bytes in"+what, int64(r.BytesInPerSecond), int64(r.BytesInBurst), unitBytes),
-		l.add(name+"out", "bytes out"+what, int64(r.BytesOutPerSecond), int64(r.BytesOutBurst), unitBytes),
+		l.add(name+"ops", key+"ops_per_second", "operations"+what, r.OpsPerSecond, r.OpsBurst, 1),
+		l.add(name+"in", key+"bytes_in_per_second", "bytes in"+what, int64(r.BytesInPerSecond), int64(r.BytesInBurst), unitBytes),
+		l.add(name+"out", key+"bytes_out_per_second", "bytes out"+what, int64(r.BytesOutPerSecond), int64(r.BytesOutBurst), unitBytes),
 	}
 }
 
-func (l *RateLimits) add(name, what string, rate, burst int64, unit float64) int {
+func (l *RateLimits) add(name, key, what string, rate, burst int64, unit float64) int {
 	if rate <= 0 {
 		return -1
 	}
-	l.All = append(l.All, &Limit{Name: name, What: what, Rate: float64(rate), Burst: float64(max(1, burst)), Unit: unit})
+	l.All = append(l.All, &Limit{Name: name, Key: key, What: what, Rate: float64(rate), Burst: float64(max(1, burst)), Unit: unit})
 	return len(l.All) - 1
 }
