@@ -22,10 +22,7 @@ func (s *session) waitFor(m *meter, k *rate) {
 	k.line.n++
 	m.waiting++
 	m.careful = true
-	if k.Left <= 0 && !k.Dry() && !m.asked {
-		k.Hurry()
-		s.w.borrow(m)
-	}
+	s.w.hurry(m, k)
 }
 
 // leaveLine ends the session's waiting.
