@@ -111,6 +111,11 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	if cmd.Handler == command.HandleEval && !s.wraps(r) {
 		return false
 	}
+	if s.counted != nil && s.tx == nil {
+		if ok, answered := s.reserves(cmd, r); !ok || answered {
+			return ok
+		}
+	}
 	switch {
 	case s.mode&modeTx != 0 && cmd.Handler == command.HandleSelect && s.head != s.tail:
 		return false // replies to come name keys of the database that there is now

@@ -39,6 +39,12 @@ func (s *session) login(user, secret []byte, done func()) {
 			s.answerError(err.Error())
 			return
 		}
+		enter := func() {
+			s.admit(who, func() {
+				s.become(who)
+				done()
+			})
+		}
 		codecs := s.w.srv.codecs
 		known := codecs.knows(who.Tenant)
 		if !known && s.link.Down() {
@@ -46,16 +52,12 @@ func (s *session) login(user, secret []byte, done func()) {
 			known = true // it will be
 		}
 		if known {
-			s.become(who)
-			done()
+			enter()
 			return
 		}
 		s.async(func(ctx context.Context) func() {
 			codecs.meet(ctx, who.Tenant)
-			return func() {
-				s.become(who)
-				done()
-			}
+			return enter
 		})
 	}
 	if !dir.Slow(user, secret) {
@@ -88,7 +90,10 @@ func (s *session) become(who *namespace.Identity) {
 		return
 	}
 	s.drop()
+	pin := s.pin // one that another client's messages go to
+	s.pinDown()
 	s.stats.leave(s)
+	s.recounted(who)
 	if s.who != nil {
 		s.name = ""
 		s.about = about{local: s.about.local}
@@ -107,6 +112,7 @@ func (s *session) become(who *namespace.Identity) {
 		s.takeNumber()
 	}
 	s.stats.enter(s)
+	s.pinUp(pin)
 }
 
 func (s *session) use(db int) {

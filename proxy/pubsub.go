@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 )
 
@@ -42,9 +43,15 @@ func (b *subscriptions) count(kind int) int {
 	return len(b.names[channels]) + len(b.names[patterns])
 }
 
-func (b *subscriptions) empty() bool {
-	return b == nil || len(b.names[channels])+len(b.names[patterns])+len(b.names[shards]) == 0
+// total is how many there are of all kinds.
+func (b *subscriptions) total() int {
+	if b == nil {
+		return 0
+	}
+	return len(b.names[channels]) + len(b.names[patterns]) + len(b.names[shards])
 }
+
+func (b *subscriptions) empty() bool { return b.total() == 0 }
 
 // add notes a name and returns those that the upstream does not know of yet.
 func (b *subscriptions) add(kind int, name string, up []string) (fresh []string) {
@@ -101,10 +108,7 @@ func (s *session) listen() bool {
 		s.answerError(errUnavailable)
 		return false
 	default:
-		if w.listeners < w.ownListeners() {
-			s.pin = w.pins.Take(s.proto, s)
-		}
-		if s.pin != nil {
+		if s.mayListen() && s.takePin() {
 			s.mode |= modePinned
 			break
 		}
@@ -118,6 +122,7 @@ func (s *session) listen() bool {
 		return true
 	}
 	w.listeners++
+	s.stats.listeners++
 	s.subs = new(subscriptions)
 	return true
 }
@@ -130,6 +135,7 @@ func (s *session) unlisten() {
 	s.subs = nil
 	if !s.onHub {
 		s.w.listeners--
+		s.stats.listeners--
 		return
 	}
 	s.onHub = false
@@ -162,6 +168,11 @@ var errSubscribed = errors.New("the upstream does not end a subscription")
 // subscribe is SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE name [name ...].
 func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 	return func(s *session, cmd *command.Command, r *namespace.Request) {
+		if s.stats.subscriptions+r.Len()-1 > maxSubscriptions && s.newNames(kind, r) > maxSubscriptions-s.stats.subscriptions {
+			s.stats.refused++
+			s.answerError(overQuota(s.who.Tenant, quota.Subscriptions.String(), maxSubscriptions))
+			return
+		}
 		if s.subs == nil && !s.listen() {
 			return
 		}
@@ -179,6 +190,7 @@ func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 			c.reply = appendConfirmation(c.reply, s.proto, subscribeWords[kind], r.At(i), s.subs.count(kind))
 		}
 		c.kind = kind
+		s.recountSubs()
 		s.subscriber()
 		switch {
 		case len(fresh) == 0 || !s.onHub:
@@ -193,6 +205,7 @@ func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 // unsubscribe is UNSUBSCRIBE, PUNSUBSCRIBE and SUNSUBSCRIBE [name ...].
 func unsubscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 	return func(s *session, cmd *command.Command, r *namespace.Request) {
+		defer s.recountSubs()
 		c := confirmation{ends: true}
 		var stale []string
 		one := func(name string) {
@@ -303,6 +316,7 @@ func (s *session) notSubscribed() {
 			s.w.countPattern(s.who.Tenant, name, -1)
 		}
 	}
+	s.recountSubs()
 	s.unlisten()
 	s.subscriber()
 }
@@ -328,6 +342,7 @@ func (s *session) unsubscribed() {
 		}
 		s.subs = &subscriptions{}
 	}
+	s.recountSubs()
 	s.unlisten()
 	s.confirm = confirmation{}
 }

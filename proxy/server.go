@@ -18,6 +18,7 @@ import (
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/upstream"
 )
@@ -33,6 +34,8 @@ type Server struct {
 	scripts   *scripts
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
+	counts    *quota.CountManager
+	counting  *redis.Client // its own
 	marks     *marks
 	loading   atomic.Bool // the scripts that try commands
 	limits    resp.Limits
@@ -124,6 +127,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		s.turns[t.ID] = make(chan struct{}, slowPerTenant)
 		s.own[t.ID] = newTenantOwn(cfg, t)
 	}
+	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
 		return nil, err
@@ -156,8 +160,13 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.meet()
 	s.codecs.start()
-	s.background.Add(1)
+	s.background.Add(2)
 	go s.codecs.run()
+	go func() {
+		defer s.background.Done()
+		defer s.counting.Close()
+		s.counts.Run(s.ctx)
+	}()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	select {

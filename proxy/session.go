@@ -8,6 +8,7 @@ import (
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -73,6 +74,10 @@ type session struct {
 	talk         *talk        // of a plan on the pin
 	aside        []asideReply // to be opened beside the loop
 	opening      int          // that are being opened
+
+	counted *counted     // what its tenant's quotas count; nil: nothing
+	claim   *quota.Claim // that it waits for
+	listed  int          // subscriptions that are counted
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -171,6 +176,9 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				s.wantIdle = true
 				return off, netloop.Hold
 			}
+			if s.counted != nil {
+				s.counted.settle()
+			}
 		}
 		w.dropRequest(s, req)
 		off += n
@@ -251,6 +259,10 @@ func (s *session) Closed(error) {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	if s.claim != nil {
+		s.claim.Cancel()
+	}
+	s.counted.all()
 	if s.partial != nil {
 		s.w.giveRequest(s.partial)
 		s.partial = nil

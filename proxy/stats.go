@@ -23,6 +23,10 @@ type tenantStats struct {
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
 
+	pins          int // sessions with an upstream connection of their own
+	listeners     int // of those, that have it for subscriptions
+	subscriptions int
+
 	tenantView
 }
 

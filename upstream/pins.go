@@ -48,6 +48,9 @@ func NewPins[T any](loop *netloop.Loop, target *Target, limit int) *Pins[T] {
 // Open is the number of connections, those in the pool included.
 func (ps *Pins[T]) Open() int { return ps.open }
 
+// InUse is the number of those that belong to somebody.
+func (ps *Pins[T]) InUse() int { return ps.open - len(ps.idle[0]) - len(ps.idle[1]) }
+
 // Take returns a connection that nobody else has, in a state as after the
 // login, or nil if there are as many as there may be.
 func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
