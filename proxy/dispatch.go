@@ -53,6 +53,9 @@ func (s *session) handle(r *namespace.Request) bool {
 		s.reject(cmd, "NOAUTH Authentication required.")
 		return true
 	}
+	if s.shape != nil && s.misshapen(cmd, r) {
+		return true
+	}
 	if s.mode == 0 && cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
 		if s.forward(cmd, r) || s.runPinned(cmd, r) {
 			s.stats.commands[cmd.ID]++

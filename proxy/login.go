@@ -104,10 +104,12 @@ func (s *session) become(who *namespace.Identity) {
 		s.limits = &s.w.srv.strangers
 		s.born = s.w.loop.Now()
 		s.prefix = nil
+		s.shape = nil
 	} else {
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
 		s.limits = &s.w.srv.limits
+		s.shape = s.own().shape
 		s.use(0)
 		s.takeNumber()
 	}

@@ -313,7 +313,15 @@ func (s *session) Reply(t *slot, reply []byte) {
 }
 
 // Oversized implements upstream.PinOwner.
-func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
+func (s *session) Oversized(t *slot) {
+	err := errOversized
+	if q := s.shape; q != nil && q.reply > 0 {
+		s.stats.refused++
+		err = q.errReply
+	}
+	s.Failed(t, err)
+	s.unpin()
+}
 
 // Failed implements upstream.PinOwner.
 func (s *session) Failed(t *slot, err error) {

@@ -78,6 +78,10 @@ type session struct {
 	counted *counted     // what its tenant's quotas count; nil: nothing
 	claim   *quota.Claim // that it waits for
 	listed  int          // subscriptions that are counted
+	shape   *shape       // what its tenant's requests and replies may be like; nil: anything
+	arrived uint32       // what head was when the input was read that is being taken
+	unread  bool         // there may be whole commands in the input
+	skipped *skipped     // the request that is being dropped
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -126,7 +130,11 @@ func newSession(w *worker, id uint64) *session {
 
 // Received implements netloop.Handler: requests.
 func (s *session) Received(b []byte) (int, netloop.Next) {
+	if !s.unread {
+		s.arrived = s.head
+	}
 	n, next := s.take(b)
+	s.unread = next != netloop.More
 	s.stats.in += uint64(n)
 	s.held = next == netloop.Hold
 	return n, next
@@ -147,6 +155,13 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if budget == 0 {
 			return off, netloop.Again
 		}
+		if s.skipped != nil {
+			n, next := s.skip(b[off:])
+			if off += n; next != netloop.Again {
+				return off, next
+			}
+			continue
+		}
 		req := s.partial
 		if req == nil {
 			req = w.freshRequest()
@@ -157,6 +172,10 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 			s.answerError("ERR " + err.Error())
 			s.finish()
 			return len(b), netloop.Hold
+		}
+		if n == 0 && s.shape != nil && s.tooLargeAhead(req, b[off:]) {
+			w.dropRequest(s, req)
+			return len(b), netloop.More
 		}
 		if n == 0 {
 			s.conn.Expect(req.Want())
@@ -339,6 +358,9 @@ func (s *session) completeError(seq uint32, text string) {
 // complete fills a slot. input says that reply lies in the loop's input, so
 // that it need not be copied.
 func (s *session) complete(seq uint32, reply []byte, input bool) {
+	if q := s.shape; q != nil && q.reply > 0 && int64(len(reply)) > q.reply {
+		reply, input = s.tooLongReply(), false
+	}
 	if seq != s.head {
 		s.park(seq, reply)
 		return

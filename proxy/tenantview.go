@@ -126,11 +126,13 @@ type tenantOwn struct {
 	peak    atomic.Int64  // of the memory that was measured
 	space   spaceCache
 	rates   rates
+	shape   *shape // what its requests and replies may be like; nil: anything
 }
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
 	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID()}
 	quotas := cfg.QuotasOf(t.ID)
+	o.shape = newShape(t, &quotas)
 	o.maxMemory, o.maxConns = int64(quotas.Memory), quotas.Connections
 	return o
 }

@@ -92,6 +92,7 @@ func newWorker(s *Server) (*worker, error) {
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
+	w.pins.Longest = longestReply
 	w.pins.Total, w.pins.Room = &s.pinned, s.room
 	w.hub = newHub(w)
 	loop.BeforeWrite(w.flush)
@@ -111,6 +112,7 @@ func (w *worker) link(proto int) *upstream.Link[slot] {
 	k := &w.links[proto-2]
 	if *k == nil {
 		*k = upstream.NewLink(w.loop, w.srv.target, proto, upstream.Owner[slot](w))
+		(*k).Longest(longestReply)
 	}
 	return *k
 }
@@ -317,7 +319,7 @@ func (w *worker) Failed(t *slot, err error) {
 // Oversized implements upstream.Owner.
 func (w *worker) Oversized(t *slot) (more bool) {
 	if !t.s.gone {
-		t.s.completeError(t.seq, errOversized.Error())
+		t.s.oversized(t.seq)
 	}
 	return false
 }
