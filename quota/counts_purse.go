@@ -8,8 +8,7 @@ import "sync/atomic"
 // taken than is held.
 type purse struct {
 	word atomic.Uint64 // held in the upper half, used in the lower
-	peak atomic.Uint32 // most in use since rotate
-	last uint32        // most before that; the manager's
+	peak atomic.Uint32 // most in use since shrink
 }
 
 func pack(held, used uint32) uint64 { return uint64(held)<<32 | uint64(used) }
@@ -64,13 +63,10 @@ func (p *purse) hold(held uint32) {
 	}
 }
 
-// shrink lets go of what was not used in this period and the one before, and
-// begins a new period. It reports whether there was anything.
+// shrink lets go of what was not used in this period, and begins a new one. It reports whether there was anything.
 func (p *purse) shrink() bool {
 	_, used := p.get()
-	peak := p.peak.Swap(used)
-	keep := max(peak, p.last)
-	p.last = peak
+	keep := p.peak.Swap(used)
 	for {
 		w := p.word.Load()
 		held, used := unpack(w)
