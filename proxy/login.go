@@ -64,21 +64,21 @@ func (s *session) login(user, secret []byte, done func()) {
 		finish(dir.Authenticate(user, secret))
 		return
 	}
-	queue := &s.w.srv.queue
-	if queue.Add(1) > maxLogins {
-		queue.Add(-1)
+	srv := s.w.srv
+	own := srv.own[dir.Named(user).Tenant.ID]
+	leave, ok := srv.mayQueue(own)
+	if !ok {
 		s.answerError("UNAVAILABLE too many logins are being checked, try again")
 		return
 	}
 	user, secret = bytes.Clone(user), bytes.Clone(secret)
 	s.async(func(ctx context.Context) func() {
-		defer queue.Add(-1)
-		select {
-		case s.w.srv.logins <- struct{}{}:
-		case <-ctx.Done():
+		defer leave()
+		done, ok := srv.slowTurn(ctx, own)
+		if !ok {
 			return func() {}
 		}
-		defer func() { <-s.w.srv.logins }()
+		defer done()
 		who, err := dir.Authenticate(user, secret)
 		return func() { finish(who, err) }
 	})
@@ -93,6 +93,7 @@ func (s *session) become(who *namespace.Identity) {
 	pin := s.pin // one that another client's messages go to
 	s.pinDown()
 	s.stats.leave(s)
+	s.opened(-1)
 	s.recounted(who)
 	if s.who != nil {
 		s.name = ""
@@ -114,7 +115,15 @@ func (s *session) become(who *namespace.Identity) {
 		s.takeNumber()
 	}
 	s.stats.enter(s)
+	s.opened(1)
 	s.pinUp(pin)
+}
+
+// opened keeps the number of the tenant's connections to this process.
+func (s *session) opened(by int64) {
+	if s.who != nil {
+		s.own().open.Add(by)
+	}
 }
 
 func (s *session) use(db int) {

@@ -282,6 +282,7 @@ func (s *session) Closed(error) {
 		s.claim.Cancel()
 	}
 	s.counted.all()
+	s.opened(-1)
 	if s.partial != nil {
 		s.w.giveRequest(s.partial)
 		s.partial = nil

@@ -163,6 +163,12 @@ func (s *session) await(x *quota.Claim, then func(err error)) {
 // admit counts the session as a connection of a tenant's, before it becomes one,
 // and then runs done; or answers why not.
 func (s *session) admit(who *namespace.Identity, done func()) {
+	if s.crowds(who.Tenant) {
+		s.w.tenantStats(who.Tenant.ID).refused++
+		s.answerError(errCrowded)
+		s.finish() // it is one of those that there are too many of
+		return
+	}
 	counts := s.w.srv.counts.Tenant(who.Tenant.ID)
 	if counts == nil || s.who != nil && s.who.Tenant == who.Tenant || counts.Take(quota.Connections, 1) {
 		done()
@@ -290,21 +296,3 @@ func (s *session) takePin() bool {
 	s.pinUp(s.w.pins.Take(s.proto, s))
 	return s.pin != nil
 }
-
-// mayListen is mayPin for subscribers, who have fewer connections among them.
-func (s *session) mayListen() bool {
-	left := s.w.ownListeners() - s.w.listeners
-	return left > 0 && (len(s.w.srv.own) < 2 || s.stats.listeners < left)
-}
-
-// mayPin reports whether the tenant may have one more of the loop's connections
-// for sessions: no tenant may have more than there are left, so that there are always
-// some left for the others.
-func (s *session) mayPin() bool {
-	w := s.w
-	return len(w.srv.own) < 2 || s.stats.pins < w.pins.Limit-w.pins.InUse()
-}
-
-// maxSubscriptions is how many subscriptions a tenant may have on one loop if
-// it has no quota.
-const maxSubscriptions = 1 << 18

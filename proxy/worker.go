@@ -152,6 +152,7 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 // read.
 func (w *worker) tick() {
 	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
+	var unfinished map[*tenantStats]int
 	for _, s := range w.sessions {
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
@@ -162,6 +163,15 @@ func (w *worker) tick() {
 		if s.silent(w.srv.target.Timeout) {
 			s.pin.Break(errPinSilent)
 		}
+		if n := s.conn.Unread(); n > smallRequest && !s.conn.IsClosed() {
+			if unfinished == nil {
+				unfinished = make(map[*tenantStats]int)
+			}
+			unfinished[s.stats] += n
+		}
+	}
+	for t, sum := range unfinished {
+		w.boundUnfinished(t, sum)
 	}
 	w.hub.watch(w.srv.target.Timeout)
 }

@@ -33,7 +33,6 @@ func (s *Rest) Skip(buf []byte, lim *Limits) (n int, done bool, err error) {
 		}
 		r := &s.head
 		r.Reset()
-		// Scan as if the argument were alone: a buffer that ends behind the header.
 		h := buf[n:]
 		eol, err := r.line(h, ErrBulkCount)
 		if eol == 0 {
