@@ -76,6 +76,10 @@ func byContainer(a, b string) int {
 func (c *Command) derive() {
 	c.Cats = implied(c.Flags, c.Cats)
 	c.Class = classOf(c)
+	c.Grows = c.Has(DenyOOM) || slices.Contains(growers, c.Name)
+	c.Amplifies = slices.Contains(amplifiers, c.Name)
+	c.Lumpy = slices.Contains(lumpy, c.Name)
+	c.Extent = extents[c.Name]
 	if c.Since != "" {
 		c.ErrKeys = true // a server that does not know the command quotes its arguments in the error
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
 )
 
 // The lookup of a name must cost next to nothing, since it happens once per command: a name is read as two words of
@@ -44,6 +45,16 @@ func find(container int, name []byte) *Command {
 			return nil
 		}
 	}
+}
+
+// Named returns the command or subcommand with that full name, in lower case; nil if there is none.
+func Named(name string) *Command {
+	container, sub, isSub := strings.Cut(name, "|")
+	c := find(0, []byte(container))
+	if c == nil || !isSub {
+		return c
+	}
+	return c.Sub([]byte(sub))
 }
 
 // enter makes a command findable. The table is filled once, before anything is looked up.

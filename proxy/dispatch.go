@@ -56,6 +56,11 @@ func (s *session) handle(r *namespace.Request) bool {
 	if s.shape != nil && s.misshapen(cmd, r) {
 		return true
 	}
+	if m := s.stats.space; m != nil {
+		if run, refused := m.admit(s, cmd, r); !run || refused {
+			return refused
+		}
+	}
 	if s.mode == 0 && cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
 		if s.forward(cmd, r) || s.runPinned(cmd, r) {
 			s.stats.commands[cmd.ID]++
@@ -261,7 +266,8 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) bool {
 	}
 	prefix := s.prefixOf(cmd)
 	large := len(r.Raw) >= largeRequest && cmd.Has(command.Write) && w.direct
-	if cmd.Shape.Kind == command.ShapeOne && !large && len(r.Args) > int(cmd.Shape.First) {
+	measure := s.measuring()
+	if cmd.Shape.Kind == command.ShapeOne && !large && !measure && len(r.Args) > int(cmd.Shape.First) {
 		b := k.Begin(len(r.Raw) + len(prefix) + 24)
 		k.End(r.AppendPrefixed(b, int(cmd.Shape.First), prefix), s.slot(cmd))
 		return true
@@ -270,6 +276,9 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) bool {
 	w.indexes, verdict = cmd.Prefixed(w.indexes[:0], r)
 	if verdict&command.Blocks != 0 {
 		return false
+	}
+	if measure && s.forwardMeasured(cmd, r, prefix, large) {
+		return true
 	}
 	if large {
 		w.parts, w.scratch = r.Parts(w.parts[:0], w.scratch, w.indexes, prefix)

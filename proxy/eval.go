@@ -254,7 +254,7 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 		return
 	}
 	guarded := sc.Guarded()
-	s.giveUnasked(cmd, u.auth)
+	s.giveUnasked(cmd, u.login(s))
 	s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, guarded, false))
 	s.giveUnasked(cmd, w.srv.target.AppendLogin(nil))
 	s.tx.add(queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1})

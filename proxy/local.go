@@ -185,6 +185,9 @@ func (s *session) compose(cmd *command.Command, args ...[]byte) {
 		s.give(cmd, resp.AppendRequest(s.room(size), args...))
 		return
 	}
+	if s.measuring() && s.sendMeasured(cmd, resp.AppendRequest(nil, args...), args[1:3], nil) {
+		return
+	}
 	s.link.End(resp.AppendRequest(s.link.Begin(size), args...), s.slot(cmd))
 }
 

@@ -92,7 +92,7 @@ func (s *session) sendPinned(sc *script.Script, b []byte, t slot) {
 	}
 	login := s.unasked(t.cmd)
 	login.note = noteLogin
-	s.pin.End(s.w.scriptUser(s.who.Tenant).auth, login)
+	s.pin.End(s.w.scriptUser(s.who.Tenant).login(s), login)
 	s.pin.End(b, t)
 	s.pin.End(s.w.srv.target.AppendLogin(nil), login)
 }

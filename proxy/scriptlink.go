@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"riptide-proxy/namespace"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -117,7 +118,7 @@ func (w *worker) sendScript(c *scriptCall) {
 	}
 	c.phase = phaseLogin
 	u := w.scriptUser(c.tenant)
-	b := append(k.Begin(len(u.auth)+len(req)+len(w.restGroup)), u.auth...)
+	b := append(k.Begin(len(u.auth)+len(req)+len(w.restGroup)), u.login(c.s)...)
 	b = append(b, req...)
 	k.End(append(b, w.restGroup...), *c)
 }
@@ -310,13 +311,20 @@ func (s *session) restoreScript(sc *script.Script, reply []byte) []byte {
 	}
 	s.stats.countError(reply)
 	w := s.w
-	switch {
+	switch m := s.stats.space; {
+	case m != nil && m.over() && notAllowed(reply):
+		w.reply = resp.AppendError(w.reply[:0], m.overText(quota.Bytes))
 	case sc != nil:
 		w.reply = script.RestoreError(w.reply[:0], reply, sc, s.prefix)
 	default:
 		w.reply = append(w.reply[:0], bytes.ReplaceAll(reply, s.prefix, nil)...)
 	}
 	return w.reply
+}
+
+// notAllowed reports whether a script has failed for what its user may not run.
+func notAllowed(reply []byte) bool {
+	return bytes.Contains(reply, []byte("can't run this command")) || bytes.Contains(reply, []byte("no permissions to run"))
 }
 
 // Failed implements upstream.Owner.

@@ -91,7 +91,7 @@ func (sc *scripts) provision(ctx context.Context, t *namespace.Tenant) error {
 	}
 	var accounts []script.Account
 	if t != nil {
-		accounts = append(accounts, script.Account{Tenant: t.ID, Root: string(t.Root())})
+		accounts = append(accounts, script.Account{Tenant: t.ID, Root: string(t.Root()), Limits: sc.srv.keeper.limited(t.ID)})
 	}
 	return sc.failed(script.Provision(ctx, client, sc.users, sc.allow, accounts...))
 }
@@ -179,6 +179,7 @@ func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, sha []byte) (*
 // scriptUser is what a loop knows of the upstream user for a tenant's scripts.
 type scriptUser struct {
 	auth    []byte // AUTH as the tenant's user
+	full    []byte // likewise, as the one that can not make keys take more; as long
 	ready   bool
 	asked   bool  // being made
 	err     error // why it could not be, for a transaction that waited for it
@@ -202,10 +203,19 @@ func (w *worker) scriptUser(t *namespace.Tenant) *scriptUser {
 	u := w.scriptUsers[t]
 	if u == nil {
 		login := w.srv.scripts.users.Tenant(t.ID)
-		u = &scriptUser{auth: resp.AppendRequest(nil, "AUTH", login.Name, login.Password)}
+		full := w.srv.scripts.users.Full(t.ID)
+		u = &scriptUser{auth: resp.AppendRequest(nil, "AUTH", login.Name, login.Password), full: resp.AppendRequest(nil, "AUTH", full.Name, full.Password)}
 		w.scriptUsers[t] = u
 	}
 	return u
+}
+
+// login is what a script's group begins with.
+func (u *scriptUser) login(s *session) []byte {
+	if m := s.stats.space; m != nil && m.over() {
+		return u.full
+	}
+	return u.auth
 }
 
 // provision has the upstream's user made and then what waits for it run.

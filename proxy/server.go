@@ -38,6 +38,7 @@ type Server struct {
 	counting  *redis.Client // its own
 	marks     *marks
 	loading   atomic.Bool // the scripts that try commands
+	keeper    *spaceKeeper
 	limits    resp.Limits
 	internal  resp.Limits // for what the proxy itself has written
 	strangers resp.Limits // limits before AUTH
@@ -137,6 +138,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
 	s.scripts = newScripts(s)
+	s.keeper = newSpaceKeeper(s)
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
 		if err != nil {
@@ -160,13 +162,14 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.meet()
 	s.codecs.start()
-	s.background.Add(2)
+	s.background.Add(3)
 	go s.codecs.run()
 	go func() {
 		defer s.background.Done()
 		defer s.counting.Close()
 		s.counts.Run(s.ctx)
 	}()
+	go s.keeper.run()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
 	select {
@@ -295,6 +298,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
+	s.keeper.close()
 	s.slow.Wait()
 	s.background.Wait()
 	for _, w := range s.workers {

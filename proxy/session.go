@@ -82,6 +82,7 @@ type session struct {
 	arrived uint32       // what head was when the input was read that is being taken
 	unread  bool         // there may be whole commands in the input
 	skipped *skipped     // the request that is being dropped
+	looked  *looked      // how much the command that comes next can write
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -197,6 +198,9 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 			}
 			if s.counted != nil {
 				s.counted.settle()
+			}
+			if m := s.stats.space; m != nil {
+				m.sent()
 			}
 		}
 		w.dropRequest(s, req)

@@ -69,7 +69,7 @@ func (q *shape) tooLarge(cmd *command.Command, r *namespace.Request) bool {
 			}
 		}
 	}
-	return cmd.Grows != nil && cmd.Grows(r) > q.value
+	return cmd.Reach != nil && cmd.Reach(r) > q.value
 }
 
 // keysOf is how many keys a command names.

@@ -41,17 +41,17 @@ func (s *Server) CountUsage(_ context.Context, tenant string) []quota.Usage {
 // tenants without such a quota have none.
 type counted struct {
 	counts  *quota.Counts
-	has     [quota.Resources]int
-	granted [quota.Resources]int // for the command that is about to run
+	has     [quota.Counted]int
+	granted [quota.Counted]int // for the command that is about to run
 	spare   bool                 // there may be something in granted
-	refused quota.Resource       // that the command is not to have; Resources: none
+	refused quota.Resource       // that the command is not to have; quota.Counted: none
 }
 
 func newCounted(counts *quota.Counts) *counted {
 	if counts == nil {
 		return nil
 	}
-	return &counted{counts: counts, refused: quota.Resources}
+	return &counted{counts: counts, refused: quota.Counted}
 }
 
 // uses moves what was granted to what the session has. What nobody was asked
@@ -82,7 +82,7 @@ func (c *counted) settle() {
 	if !c.spare {
 		return
 	}
-	c.spare, c.refused = false, quota.Resources
+	c.spare, c.refused = false, quota.Counted
 	for r := range c.granted {
 		if n := c.granted[r]; n > 0 {
 			c.granted[r] = 0
@@ -114,7 +114,7 @@ func (s *session) reserve(r quota.Resource, n int, wait bool) (ok, answered bool
 	more := n - c.granted[r]
 	switch {
 	case c.refused == r, !wait && !c.counts.Take(r, more):
-		c.refused = quota.Resources
+		c.refused = quota.Counted
 		s.stats.refused++
 		s.answerError(s.over(r))
 		return true, true

@@ -22,6 +22,7 @@ type tenantStats struct {
 	failures    uint64             // errors of all codes
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
+	space       *spaceMeter        // nil: its keys may take what they want
 
 	pins          int // sessions with an upstream connection of their own
 	listeners     int // of those, that have it for subscriptions
@@ -60,6 +61,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)
 		}
+		t.space = w.srv.keeper.meter(w, t)
 	}
 	return t
 }

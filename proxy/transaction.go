@@ -25,6 +25,7 @@ type transaction struct {
 	aborted bool
 	lost    bool                // the upstream connection broke
 	held    int                 // bytes that queue takes
+	grows   int64               // that the keys may grow by, see spaceMeter
 	scripts map[string]struct{} // by their SHA
 
 	// holds: nothing is sent before EXEC. front and back are how many replies of EXEC are to

@@ -54,6 +54,8 @@ type valueNote struct {
 	// plain tells, for each of the request's keys, whether its value is not sealed, whatever it
 	// begins with; nil: all may be.
 	plain []bool
+	// measure is set for a command that is being measured, and is then all there is.
+	measure *measure
 }
 
 // noteOf returns what to remember of a request; nil when its row says it all.
@@ -191,6 +193,9 @@ func (s *session) sendValues(cmd *command.Command, r *namespace.Request, note ui
 		t := s.noted(cmd, note)
 		t.vals = vals
 		s.pin.End(b, t)
+		return true
+	}
+	if s.measuring() && s.sendMeasured(cmd, s.appendValues(make([]byte, 0, size), cmd, r, w.indexes, values), stored(r, w.indexes, prefix), vals) {
 		return true
 	}
 	b := s.appendValues(s.link.Begin(size), cmd, r, w.indexes, values)

@@ -103,6 +103,9 @@ func (w *worker) run() error {
 	w.loop.Post(func() {
 		w.link(2)
 		w.loop.Every(time.Second, w.tick)
+		if w.srv.keeper.limits() {
+			w.loop.Every(spaceTick, w.tickSpace)
+		}
 	})
 	return w.loop.Run()
 }
@@ -273,11 +276,22 @@ func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
 // Reply implements upstream.Owner.
 func (w *worker) Reply(t *slot, reply []byte) (more bool) {
 	s := t.s
+	group := false
+	if t.vals != nil && t.vals.measure != nil {
+		if reply, more = w.measured(t, reply); more {
+			return true
+		}
+		group = true
+	}
 	if t.note == noteGuard && !s.gone && w.tried(t, reply) {
 		return false
 	}
 	if took := w.answered(t, reply); took >= slowCommand {
-		w.slowReply(t, took, s.link.Request())
+		request := s.link.Request()
+		if group {
+			request = nil // it begins with what the client did not send
+		}
+		w.slowReply(t, took, request)
 	}
 	if s.gone {
 		return false
@@ -321,6 +335,7 @@ const maxScratch = 1 << 20
 
 // Failed implements upstream.Owner.
 func (w *worker) Failed(t *slot, err error) {
+	t.unmeasured()
 	if !t.s.gone {
 		t.s.completeError(t.seq, err.Error())
 	}
@@ -328,6 +343,7 @@ func (w *worker) Failed(t *slot, err error) {
 
 // Oversized implements upstream.Owner.
 func (w *worker) Oversized(t *slot) (more bool) {
+	t.unmeasured()
 	if !t.s.gone {
 		t.s.oversized(t.seq)
 	}

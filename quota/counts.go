@@ -15,16 +15,16 @@ const (
 	Pinned                        // of those, with an upstream connection of their own
 	Subscriptions                 // channels and patterns
 	Blocked                       // clients in a command that may wait for long
-	Resources                     // how many there are
+	Counted                     // how many there are
 )
 
-var resourceNames = [Resources]string{"connections", "pinned", "subscriptions", "blocked"}
+var resourceNames = [Counted]string{"connections", "pinned", "subscriptions", "blocked"}
 
 // String is the quota's name in the configuration.
 func (r Resource) String() string { return resourceNames[r] }
 
 // CountLimits are a tenant's limits by resource. 0: none.
-type CountLimits [Resources]int64
+type CountLimits [Counted]int64
 
 // ErrFull tells that a tenant has as much of a resource as it may have.
 var ErrFull = errors.New("the quota is used up")
@@ -35,7 +35,7 @@ type Counts struct {
 	manager *CountManager
 	key     string
 	limits  CountLimits
-	purses  [Resources]purse
+	purses  [Counted]purse
 
 	// What follows is guarded by the manager's lock.
 	waiting  []*Claim
@@ -46,7 +46,7 @@ type Counts struct {
 	heeded   int       // claims that were taken into account then
 	looked   time.Time // when somebody wanted to know the usage
 	proxies  int64     // that had something when it was asked
-	others   [Resources]int64
+	others   [Counted]int64
 }
 
 // Limit is the limit of a resource; 0 if there is none.

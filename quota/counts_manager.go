@@ -33,8 +33,8 @@ const (
 	countTimeout = 400 * time.Millisecond
 	// countExtra is how much is asked for in advance.
 	countExtra = 8
-	// countBatch is how many tenants are asked for at once.
-	countBatch = 128
+	// countsBatch is how many tenants are asked for at once.
+	countsBatch = 128
 )
 
 // CountManager keeps the counts of all tenants in step with the upstream, from
@@ -85,7 +85,7 @@ func (m *CountManager) Usage(id string) (all []Usage) {
 	defer m.mu.Unlock()
 	c.looked = m.now()
 	m.poke()
-	for r := range Resources {
+	for r := range Counted {
 		if c.limits[r] > 0 {
 			all = append(all, Usage{Resource: r.String(), Used: float64(c.others[r]) + float64(c.Used(r)), Limit: float64(c.limits[r])})
 		}
@@ -121,7 +121,7 @@ func (m *CountManager) Run(ctx context.Context) {
 func (m *CountManager) round(ctx context.Context) (pause time.Duration) {
 	var err error
 	for asks := m.gather(); len(asks) > 0; {
-		some := asks[:min(len(asks), countBatch)]
+		some := asks[:min(len(asks), countsBatch)]
 		asks = asks[len(some):]
 		var answers []countAnswer
 		if err == nil { // or it would only take until the next one fails
@@ -197,7 +197,7 @@ func (m *CountManager) gather() (asks []countAsk) {
 		}
 		c.sequence++
 		a := countAsk{c: c, sequence: c.sequence}
-		var claimed [Resources]uint32
+		var claimed [Counted]uint32
 		for _, x := range c.waiting {
 			claimed[x.r] += uint32(x.n)
 		}
@@ -302,7 +302,7 @@ func (m *CountManager) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
 	defer cancel()
 	for len(asks) > 0 && ctx.Err() == nil {
-		some := asks[:min(len(asks), countBatch)]
+		some := asks[:min(len(asks), countsBatch)]
 		asks = asks[len(some):]
 		if _, err := m.ask(ctx, some); err != nil {
 			return // it is dropped when this proxy is silent

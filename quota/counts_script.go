@@ -18,15 +18,15 @@ var countsScript = redis.NewScript(countsLua)
 type countAsk struct {
 	c        *Counts
 	sequence uint64
-	need     [Resources]uint32
-	extra    [Resources]uint32
+	need     [Counted]uint32
+	extra    [Counted]uint32
 }
 
 // countAnswer is what the upstream says to it.
 type countAnswer struct {
 	proxies int64
-	granted [Resources]uint32
-	others  [Resources]int64
+	granted [Counted]uint32
+	others  [Counted]int64
 	old     bool
 }
 
@@ -56,11 +56,11 @@ func runCounts(ctx context.Context, client redis.UniversalClient, id string, ask
 			x.old = true
 			continue
 		}
-		if len(n) != 1+2*int(Resources) {
+		if len(n) != 1+2*int(Counted) {
 			return nil, errCounts
 		}
 		x.proxies = n[0]
-		for r := range Resources {
+		for r := range Counted {
 			x.granted[r], x.others[r] = uint32(n[2*r+1]), n[2*r+2]
 		}
 	}
@@ -72,7 +72,7 @@ func pipeCounts(ctx context.Context, client redis.UniversalClient, id string, as
 	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, a := range asks {
 			args := []any{id, a.sequence, countSilence.Milliseconds()}
-			for r := range Resources {
+			for r := range Counted {
 				args = append(args, a.c.limits[r], a.need[r], a.extra[r])
 			}
 			results[i] = countsScript.EvalSha(ctx, p, []string{a.c.key}, args...)

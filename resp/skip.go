@@ -4,14 +4,14 @@ package resp
 type Rest struct {
 	left  int // arguments whose header has not come
 	bulk  int // bytes to come of the argument in progress, with its CRLF
-	total int // bytes so far
+	total int // bytes up to the end of that
 	head  Request
 }
 
 // Rest tells what is to come of a request of which Scan wants more, when all of buf, which Scan was given, is dropped.
 // It is for one that is in the middle of an argument, which is the last of Args.
 func (r *Request) Rest(buf []byte) Rest {
-	return Rest{left: r.left, bulk: r.bulkEnd + 2 - len(buf), total: len(buf)}
+	return Rest{left: r.left, bulk: r.bulkEnd + 2 - len(buf), total: r.bulkEnd + 2}
 }
 
 // InArgument reports whether Scan stopped in the middle of an argument, which is the last of Args.

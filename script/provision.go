@@ -23,6 +23,7 @@ var (
 type Account struct {
 	Tenant string
 	Root   string // what all its keys and channels begin with: "t:<id>:"
+	Limits bool   // its memory has a limit, so that a second user is wanted, which writes nothing
 }
 
 // Known asks the upstream which commands it has, for AllowList.
@@ -62,14 +63,10 @@ func Provision(ctx context.Context, client redis.Cmdable, users *Users, allow []
 		rest := users.Resting()
 		p.Do(ctx, "ACL", "SETUSER", rest.Name, "reset", "on", rest.hash(), "+echo")
 		for _, a := range accounts {
-			login := users.Tenant(a.Tenant)
-			args := make([]any, 0, 8+len(allow))
-			args = append(args, "ACL", "SETUSER", login.Name, "reset", "on", login.hash(),
-				"~"+escapeGlob(a.Root)+"[0-9]*", "&"+escapeGlob(a.Root)+"*")
-			for _, rule := range allow {
-				args = append(args, rule)
+			p.Do(ctx, account(users.Tenant(a.Tenant), a.Root, allow)...)
+			if a.Limits {
+				p.Do(ctx, account(users.Full(a.Tenant), a.Root, withoutGrowth(allow))...)
 			}
-			p.Do(ctx, args...)
 		}
 		return nil
 	})
@@ -79,6 +76,17 @@ func Provision(ctx context.Context, client redis.Cmdable, users *Users, allow []
 		}
 	}
 	return err
+}
+
+// account is the command that makes a user.
+func account(login Login, root string, allow []string) []any {
+	args := make([]any, 0, 8+len(allow))
+	args = append(args, "ACL", "SETUSER", login.Name, "reset", "on", login.hash(),
+		"~"+escapeGlob(root)+"[0-9]*", "&"+escapeGlob(root)+"*")
+	for _, rule := range allow {
+		args = append(args, rule)
+	}
+	return args
 }
 
 // provisionError says what the upstream's refusal means.

@@ -30,6 +30,10 @@ func (u *Users) Resting() Login { return Login{restingName, u.password("rest", "
 // Tenant is the user that runs the scripts of an isolated tenant.
 func (u *Users) Tenant(id string) Login { return Login{"riptide-" + id, u.password("tenant", id)} }
 
+// Full is the user that runs them while the tenant is over its quota of memory. Its login is
+// as long as the other, so that one can stand in the place of the other.
+func (u *Users) Full(id string) Login { return Login{"riptide+" + id, u.password("full", id)} }
+
 func (u *Users) password(what, id string) string {
 	mac := hmac.New(sha256.New, u.secret)
 	mac.Write([]byte("riptide upstream user\x00" + what + "\x00" + id))

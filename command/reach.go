@@ -5,29 +5,29 @@ import (
 	"strconv"
 )
 
-// Grows tells from a request alone how many bytes a string has at least once the command has run; 0 if that is not
+// Reach tells from a request alone how many bytes a string has at least once the command has run; 0 if that is not
 // known, or if the request does not parse.
-type Grows func(args Args) int64
+type Reach func(args Args) int64
 
-// setRangeGrows is for SETRANGE key offset value.
-func setRangeGrows(args Args) int64 {
+// setRangeReach is for SETRANGE key offset value.
+func setRangeReach(args Args) int64 {
 	if args.Len() != 4 || len(args.At(3)) == 0 {
 		return 0
 	}
-	return endOf(number(args.At(2)), int64(len(args.At(3))))
+	return endOf(digits(args.At(2)), int64(len(args.At(3))))
 }
 
-// setBitGrows is for SETBIT key offset value.
-func setBitGrows(args Args) int64 {
+// setBitReach is for SETBIT key offset value.
+func setBitReach(args Args) int64 {
 	if args.Len() != 4 {
 		return 0
 	}
-	return bitsEnd(number(args.At(2)), 1)
+	return bitsEnd(digits(args.At(2)), 1)
 }
 
-// bitFieldGrows is for BITFIELD key [GET type offset | SET type offset value | INCRBY type offset increment |
+// bitFieldReach is for BITFIELD key [GET type offset | SET type offset value | INCRBY type offset increment |
 // OVERFLOW WRAP | SAT | FAIL] ...
-func bitFieldGrows(args Args) (most int64) {
+func bitFieldReach(args Args) (most int64) {
 	for i := 2; i < args.Len(); {
 		word := args.At(i)
 		switch {
@@ -39,13 +39,13 @@ func bitFieldGrows(args Args) (most int64) {
 			if i+3 >= args.Len() || len(args.At(i+1)) < 2 || len(args.At(i+2)) == 0 {
 				return most
 			}
-			width := number(args.At(i + 1)[1:])
+			width := digits(args.At(i + 1)[1:])
 			offset := args.At(i + 2)
 			at := int64(0)
 			if offset[0] == '#' {
-				at = number(offset[1:]) * width
+				at = digits(offset[1:]) * width
 			} else {
-				at = number(offset)
+				at = digits(offset)
 			}
 			most = max(most, bitsEnd(at, width))
 			i += 4
@@ -54,8 +54,8 @@ func bitFieldGrows(args Args) (most int64) {
 	return most
 }
 
-// number is a number of at most 40 bits that is not negative, which is more than a string can have bits; or -1.
-func number(b []byte) int64 {
+// digits is a number of at most 40 bits that is not negative, which is more than a string can have bits; or -1.
+func digits(b []byte) int64 {
 	n, err := strconv.ParseUint(string(b), 10, 40)
 	if err != nil {
 		return -1

@@ -1,0 +1,251 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/namespace"
+	"riptide-proxy/quota"
+)
+
+// spaceKeeper draws the loops' allowances of memory and keys from what all proxies
+// share, and counts tenants' keys when it is this proxy's turn.
+type spaceKeeper struct {
+	srv    *Server
+	client *redis.Client
+	limit  map[string]quota.Amounts // of tenants that have one
+	blind  atomic.Bool              // the upstream does not let the proxy measure
+
+	mu      sync.Mutex
+	reports map[*namespace.Tenant][]*spaceReport // to be taken to the upstream
+	busy    map[*namespace.Tenant]bool           // being taken there
+	said    atomic.Bool                          // that limits can not be kept
+
+	spaces spaces
+	turns  chan struct{} // bounds how many are being taken there at once
+	counts chan struct{} // and how many tenants are being counted
+}
+
+// spaceReport is a loop's.
+type spaceReport struct {
+	quota.Report
+	meter *spaceMeter
+}
+
+const (
+	drawTurns = 8
+	// drawTime bounds how long a report may take.
+	drawTime = 500 * time.Millisecond
+	// countTime bounds how long counting may take.
+	countTime  = 30 * time.Minute
+	countTurns = 2
+)
+
+func newSpaceKeeper(srv *Server) *spaceKeeper {
+	k := &spaceKeeper{
+		srv: srv, limit: make(map[string]quota.Amounts),
+		reports: make(map[*namespace.Tenant][]*spaceReport), busy: make(map[*namespace.Tenant]bool),
+		turns: make(chan struct{}, drawTurns), counts: make(chan struct{}, countTurns),
+	}
+	for _, t := range srv.directory.Tenants() {
+		q := srv.cfg.QuotasOf(t.ID)
+		if l := (quota.Amounts{quota.Bytes: int64(q.Memory), quota.Keys: q.Keys}); l != (quota.Amounts{}) {
+			k.limit[t.ID] = l
+		}
+	}
+	k.client = srv.target.Client(drawTurns + countTurns)
+	return k
+}
+
+func (k *spaceKeeper) close() { k.client.Close() }
+
+// limits reports whether any tenant has a limit.
+func (k *spaceKeeper) limits() bool { return len(k.limit) > 0 }
+
+// limited reports whether a tenant has a limit.
+func (k *spaceKeeper) limited(tenant string) bool { return k.limit[tenant] != quota.Amounts{} }
+
+// measures reports whether the upstream tells what keys take.
+func (k *spaceKeeper) measures() bool { return !k.blind.Load() }
+
+// refused takes note that it does not.
+func (k *spaceKeeper) refused(reply []byte) {
+	if !k.blind.Swap(true) {
+		slog.Error("what writes make keys grow by is not measured: the upstream does not tell", "error", strings.TrimSpace(string(reply)))
+	}
+}
+
+// meter returns a loop's meter of a tenant; nil if it has no limit.
+func (k *spaceKeeper) meter(w *worker, t *tenantStats) *spaceMeter {
+	limit, has := k.limit[t.id]
+	if !has {
+		return nil
+	}
+	return &spaceMeter{keeper: k, worker: w, stats: t, limit: limit, truth: 1, quiet: spaceIdle}
+}
+
+// tickSpace runs every spaceTick.
+func (w *worker) tickSpace() {
+	for id := range w.srv.keeper.limit {
+		if t := w.stats[id]; t != nil && t.space != nil {
+			t.space.tick()
+		}
+	}
+}
+
+// take takes a loop's report to the upstream. There is at most one of each loop.
+func (k *spaceKeeper) take(r spaceReport) {
+	t := k.srv.own[r.meter.stats.id].tenant
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reports[t] = append(k.reports[t], &r)
+	if !k.busy[t] {
+		k.busy[t] = true
+		k.srv.slow.Add(1)
+		go k.draw(t)
+	}
+}
+
+// draw takes the reports of a tenant to the upstream until there are none.
+func (k *spaceKeeper) draw(t *namespace.Tenant) {
+	defer k.srv.slow.Done()
+	for {
+		select {
+		case k.turns <- struct{}{}:
+		case <-k.srv.ctx.Done():
+		}
+		k.mu.Lock()
+		reports := k.reports[t]
+		delete(k.reports, t)
+		if len(reports) == 0 || k.srv.ctx.Err() != nil {
+			delete(k.busy, t)
+			k.mu.Unlock()
+			if k.srv.ctx.Err() == nil {
+				<-k.turns
+			}
+			return
+		}
+		k.mu.Unlock()
+		g, err := k.drawOnce(t, reports)
+		<-k.turns
+		k.deal(reports, g)
+		if err != nil {
+			k.failed(err)
+		} else if g.Recount {
+			k.srv.slow.Add(1)
+			go k.recount(t)
+		}
+	}
+}
+
+func (k *spaceKeeper) drawOnce(t *namespace.Tenant, reports []*spaceReport) (*quota.Grant, error) {
+	sum := quota.Report{Proxy: k.srv.id, Limit: k.limit[t.ID], Count: reports[0].Count}
+	for _, r := range reports {
+		for i := range sum.Spent {
+			sum.Held[i] += r.Held[i]
+			sum.Freed[i] += r.Freed[i]
+			sum.Guessed[i] += r.Guessed[i]
+			sum.Spent[i] += r.Spent[i]
+			sum.Settled[i] += r.Settled[i]
+			sum.Needed[i] += r.Needed[i]
+			sum.Wanted[i] += r.Wanted[i]
+		}
+		sum.Pressed = sum.Pressed || r.Pressed
+		sum.Unsure = sum.Unsure || r.Unsure
+		sum.Count = min(sum.Count, r.Count)
+	}
+	ctx, cancel := context.WithTimeout(k.srv.ctx, drawTime)
+	defer cancel()
+	return sum.Draw(ctx, k.client, t.Root())
+}
+
+// deal gives each loop its part of a grant: first what is needed, then of what is left
+// in proportion to what was wanted.
+func (k *spaceKeeper) deal(reports []*spaceReport, g *quota.Grant) {
+	parts := make([]*quota.Grant, len(reports))
+	if g != nil {
+		var rest, wanted quota.Amounts
+		for i := range rest {
+			rest[i] = g.Granted[i]
+			for _, r := range reports {
+				wanted[i] += r.Wanted[i] - r.Needed[i]
+			}
+		}
+		for n, r := range reports {
+			part := *g
+			for i := range rest {
+				part.Granted[i] = min(r.Needed[i], rest[i])
+				rest[i] -= part.Granted[i]
+			}
+			parts[n] = &part
+		}
+		for i, spare := range rest {
+			if wanted[i] == 0 {
+				continue
+			}
+			for n, r := range reports {
+				more := int64(float64(spare) * float64(r.Wanted[i]-r.Needed[i]) / float64(wanted[i]))
+				more = min(more, rest[i])
+				parts[n].Granted[i] += more
+				rest[i] -= more
+			}
+		}
+	}
+	for n, r := range reports {
+		w := r.meter.worker
+		w.loop.Post(func() { r.meter.granted(r, parts[n]) })
+	}
+}
+
+func (k *spaceKeeper) failed(err error) {
+	var said redis.Error
+	if errors.As(err, &said) && !k.said.Swap(true) {
+		slog.Error("quotas of memory and keys can not be kept: the upstream refuses the proxy's script", "error", err)
+	}
+}
+
+// recount counts a tenant's keys.
+func (k *spaceKeeper) recount(t *namespace.Tenant) {
+	defer k.srv.slow.Done()
+	select {
+	case k.counts <- struct{}{}:
+		defer func() { <-k.counts }()
+	case <-k.srv.ctx.Done():
+		return
+	}
+	ctx, cancel := context.WithTimeout(k.srv.ctx, countTime)
+	defer cancel()
+	c, err := quota.BeginCount(ctx, k.client, t.Root())
+	found := make([]quota.Amounts, 1)
+	if err == nil {
+		err = quota.Count(ctx, k.client, &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond}, namespace.EscapeGlob(t.Root())+"[0-9]*", func(key string) int {
+			if _, _, own := t.Split([]byte(key)); own {
+				return 0
+			}
+			return -1
+		}, found)
+	}
+	if err == nil {
+		err = c.End(ctx, k.client, t.Root(), found[0])
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			slog.Warn("a tenant's keys could not be counted", "tenant", t.ID, "error", err)
+		}
+		return
+	}
+	for _, w := range k.srv.workers {
+		w.loop.Post(func() {
+			if s := w.stats[t.ID]; s != nil && s.space != nil && (len(s.space.waiting) > 0 || s.space.dry > w.loop.Now()) {
+				s.space.ask()
+			}
+		})
+	}
+}

@@ -1,0 +1,161 @@
+package quota
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// countPage is how many keys of the upstream one step of a count looks at.
+const countPage = 1000
+
+// countBatch is how many keys are measured at once. It takes the upstream about a
+// tenth of a millisecond.
+const countBatch = 100
+
+// sizes measures keys: KEYS are their names. What is gone takes nothing.
+var sizes = redis.NewScript(`local s = {}
+for i = 1, #KEYS do s[i] = redis.call('MEMORY', 'USAGE', KEYS[i]) or -1 end
+return s`)
+
+// Pace bounds how many commands per second a count sends. It is for one goroutine.
+type Pace struct {
+	PerSecond int64
+	next      time.Time
+}
+
+func (p *Pace) wait(ctx context.Context) error {
+	now := time.Now()
+	if p.next.Before(now) {
+		p.next = now
+	}
+	p.next = p.next.Add(time.Second / time.Duration(max(1, p.PerSecond)))
+	d := p.next.Sub(now)
+	if d < 5*time.Millisecond {
+		return ctx.Err()
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Count goes through all keys of the upstream that match a pattern, and adds up what
+// they take. owner tells, for each key, whose it is, -1 for nobody's; into has a place for
+// each owner. A key that is there all the time counts once.
+func Count(ctx context.Context, client *redis.Client, pace *Pace, match string, owner func(key string) int, into []Amounts) error {
+	seen := make(map[string]struct{})
+	var batch []string
+	var owners []int
+	measure := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := pace.wait(ctx); err != nil {
+			return err
+		}
+		all, err := sizes.Run(ctx, client, batch).Int64Slice()
+		if err != nil {
+			return err
+		}
+		if len(all) != len(batch) {
+			return errAnswer
+		}
+		for i, n := range all {
+			if n >= 0 {
+				into[owners[i]][Bytes] += n
+				into[owners[i]][Keys]++
+			}
+		}
+		batch, owners = batch[:0], owners[:0]
+		return nil
+	}
+	cursor := uint64(0)
+	for {
+		if err := pace.wait(ctx); err != nil {
+			return err
+		}
+		keys, next, err := scan(ctx, client, cursor, match)
+		if err != nil {
+			return err
+		}
+		// The upstream may name a key twice, mostly on the same page or the next ones.
+		if len(seen) > 64*countPage {
+			clear(seen)
+		}
+		for _, k := range keys {
+			o := owner(k)
+			if _, twice := seen[k]; twice || o < 0 {
+				continue
+			}
+			seen[k] = struct{}{}
+			batch, owners = append(batch, k), append(owners, o)
+			if len(batch) == countBatch {
+				if err := measure(); err != nil {
+					return err
+				}
+			}
+		}
+		if next == 0 {
+			return measure()
+		}
+		cursor = next
+	}
+}
+
+func scan(ctx context.Context, client *redis.Client, cursor uint64, match string) (keys []string, next uint64, err error) {
+	args := []any{"SCAN", strconv.FormatUint(cursor, 10), "COUNT", countPage}
+	if match != "" {
+		args = append(args, "MATCH", match)
+	}
+	reply, err := client.Do(ctx, args...).Slice()
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(reply) == 2 {
+		text, _ := reply[0].(string)
+		list, isList := reply[1].([]any)
+		for _, k := range list {
+			if key, isString := k.(string); isString {
+				keys = append(keys, key)
+			}
+		}
+		if next, err = strconv.ParseUint(text, 10, 64); err == nil && isList && len(keys) == len(list) {
+			return keys, next, nil
+		}
+	}
+	return nil, 0, fmt.Errorf("SCAN: %w", errAnswer)
+}
+
+// Counting is a count of one tenant's keys that others may change meanwhile.
+type Counting struct {
+	grown Amounts
+	start time.Time
+}
+
+// BeginCount is to be called before the first key is looked at.
+func BeginCount(ctx context.Context, client redis.Cmdable, root []byte) (Counting, error) {
+	c := Counting{start: time.Now()}
+	v, err := client.HMGet(ctx, SpaceKey(root), "g1", "g2").Result()
+	if err != nil {
+		return c, err
+	}
+	for i := range v {
+		if text, ok := v[i].(string); ok && i < Resources {
+			n, _ := strconv.ParseFloat(text, 64)
+			c.grown[i] = int64(n)
+		}
+	}
+	return c, nil
+}
+
+// End puts what was counted in the place of what was reported until the count began.
+func (c *Counting) End(ctx context.Context, client redis.Scripter, root []byte, found Amounts) error {
+	return countedScript.Run(ctx, client, []string{SpaceKey(root)},
+		found[Bytes], found[Keys], c.grown[Bytes], c.grown[Keys], time.Since(c.start).Milliseconds()).Err()
+}
