@@ -43,8 +43,8 @@ type counted struct {
 	counts  *quota.Counts
 	has     [quota.Counted]int
 	granted [quota.Counted]int // for the command that is about to run
-	spare   bool                 // there may be something in granted
-	refused quota.Resource       // that the command is not to have; quota.Counted: none
+	spare   bool               // there may be something in granted
+	refused quota.Resource     // that the command is not to have; quota.Counted: none
 }
 
 func newCounted(counts *quota.Counts) *counted {

@@ -15,7 +15,7 @@ const (
 	Pinned                        // of those, with an upstream connection of their own
 	Subscriptions                 // channels and patterns
 	Blocked                       // clients in a command that may wait for long
-	Counted                     // how many there are
+	Counted                       // how many there are
 )
 
 var resourceNames = [Counted]string{"connections", "pinned", "subscriptions", "blocked"}
@@ -43,7 +43,6 @@ type Counts struct {
 	stale    bool      // the upstream is to be told
 	known    bool      // it has something of this process
 	asked    time.Time // when it was asked last
-	heeded   int       // claims that were taken into account then
 	looked   time.Time // when somebody wanted to know the usage
 	proxies  int64     // that had something when it was asked
 	others   [Counted]int64
@@ -87,6 +86,7 @@ type Claim struct {
 	since time.Time
 	done  chan struct{}
 	err   error
+	asked bool // the upstream was asked for it
 	ended bool // done is closed
 	taken bool // and it has been counted
 }

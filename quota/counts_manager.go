@@ -157,20 +157,26 @@ func (c *Counts) active() bool {
 
 // wait is how long it is until the upstream is to be asked.
 func (c *Counts) wait(now time.Time, down bool) time.Duration {
-	after := time.Hour
+	asked := 0
+	for _, x := range c.waiting {
+		if x.asked {
+			asked++
+		}
+	}
+	var after time.Duration
 	switch {
 	case down && (c.stale || len(c.waiting) > 0):
 		after = countPeriod
-	case c.stale:
+	case c.stale || len(c.waiting) > 0 && asked == 0:
 		return 0
-	case len(c.waiting) > c.heeded && c.heeded == 0:
-		return 0
-	case len(c.waiting) > c.heeded:
+	case len(c.waiting) > asked:
 		after = countSoon
-	case len(c.waiting) > 0:
+	case asked > 0:
 		after = countAgain
 	case c.known || now.Sub(c.looked) < countLook:
 		after = countSign
+	default:
+		return time.Hour
 	}
 	return max(0, after-now.Sub(c.asked))
 }
@@ -200,6 +206,7 @@ func (m *CountManager) gather() (asks []countAsk) {
 		var claimed [Counted]uint32
 		for _, x := range c.waiting {
 			claimed[x.r] += uint32(x.n)
+			x.asked = true
 		}
 		for r := range c.purses {
 			held, used := c.purses[r].get()
@@ -208,7 +215,7 @@ func (m *CountManager) gather() (asks []countAsk) {
 				a.extra[r] = countExtra
 			}
 		}
-		c.asked, c.stale, c.heeded = now, false, len(c.waiting)
+		c.asked, c.stale = now, false
 		asks = append(asks, a)
 	}
 	return asks
@@ -237,7 +244,6 @@ func (m *CountManager) settle(asks []countAsk, answers []countAnswer, err error)
 			c.share()
 		}
 		c.decide(now, err != nil)
-		c.heeded = min(c.heeded, len(c.waiting))
 	}
 }
 
@@ -253,15 +259,15 @@ func (c *Counts) share() {
 	}
 }
 
-// decide ends the claims that can be granted, and those for which nothing is to
-// be hoped for. The former number of them keeps its order.
+// decide ends the claims that can be granted, and of those that the upstream was
+// asked for the ones for which nothing is to be hoped for.
 func (c *Counts) decide(now time.Time, down bool) {
 	left := c.waiting[:0]
 	for _, x := range c.waiting {
 		switch {
 		case c.Take(x.r, x.n):
 			x.end(nil)
-		case down, c.others[x.r] == 0, now.Sub(x.since) >= countWait:
+		case down, x.asked && (c.others[x.r] == 0 || now.Sub(x.since) >= countWait):
 			x.end(ErrFull)
 		default:
 			left = append(left, x)

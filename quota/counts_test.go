@@ -295,3 +295,24 @@ func TestCountsUpstreamAway(t *testing.T) {
 	x.pass(countPeriod)
 	x.claim(c, nil)
 }
+
+// What is claimed while the upstream is being asked for something else is not
+// decided by that.
+func TestCountsClaimedMeanwhile(t *testing.T) {
+	x, c := newClocked(t, CountLimits{Connections: 20})
+	ask := x.ask
+	var late *Claim
+	x.ask = func(ctx context.Context, asks []countAsk) ([]countAnswer, error) {
+		answers, err := ask(ctx, asks)
+		if late == nil {
+			answers[0].granted[Connections] = 1
+			late = c.Claim(Connections, 2)
+		}
+		return answers, err
+	}
+	x.claim(c, nil)
+	x.pass(0)
+	if !late.Decided() || late.Err() != nil {
+		t.Fatal("there was room")
+	}
+}
