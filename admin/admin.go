@@ -75,7 +75,7 @@ func (s *Server) Close() {
 }
 
 // Handler serves /healthz (the process lives), /readyz (the upstream answers),
-// /metrics and, unless d is nil, /tenants/<id>/dictionaries with what is below it.
+// /metrics, /stats/tenants (a TenantsReport) and, unless d is nil, /tenants/<id>/dictionaries with what is below it.
 func Handler(p Proxy, d Dictionaries) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -101,6 +101,7 @@ func Handler(p Proxy, d Dictionaries) http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	handleTenants(mux, p)
 	if d != nil {
 		handleDictionaries(mux, d)
 	}

@@ -40,7 +40,7 @@ func (s *session) login(user, secret []byte, done func()) {
 			return
 		}
 		enter := func() {
-			s.admit(who, func() {
+			s.enters(who, func() {
 				s.become(who)
 				done()
 			})
@@ -117,6 +117,7 @@ func (s *session) become(who *namespace.Identity) {
 	s.stats.enter(s)
 	s.opened(1)
 	s.pinUp(pin)
+	s.meet()
 }
 
 // opened keeps the number of the tenant's connections to this process.

@@ -33,7 +33,7 @@ func (s *Server) countManager() *quota.CountManager {
 // CountUsage is what a tenant has, and may have, of connections and whatever else
 // of its is counted over all proxies. What others have is as it was some seconds ago;
 // when nobody has asked for a while, the next answer is the better one.
-func (s *Server) CountUsage(_ context.Context, tenant string) []quota.Usage {
+func (s *Server) CountUsage(tenant string) []quota.Usage {
 	return s.counts.Usage(tenant)
 }
 
@@ -116,7 +116,7 @@ func (s *session) reserve(r quota.Resource, n int, wait bool) (ok, answered bool
 	case c.refused == r, !wait && !c.counts.Take(r, more):
 		c.refused = quota.Counted
 		s.stats.refused++
-		s.answerError(s.over(r))
+		s.answerError(s.usedUp(r))
 		return true, true
 	case !wait, c.counts.Take(r, more):
 		c.granted[r], c.spare = n, true
@@ -133,8 +133,8 @@ func (s *session) reserve(r quota.Resource, n int, wait bool) (ok, answered bool
 	return false, false
 }
 
-// over is the error for one more of a resource.
-func (s *session) over(r quota.Resource) string {
+// usedUp is the error for one more of a resource.
+func (s *session) usedUp(r quota.Resource) string {
 	return overQuota(s.who.Tenant, r.String(), s.counted.counts.Limit(r))
 }
 
@@ -160,9 +160,9 @@ func (s *session) await(x *quota.Claim, then func(err error)) {
 	})
 }
 
-// admit counts the session as a connection of a tenant's, before it becomes one,
+// enters counts the session as a connection of a tenant's, before it becomes one,
 // and then runs done; or answers why not.
-func (s *session) admit(who *namespace.Identity, done func()) {
+func (s *session) enters(who *namespace.Identity, done func()) {
 	if s.crowds(who.Tenant) {
 		s.w.tenantStats(who.Tenant.ID).refused++
 		s.answerError(errCrowded)

@@ -34,10 +34,10 @@ func TestCountsEmbedded(t *testing.T) {
 	c.expect("+OK\r\n", "AUTH", "initech", secretOf("initech"))
 	a.expect(full, "AUTH", "initech", secretOf("initech"))
 	want := []quota.Usage{{Resource: "connections", Used: 2, Limit: 2}, {Resource: "subscriptions", Used: 0, Limit: 3}}
-	if got := s.CountUsage(t.Context(), "initech"); fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := s.CountUsage("initech"); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%+v", got)
 	}
-	if got := s.CountUsage(t.Context(), "globex"); got != nil {
+	if got := s.CountUsage("globex"); got != nil {
 		t.Errorf("%+v", got)
 	}
 	if n := stats(t, s).Tenants["initech"].Refused; n != 5 {

@@ -26,9 +26,10 @@ const (
 	countAgain = 50 * time.Millisecond
 	// countSoon is that for claims that have come since.
 	countSoon = 10 * time.Millisecond
-	// countLook is for how long the usage is kept up to date after somebody wanted
-	// to know it.
-	countLook = time.Minute
+	// countLook is for how long the usage is kept up to date of a tenant who has
+	// nothing here, after somebody wanted to know it, and countLookAgain how often.
+	countLook      = time.Minute
+	countLookAgain = 10 * time.Second
 	// countTimeout bounds the waiting for one answer of the upstream.
 	countTimeout = 400 * time.Millisecond
 	// countExtra is how much is asked for in advance.
@@ -173,8 +174,10 @@ func (c *Counts) wait(now time.Time, down bool) time.Duration {
 		after = countSoon
 	case asked > 0:
 		after = countAgain
-	case c.known || now.Sub(c.looked) < countLook:
+	case c.known:
 		after = countSign
+	case now.Sub(c.looked) < countLook:
+		after = countLookAgain
 	default:
 		return time.Hour
 	}

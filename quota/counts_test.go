@@ -219,7 +219,7 @@ func TestCountsWithin(t *testing.T) {
 	x.pass(3 * countPeriod)
 	asks := x.asks
 	x.pass(2 * countLook)
-	if after := x.asks; after-asks > int(countLook/countSign)+1 {
+	if after := x.asks; after-asks > int(countLook/countLookAgain)+1 {
 		t.Errorf("with nothing there the upstream was asked %d times", after-asks)
 	}
 }
