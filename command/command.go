@@ -57,12 +57,13 @@ type Command struct {
 	StreamValues ValueSpec
 	StreamReply  ReplyKind
 
-	LengthOnly bool // asks for the length of a value, and looks no further inside
-	Unscripted bool // replies with what a script does not pass on as it is: integers of 64 bits, or maps
-	Encoding   bool // tells how the server stores a value
-	Moves      bool // values stay as they are and get another key's name: RENAME
-	Dumps      bool // replies with a value as the server serializes it
-	Restores   bool // stores a value from what the server serialized
+	Reach      Reach // how long it makes a string at least; nil: nothing that a request alone tells
+	LengthOnly bool  // asks for the length of a value, and looks no further inside
+	Unscripted bool  // replies with what a script does not pass on as it is: integers of 64 bits, or maps
+	Encoding   bool  // tells how the server stores a value
+	Moves      bool  // values stay as they are and get another key's name: RENAME
+	Dumps      bool  // replies with a value as the server serializes it
+	Restores   bool  // stores a value from what the server serialized
 
 	// What memory a command can make the keys take follows from its length where it Grows at all, if it does not amplify;
 	// Extent, where there is one, tells how long the value is afterwards at least.

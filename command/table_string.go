@@ -53,7 +53,7 @@ var stringRows = rows{
 	"setnx": {Arity: 3, Flags: Write | DenyOOM | Fast, Cats: CatString, Keys: key(OW | Insert),
 		Run: Shared, Values: value(2)},
 	"setrange": {Arity: 4, Flags: Write | DenyOOM, Cats: CatString, Keys: key(RW | Update),
-		Run: Shared, InsideString: true},
+		Run: Shared, InsideString: true, Reach: setRangeReach},
 	"strlen": {Arity: 2, Flags: ReadOnly | Fast, Cats: CatString, Keys: key(RO), Run: Shared, InsideString: true, LengthOnly: true, Miss: MissEmpty},
 	"substr": {Arity: 4, Flags: ReadOnly, Cats: CatString, Keys: key(RO | Access),
 		Run: Shared, InsideString: true},

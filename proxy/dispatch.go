@@ -53,6 +53,9 @@ func (s *session) handle(r *namespace.Request) bool {
 		s.reject(cmd, "NOAUTH Authentication required.")
 		return true
 	}
+	if s.shape != nil && s.misshapen(cmd, r) {
+		return true
+	}
 	if m := s.stats.space; m != nil {
 		if run, refused := m.admit(s, cmd, r); !run || refused {
 			return refused
@@ -115,6 +118,11 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	}
 	if cmd.Handler == command.HandleEval && !s.wraps(r) {
 		return false
+	}
+	if s.counted != nil && s.tx == nil {
+		if ok, answered := s.reserves(cmd, r); !ok || answered {
+			return ok
+		}
 	}
 	switch {
 	case s.mode&modeTx != 0 && cmd.Handler == command.HandleSelect && s.head != s.tail:

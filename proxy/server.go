@@ -18,6 +18,7 @@ import (
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/upstream"
 )
@@ -34,6 +35,8 @@ type Server struct {
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
 	usage     *usageLedger // nil: none is kept
+	counts    *quota.CountManager
+	counting  *redis.Client // its own
 	marks     *marks
 	lending   *lending    // nil: no rate is limited
 	loading   atomic.Bool // the scripts that try commands
@@ -130,6 +133,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		s.turns[t.ID] = make(chan struct{}, slowPerTenant)
 		s.own[t.ID] = newTenantOwn(cfg, t)
 	}
+	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
 		return nil, err
@@ -165,8 +169,13 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.meet()
 	s.startUsage()
 	s.codecs.start()
-	s.background.Add(2)
+	s.background.Add(3)
 	go s.codecs.run()
+	go func() {
+		defer s.background.Done()
+		defer s.counting.Close()
+		s.counts.Run(s.ctx)
+	}()
 	if s.lending != nil {
 		s.background.Go(func() { s.lending.lender.Run(s.ctx) })
 	}

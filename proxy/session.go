@@ -8,6 +8,7 @@ import (
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -76,7 +77,14 @@ type session struct {
 	aside        []asideReply // to be opened beside the loop
 	opening      int          // that are being opened
 
-	looked *looked // how much the command that comes next can write
+	counted *counted     // what its tenant's quotas count; nil: nothing
+	claim   *quota.Claim // that it waits for
+	listed  int          // subscriptions that are counted
+	shape   *shape       // what its tenant's requests and replies may be like; nil: anything
+	arrived uint32       // what head was when the input was read that is being taken
+	unread  bool         // there may be whole commands in the input
+	skipped *skipped     // the request that is being dropped
+	looked  *looked      // how much the command that comes next can write
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -131,9 +139,13 @@ func newSession(w *worker, id uint64) *session {
 
 // Received implements netloop.Handler: requests.
 func (s *session) Received(b []byte) (int, netloop.Next) {
+	if !s.unread {
+		s.arrived = s.head
+	}
 	n, next := s.take(b)
 	s.read(n)
 	s.endTurn()
+	s.unread = next != netloop.More
 	s.held = next == netloop.Hold
 	return n, next
 }
@@ -157,6 +169,13 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if budget == 0 {
 			return off, netloop.Again
 		}
+		if s.skipped != nil {
+			n, next := s.skip(b[off:])
+			if off += n; next != netloop.Again {
+				return off, next
+			}
+			continue
+		}
 		req := s.partial
 		if req == nil {
 			req = w.freshRequest()
@@ -167,6 +186,10 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 			s.answerError("ERR " + err.Error())
 			s.finish()
 			return len(b), netloop.Hold
+		}
+		if n == 0 && s.shape != nil && s.tooLargeAhead(req, b[off:]) {
+			w.dropRequest(s, req)
+			return len(b), netloop.More
 		}
 		if n == 0 {
 			s.conn.Expect(req.Want())
@@ -203,6 +226,9 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				return off, netloop.Hold
 			}
 			s.charge(n)
+			if s.counted != nil {
+				s.counted.settle()
+			}
 			if m != nil {
 				m.ops.Left--
 				if looked {
@@ -292,6 +318,11 @@ func (s *session) Closed(error) {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	if s.claim != nil {
+		s.claim.Cancel()
+	}
+	s.counted.all()
+	s.opened(-1)
 	if s.partial != nil {
 		s.w.giveRequest(s.partial)
 		s.partial = nil
@@ -370,6 +401,9 @@ func (s *session) completeError(seq uint32, text string) {
 // complete fills a slot. input says that reply lies in the loop's input, so
 // that it need not be copied.
 func (s *session) complete(seq uint32, reply []byte, input bool) {
+	if q := s.shape; q != nil && q.reply > 0 && int64(len(reply)) > q.reply {
+		reply, input = s.tooLongReply(), false
+	}
 	if seq != s.head {
 		s.park(seq, reply)
 		return

@@ -33,6 +33,10 @@ type tenantStats struct {
 	turn turn
 
 	usageStats
+	pins          int // sessions with an upstream connection of their own
+	listeners     int // of those, that have it for subscriptions
+	subscriptions int
+
 	tenantView
 }
 

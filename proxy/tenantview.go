@@ -138,11 +138,16 @@ type tenantOwn struct {
 	peak    atomic.Int64  // of the memory that was measured
 	space   spaceCache
 	rates   rates
+	open    atomic.Int64  // connections
+	queue   atomic.Int64  // logins that wait for an argon2id hash to be computed
+	logins  chan struct{} // has one in it while that is done
+	shape   *shape        // what its requests and replies may be like; nil: anything
 }
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
-	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID()}
+	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID(), logins: make(chan struct{}, 1)}
 	o.quotas = cfg.QuotasOf(t.ID)
+	o.shape = newShape(t, &o.quotas)
 	o.maxMemory, o.maxConns = int64(o.quotas.Memory), o.quotas.Connections
 	return o
 }
