@@ -75,7 +75,7 @@ func (s *Server) Close() {
 }
 
 // Handler serves /healthz (the process lives), /readyz (the upstream answers),
-// /metrics and, unless d is nil, /tenants/<id>/dictionaries with what is below it; unless u is
+// /metrics, /stats/tenants (a TenantsReport) and, unless d is nil, /tenants/<id>/dictionaries with what is below it; unless u is
 // nil, /usage, /tenants/<id>/usage and /tenants/<id>/billing.
 func Handler(p Proxy, d Dictionaries, u Usage) http.Handler {
 	registry := prometheus.NewRegistry()
@@ -102,6 +102,7 @@ func Handler(p Proxy, d Dictionaries, u Usage) http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	handleTenants(mux, p)
 	if d != nil {
 		handleDictionaries(mux, d)
 	}

@@ -30,6 +30,10 @@ type Command struct {
 	AtOnce     bool // runs at once between MULTI and EXEC, and is not queued
 	Subscriber bool // may be run by a client of RESP2 that has subscribed to something
 
+	// Paced: never refused for a client that is too fast, but made to wait. A client without it could not get out of
+	// where it is, or would have what comes next mean something else.
+	Paced bool
+
 	// Find walks the requests whose names cannot be told from their position alone. It is nil for everything that
 	// Shape describes.
 	Find  Finder
@@ -37,6 +41,7 @@ type Command struct {
 
 	Values       ValueSpec // arguments that are string or hash values, which may be stored encoded
 	ReplyValues  ReplyKind // the parts of the reply that are such values; ReplyValuesOf knows about a request's options
+	Miss         Miss      // what the reply is if it has found nothing; none for what is not counted
 	ReplyKeys    ReplyKeys // the parts of the reply that name keys, whose prefix has to go
 	ErrKeys      bool      // an error reply may quote a key's name
 	InsideIf     bool      // looks inside only with a condition on the value: SET with IFEQ

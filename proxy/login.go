@@ -107,6 +107,7 @@ func (s *session) become(who *namespace.Identity) {
 		s.takeNumber()
 	}
 	s.stats.enter(s)
+	s.meet()
 }
 
 func (s *session) use(db int) {

@@ -358,7 +358,7 @@ func (s *session) push(b []byte) {
 		s.giveUp()
 		return
 	}
-	s.stats.out += uint64(len(b))
+	s.wrote(len(b))
 	s.conn.Write(b)
 }
 

@@ -35,6 +35,7 @@ type Server struct {
 	codecs    *codecs
 	usage     *usageLedger // nil: none is kept
 	marks     *marks
+	lending   *lending    // nil: no rate is limited
 	loading   atomic.Bool // the scripts that try commands
 	keeper    *spaceKeeper
 	limits    resp.Limits
@@ -138,6 +139,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
 	s.scripts = newScripts(s)
+	s.lending = newLending(s, cfg, target)
 	s.keeper = newSpaceKeeper(s)
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
@@ -165,6 +167,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.codecs.start()
 	s.background.Add(2)
 	go s.codecs.run()
+	if s.lending != nil {
+		s.background.Go(func() { s.lending.lender.Run(s.ctx) })
+	}
 	go s.keeper.run()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
@@ -295,6 +300,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
+	if s.lending != nil {
+		s.lending.close()
+	}
 	s.keeper.close()
 	s.slow.Wait()
 	s.background.Wait()

@@ -29,6 +29,7 @@ type session struct {
 	prefix []byte
 	stats  *tenantStats
 	link   *upstream.Link[slot]
+	rates  *userRates // nil: the user has none of its own
 
 	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last
@@ -84,6 +85,11 @@ type session struct {
 	parked      []parked
 	parkedBytes int
 
+	awaits        *rate    // stands in its line
+	ahead, behind *session // there
+	turn          int      // commands that need not go to the end of a line
+	slowed        uint32   // one above the slot of the command that has had to wait last
+
 	held     bool   // told the connection to hold its input
 	wantIdle bool   // until everything is answered
 	stalled  bool   // in worker.stalled
@@ -125,13 +131,14 @@ func newSession(w *worker, id uint64) *session {
 // Received implements netloop.Handler: requests.
 func (s *session) Received(b []byte) (int, netloop.Next) {
 	n, next := s.take(b)
-	s.stats.in += uint64(n)
+	s.read(n)
 	s.held = next == netloop.Hold
 	return n, next
 }
 
 func (s *session) take(b []byte) (off int, next netloop.Next) {
 	w := s.w
+	m, tight := s.stats.meter, s.stats.meter.tight()
 	for budget := turnCommands; ; budget-- {
 		if s.leaving {
 			return len(b), netloop.Hold
@@ -169,13 +176,34 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if len(req.Args) > 0 {
 			w.view = namespace.Request{Raw: req.Bytes(b[off : off+n]), Args: req.Args}
 			w.direct = &w.view.Raw[0] == &b[off]
+			if m != s.stats.meter { // by AUTH
+				m, tight = s.stats.meter, s.stats.meter.tight()
+			}
+			looked := m != nil && (tight || m.ops.Left <= 0)
+			if looked {
+				switch s.admit(m, &w.view, n) {
+				case waits:
+					w.dropRequest(s, req)
+					return off, netloop.Hold
+				case refused:
+					w.dropRequest(s, req)
+					off += n
+					continue
+				}
+			}
 			if !s.handle(&w.view) {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
 			}
-			if m := s.stats.space; m != nil {
-				m.sent()
+			if m != nil {
+				m.ops.Left--
+				if looked {
+					w.toll.pay(m)
+				}
+			}
+			if k := s.stats.space; k != nil {
+				k.sent()
 			}
 		}
 		w.dropRequest(s, req)
@@ -214,7 +242,7 @@ func (s *session) mayTake() bool {
 
 // tryResume goes on with a session that was held, if it may.
 func (s *session) tryResume() {
-	if !s.held || s.gone || s.slow > 0 || s.leaving {
+	if !s.held || s.gone || s.slow > 0 || s.leaving || s.awaits != nil {
 		return
 	}
 	flight := s.tail - s.head
@@ -362,7 +390,7 @@ func (s *session) emit(reply []byte, input bool) {
 		}
 		return
 	}
-	s.stats.out += uint64(len(reply))
+	s.wrote(len(reply))
 	if input {
 		s.conn.WriteInput(reply)
 	} else {

@@ -108,6 +108,10 @@ func (t *tenantStats) leave(s *session) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
+	if t.meter != nil {
+		s.leaveLine(t.meter)
+		s.rates, s.turn, s.slowed = nil, 0, 0
+	}
 	s.stopMonitor()
 	s.mode &^= tenantModes
 }
@@ -119,6 +123,7 @@ type tenantOwn struct {
 	replID    string
 	nodeID    string
 	shardID   string
+	quotas    config.Quotas
 	maxMemory int64 // its quota; 0: none
 	maxConns  int64 // likewise
 
@@ -131,8 +136,8 @@ type tenantOwn struct {
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
 	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID()}
-	quotas := cfg.QuotasOf(t.ID)
-	o.maxMemory, o.maxConns = int64(quotas.Memory), quotas.Connections
+	o.quotas = cfg.QuotasOf(t.ID)
+	o.maxMemory, o.maxConns = int64(o.quotas.Memory), o.quotas.Connections
 	return o
 }
 

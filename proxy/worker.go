@@ -48,6 +48,7 @@ type worker struct {
 	stats  map[string]*tenantStats
 	nobody *tenantStats   // for connections that have not logged in
 	fed    []*tenantStats // have lines for their monitors
+	meters []*meter       // that are awake
 
 	// For use within one command.
 	request  resp.Request
@@ -69,6 +70,9 @@ type worker struct {
 	opening  opening
 	open     func(dst, stored []byte, at namespace.ValueAt) ([]byte, error) // of opening
 	opened   []byte
+	toll     toll
+	refusing bool // what is answered is that a rate is exceeded
+	unpaid   int  // bytes of refused commands in what was received
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -255,9 +259,10 @@ func (w *worker) giveRequest(r *resp.Request) {
 }
 
 // answered accounts for a reply.
-func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
+func (w *worker) answered(t *slot, reply []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
 	t.s.stats.row(t.cmd).latency.Observe(took)
+	t.s.stats.countFound(t.cmd, reply)
 	return took
 }
 
