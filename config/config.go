@@ -102,6 +102,10 @@ type Limits struct {
 	// AuthTimeout closes a connection that has not logged in by then, so that
 	// strangers cannot hold connections for nothing. Default 60s.
 	AuthTimeout Duration `yaml:"auth_timeout"`
+
+	// Fair has the tenants of an event loop take turns by weight at what the upstream
+	// is given. Default true; false is for comparison.
+	Fair bool `yaml:"fair"`
 }
 
 // Admin is the HTTP listener for operators.
@@ -161,6 +165,7 @@ func Default() *Config {
 			Bulk:         512 * MiB,
 			Request:      1 * GiB,
 			OutputBuffer: 64 * MiB,
+			Fair:         true,
 			AuthTimeout:  Duration(60 * time.Second),
 		},
 		Upstream: Upstream{

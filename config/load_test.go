@@ -86,7 +86,7 @@ func TestFull(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	sameLines(t, lines(warnings),
-		"testdata/full.yaml:14: admin.tokens is not in effect yet",
+		"testdata/full.yaml:15: admin.tokens is not in effect yet",
 	)
 }
 

@@ -30,6 +30,8 @@ type tenantStats struct {
 	meter       *meter             // nil: none of its rates is limited
 	space       *spaceMeter        // nil: its keys may take what they want
 
+	turn turn
+
 	usageStats
 	tenantView
 }
@@ -61,6 +63,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
 		t.meter = w.meterOf(id)
+		t.turn = turn{of: &w.turns, share: w.turns.shareOf(id)}
 		w.stats[id] = t
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)
