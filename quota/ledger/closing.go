@@ -84,9 +84,8 @@ func (s *Store) closeHour(ctx context.Context, tenant, root string, hour Hour, n
 	return errBusy
 }
 
-// Sweep deletes a tenant's hours before keep, which have to be closed, and what closed hours
-// need no more a week later. It does a bounded part at a time and reports
-// whether there is more. A tenant that has nothing left is forgotten.
+// Sweep deletes a tenant's hours before keep, which have to be closed. It does a
+// bounded part at a time and reports whether there is more. A tenant that has nothing left is forgotten.
 func (s *Store) Sweep(ctx context.Context, tenant, root string, keep Hour) (more bool, err error) {
 	names, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 		Key: indexKey(root), ByScore: true, Start: "-inf", Stop: "(" + strconv.FormatInt(int64(keep), 10), Count: batch,
