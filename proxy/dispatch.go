@@ -63,7 +63,7 @@ func (s *session) handle(r *namespace.Request) bool {
 	}
 	if s.mode == 0 && cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
 		if s.forward(cmd, r) || s.runPinned(cmd, r) {
-			s.stats.commands[cmd.ID]++
+			s.count(cmd)
 			s.last = uint16(cmd.ID)
 			return true
 		}
@@ -128,7 +128,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case s.mode&modeTx != 0 && cmd.Handler == command.HandleSelect && s.head != s.tail:
 		return false // replies to come name keys of the database that there is now
 	case s.mode&modeTx != 0 && !cmd.AtOnce:
-		s.stats.commands[cmd.ID]++
+		s.count(cmd)
 		s.last = uint16(cmd.ID)
 		n := len(s.tx.queue)
 		s.enqueue(cmd, r)
@@ -140,7 +140,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		return true
 	case !usable(cmd):
-		s.stats.commands[cmd.ID]++
+		s.count(cmd)
 		s.reject(cmd, refusal(cmd))
 		return true
 	case s.mode&modeSubscriber != 0 && !cmd.Subscriber:
@@ -189,7 +189,11 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	if s.caching != "" && (cmd.Parent == nil || cmd.Parent.Name != "client") {
 		s.caching = ""
 	}
-	stats.commands[cmd.ID]++
+	if stats == s.stats {
+		s.count(cmd)
+	} else {
+		stats.countLast(cmd)
+	}
 	if stats.failures != failures {
 		stats.row(cmd).failed++
 	}

@@ -123,8 +123,8 @@ func (s *session) admit(m *meter, r *namespace.Request, bytes int) admission {
 	}
 	k := s.over(m)
 	if k == nil {
-		if s.turn > 0 {
-			s.turn--
+		if s.skips > 0 {
+			s.skips--
 		}
 		return admitted
 	}
@@ -164,7 +164,7 @@ func (s *session) over(m *meter) *rate {
 }
 
 // blocks reports whether nothing is left, or others wait for it already.
-func (s *session) blocks(k *rate) bool { return k.Left <= 0 || k.line.n > 0 && s.turn == 0 }
+func (s *session) blocks(k *rate) bool { return k.Left <= 0 || k.line.n > 0 && s.skips == 0 }
 
 // pacedDebt is how far commands that are not refused may get a tenant into debt before they
 // have to wait.

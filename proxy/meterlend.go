@@ -132,7 +132,7 @@ func (w *worker) lookAt(m *meter) *quota.Request {
 		idle = idle && k.Idle(now)
 	}
 	if len(due) > 0 {
-		return w.ask(m, due)
+		return w.loan(m, due)
 	}
 	if idle {
 		m.awake, m.further = false, true
@@ -142,6 +142,14 @@ func (w *worker) lookAt(m *meter) *quota.Request {
 		}
 	}
 	return nil
+}
+
+// hurry asks at once for a lease that has ended, if that may help.
+func (w *worker) hurry(m *meter, k *rate) {
+	if k.Left <= 0 && !k.Dry() && !m.asked {
+		k.Hurry(w.loop.Now())
+		w.borrow(m)
+	}
 }
 
 // borrow asks at once for what is low.
@@ -156,11 +164,12 @@ func (w *worker) borrow(m *meter) {
 		}
 	}
 	if len(low) > 0 {
-		w.srv.lending.lender.Submit(w.ask(m, low))
+		w.srv.lending.lender.Submit(w.loan(m, low))
 	}
 }
 
-func (w *worker) ask(m *meter, rates []*rate) *quota.Request {
+// loan is a request for some of a tenant's rates. There is none under way.
+func (w *worker) loan(m *meter, rates []*rate) *quota.Request {
 	m.asked = true
 	now := w.loop.Now()
 	r := &quota.Request{Limits: m.limits, Loop: w.index, Asks: make([]quota.Ask, len(rates))}
@@ -187,6 +196,11 @@ func (w *worker) lent(m *meter, rates []*rate, answers []quota.Answer) {
 	}
 	for _, k := range rates {
 		m.letGo(k)
+	}
+	for _, k := range m.rates {
+		if k.line.n > 0 {
+			w.hurry(m, k) // who has come meanwhile
+		}
 	}
 }
 

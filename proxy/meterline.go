@@ -11,7 +11,7 @@ type line struct {
 
 // waitFor puts the session at the end of a line, and has more borrowed if that may help.
 func (s *session) waitFor(m *meter, k *rate) {
-	s.awaits, s.turn = k, 0
+	s.awaits, s.skips = k, 0
 	s.behind, s.ahead = nil, k.line.last
 	if k.line.last != nil {
 		k.line.last.behind = s
@@ -22,10 +22,7 @@ func (s *session) waitFor(m *meter, k *rate) {
 	k.line.n++
 	m.waiting++
 	m.careful = true
-	if k.Left <= 0 && !k.Dry() && !m.asked {
-		k.Hurry()
-		s.w.borrow(m)
-	}
+	s.w.hurry(m, k)
 }
 
 // leaveLine ends the session's waiting.
@@ -83,6 +80,6 @@ func (m *meter) letGo(k *rate) {
 
 func (m *meter) resume(s *session, turn int) {
 	s.leaveLine(m)
-	s.turn = turn
+	s.skips = turn
 	s.tryResume()
 }

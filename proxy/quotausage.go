@@ -16,15 +16,11 @@ type Usage = quota.Usage
 
 // usageProvider tells what it knows of a tenant's use of its quotas. It is asked for
 // every tenant at every scrape, so it answers from memory.
-type usageProvider func(s *Server, ctx context.Context, tenant string) []Usage
+type usageProvider func(s *Server, tenant string) []Usage
 
 // usageProviders are asked in this order. Where several know a resource the first
 // one has the say; what this proxy alone has counted comes after all of them.
-var usageProviders = []usageProvider{
-	func(s *Server, _ context.Context, tenant string) []Usage { return s.SpaceUsage(tenant) },
-	func(s *Server, _ context.Context, tenant string) []Usage { return s.CountUsage(tenant) },
-	func(s *Server, _ context.Context, tenant string) []Usage { return s.RateUsage(tenant) },
-}
+var usageProviders = []usageProvider{(*Server).SpaceUsage, (*Server).RateUsage, (*Server).CountUsage}
 
 // QuotaUsage is what a tenant uses of its quotas, sorted by resource; nil for a tenant that
 // there is none of. It asks the loops: for all tenants at once there is Stats.
@@ -66,7 +62,7 @@ func (s *Server) quotaUsage(ctx context.Context, own *tenantOwn, f flow, now tim
 		}
 	}
 	for _, provide := range usageProviders {
-		add(provide(s, ctx, own.tenant.ID))
+		add(provide(s, own.tenant.ID))
 	}
 	add(s.ownUsage(own, f, now))
 	slices.SortFunc(all, func(a, b Usage) int { return strings.Compare(a.Resource, b.Resource) })

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +57,7 @@ func TestQuotaUsageProviders(t *testing.T) {
 	old := usageProviders
 	t.Cleanup(func() { usageProviders = old })
 	told := func(all ...Usage) usageProvider {
-		return func(*Server, context.Context, string) []Usage { return all }
+		return func(*Server, string) []Usage { return all }
 	}
 	usageProviders = []usageProvider{
 		told(Usage{Resource: "connections", Used: 50, Limit: 100}), told(),

@@ -34,6 +34,7 @@ type Server struct {
 	scripts   *scripts
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
+	usage     *usageLedger // nil: none is kept
 	counts    *quota.CountManager
 	counting  *redis.Client // its own
 	marks     *marks
@@ -102,6 +103,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSpool(cfg.Usage.Spool); err != nil {
+		return nil, err
+	}
 	target.MaxReply = maxReply
 	s := &Server{
 		id:        newID()[:16],
@@ -163,6 +167,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		}()
 	}
 	s.meet()
+	s.startUsage()
 	s.codecs.start()
 	s.background.Add(3)
 	go s.codecs.run()
@@ -298,6 +303,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drained(ctx)
 	s.cancel()
+	s.stopUsage()
 	for _, c := range s.plans {
 		c.Close()
 	}

@@ -32,6 +32,7 @@ type session struct {
 	link   *upstream.Link[slot]
 	rates  *userRates // nil: the user has none of its own
 
+	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last
 	next, prev *session // of the same tenant, on the same loop
 	about      about
@@ -87,6 +88,7 @@ type session struct {
 
 	partial *resp.Request // the state of an incomplete request
 
+	turn        place
 	head, tail  uint32 // the next slot to be answered, and to be given out
 	window      uint32 // how many may be unanswered
 	parked      []parked
@@ -94,7 +96,7 @@ type session struct {
 
 	awaits        *rate    // stands in its line
 	ahead, behind *session // there
-	turn          int      // commands that need not go to the end of a line
+	skips         int      // commands that need not go to the end of a line
 	slowed        uint32   // one above the slot of the command that has had to wait last
 
 	held     bool   // told the connection to hold its input
@@ -142,6 +144,7 @@ func (s *session) Received(b []byte) (int, netloop.Next) {
 	}
 	n, next := s.take(b)
 	s.read(n)
+	s.endTurn()
 	s.unread = next != netloop.More
 	s.held = next == netloop.Hold
 	return n, next
@@ -159,6 +162,9 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		}
 		if off == len(b) {
 			return off, netloop.More
+		}
+		if w.turns.shared && !s.mayTurn() {
+			return off, netloop.Hold
 		}
 		if budget == 0 {
 			return off, netloop.Again
@@ -213,11 +219,13 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 					continue
 				}
 			}
+			s.link.Expect(s.turn.expect + turnCommand)
 			if !s.handle(&w.view) {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
 			}
+			s.charge(n)
 			if s.counted != nil {
 				s.counted.settle()
 			}
@@ -252,7 +260,7 @@ func (s *session) mayTake() bool {
 	if s.tail-s.head >= s.window || s.conn.Unsent() > softOutput || s.parkedBytes > softOutput {
 		return false
 	}
-	if s.mode&modePinned != 0 && s.pin.Full() || s.mode&modeHub != 0 && s.onHub && s.w.hub.pin.Full() {
+	if s.mode&modePinned != 0 && (s.pin.Full() || s.w.turns.shared && s.pinLoad() > turnShare) || s.mode&modeHub != 0 && s.onHub && s.w.hub.pin.Full() {
 		return false // until Relieved
 	}
 	if s.link.Full() || s.mode&modeScripts != 0 && s.w.scriptsFull(s) {
@@ -271,7 +279,7 @@ func (s *session) tryResume() {
 		return
 	}
 	flight := s.tail - s.head
-	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() {
+	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() || s.w.turns.shared && !s.mayTurn() {
 		return
 	}
 	s.held, s.wantIdle = false, false
@@ -319,6 +327,8 @@ func (s *session) Closed(error) {
 		s.w.giveRequest(s.partial)
 		s.partial = nil
 	}
+	s.endTurn()
+	s.stats.turn.remove(s)
 	s.stats.leave(s)
 	delete(s.w.sessions, s.id)
 	s.w.srv.clients.Add(-1)
@@ -424,6 +434,7 @@ func (s *session) emit(reply []byte, input bool) {
 		return
 	}
 	s.wrote(len(reply))
+	s.received(len(reply))
 	if input {
 		s.conn.WriteInput(reply)
 	} else {

@@ -30,6 +30,9 @@ type tenantStats struct {
 	meter       *meter             // nil: none of its rates is limited
 	space       *spaceMeter        // nil: its keys may take what they want
 
+	turn turn
+
+	usageStats
 	pins          int // sessions with an upstream connection of their own
 	listeners     int // of those, that have it for subscriptions
 	subscriptions int
@@ -64,6 +67,7 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
 		t.meter = w.meterOf(id)
+		t.turn = turn{of: &w.turns, share: w.turns.shareOf(id)}
 		w.stats[id] = t
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)

@@ -50,7 +50,10 @@ func (t *tenantStats) setMode(bits uint16, on bool) {
 
 // enter makes a session one of the tenant's.
 func (t *tenantStats) enter(s *session) {
-	t.connections++
+	t.connected(s.w.loop.Now(), 1)
+	if t.connections == 1 && t.id != "" {
+		t.turn.of.came()
+	}
 	s.prev, s.next = nil, t.first
 	if t.first != nil {
 		t.first.prev = s
@@ -97,7 +100,11 @@ func (w *worker) client(t *namespace.Tenant, number int64) *session {
 
 // leave takes a session away from the tenant, with what it was told of it.
 func (t *tenantStats) leave(s *session) {
-	t.connections--
+	s.settleAll()
+	t.connected(s.w.loop.Now(), -1)
+	if t.connections == 0 && t.id != "" {
+		defer t.turn.of.went() // when the session is away
+	}
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {
@@ -109,7 +116,7 @@ func (t *tenantStats) leave(s *session) {
 	s.prev, s.next = nil, nil
 	if t.meter != nil {
 		s.leaveLine(t.meter)
-		s.rates, s.turn, s.slowed = nil, 0, 0
+		s.rates, s.skips, s.slowed = nil, 0, 0
 	}
 	s.stopMonitor()
 	s.mode &^= tenantModes

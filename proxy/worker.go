@@ -39,6 +39,7 @@ type worker struct {
 	sessions map[uint64]*session
 	patterns map[string]map[string]int // that clients have subscribed to, by tenant
 	stalled  []*session                // wait for a full link
+	turns    turns
 	draining bool
 	known    []bool // commands the upstream has; nil: any
 	maxBulk  int    // the longest argument the upstream takes
@@ -93,6 +94,7 @@ func newWorker(s *Server) (*worker, error) {
 	}
 	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.seal, w.open, w.valued = w.sealing.seal, w.opening.open, s.codecs.all()
+	w.turns.w, w.turns.off, w.turns.window = w, !s.cfg.Limits.Fair, minTurnWindow
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
@@ -125,6 +127,9 @@ func (w *worker) link(proto int) *upstream.Link[slot] {
 }
 
 func (w *worker) flush() {
+	if w.turns.line.first != nil || w.turns.later.first != nil {
+		w.turns.serve()
+	}
 	for _, k := range w.links {
 		if k != nil {
 			k.Flush()
@@ -158,6 +163,7 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 // tick closes connections that take too long to log in, and those that do not
 // read.
 func (w *worker) tick() {
+	w.turns.adapt()
 	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
 	var unfinished map[*tenantStats]int
 	for _, s := range w.sessions {

@@ -148,7 +148,8 @@ func (l *Lease) Due(now int64, waiting float64) bool {
 func (l *Lease) tooMuch(target float64) bool { return l.Left > 4*target && l.eager < l.base() }
 
 // Hurry is for a lease that has ended before anybody could see it coming.
-func (l *Lease) Hurry() {
+func (l *Lease) Hurry(now int64) {
+	l.usedAt = now
 	l.eager = math.Min(math.Max(2*l.eager, 2*l.base()), l.Limit.Burst)
 }
 

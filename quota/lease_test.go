@@ -37,7 +37,7 @@ func (b *borrowing) ask(waiting float64) {
 func (b *borrowing) use(n int) (refused int) {
 	for range n {
 		if b.l.Left <= 0 && !b.l.Dry() {
-			b.l.Hurry()
+			b.l.Hurry(b.now)
 			b.ask(1)
 		}
 		if b.l.Left <= 0 {
@@ -189,5 +189,15 @@ func TestLeaseDemand(t *testing.T) {
 	b.l.Look(b.now+int64(LeasePeriod), 7)
 	if a := b.l.Ask(b.now, 700); math.Abs(a.Demand-7000) > 1 {
 		t.Errorf("with 700 waiting: %v", a.Demand)
+	}
+}
+
+// One that has ended while nobody looked is filled at once, however long it was idle.
+func TestLeaseHurry(t *testing.T) {
+	b := borrow(t, 1000, 500)
+	b.l.Left = 0
+	b.now += int64(time.Hour)
+	if b.use(10) != 0 {
+		t.Error("refused")
 	}
 }

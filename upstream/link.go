@@ -68,6 +68,9 @@ type Link[T any] struct {
 
 	log      log
 	flight   ring[T]
+	expect   int32 // of the commands to come, see Expect
+	due      int   // of those in flight
+	trip     trip
 	current  T      // being answered
 	partial  bool   // and to be given the next reply too
 	start    uint64 // where current begins in the output
@@ -133,6 +136,23 @@ func (k *Link[T]) Full() bool { return k.full }
 // Flight is the number of commands without a reply.
 func (k *Link[T]) Flight() int { return int(k.flight.n) + len(k.waiting) }
 
+// Expect says what each of the commands that follow counts beside its own bytes, for
+// Load: that of its reply, as far as that is known.
+func (k *Link[T]) Expect(bytes int32) { k.expect = bytes }
+
+// Load is how much the upstream has to work on: bytes of the commands without a reply,
+// and of what is expected of them.
+func (k *Link[T]) Load() int {
+	if k.flight.n == 0 {
+		return k.queued
+	}
+	return k.queued + int(k.log.pos-k.flight.front().start) + k.due
+}
+
+// Trip is how long a command takes there and back that finds the connection idle, by
+// the loop's clock; 0 if that is not known yet.
+func (k *Link[T]) Trip() time.Duration { return time.Duration(k.trip.time) }
+
 // Begin returns a buffer with room for n bytes to append a command to; End
 // takes it back.
 func (k *Link[T]) Begin(n int) []byte { return k.log.room(n, k.writeShared) }
@@ -187,7 +207,11 @@ func (k *Link[T]) push(start uint64, t T) {
 	if k.flight.n == 0 {
 		k.busy = k.loop.Now()
 	}
-	k.flight.push(entry[T]{t, start})
+	if !k.trip.under {
+		k.trip.begin(start, k.loop.Now(), k.flight.n == 0)
+	}
+	k.flight.push(entry[T]{t, start, k.expect})
+	k.due += int(k.expect)
 }
 
 // Flush gives the connection what was gathered in this turn, and lets go of
@@ -275,6 +299,10 @@ func (k *Link[T]) reply(reply []byte, dropped bool) error {
 		}
 		e := k.flight.front()
 		k.current, k.start = e.t, e.start
+		k.due -= int(e.due)
+		if k.trip.under && e.start == k.trip.start {
+			k.trip.end(k.loop.Now())
+		}
 		k.flight.pop()
 		k.end = k.log.pos
 		if k.flight.n > 0 {

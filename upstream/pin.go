@@ -88,6 +88,14 @@ func (p *Pin[T]) Spoil() { p.dirty = true }
 // Flight is the number of commands without a reply.
 func (p *Pin[T]) Flight() int { return int(p.flight.n) }
 
+// Load is the bytes of the commands without a reply.
+func (p *Pin[T]) Load() int {
+	if p.flight.n == 0 {
+		return 0
+	}
+	return int(p.pos - p.flight.front().start)
+}
+
 // Oldest is the command that is to be answered next; nil if there is none.
 func (p *Pin[T]) Oldest() *T {
 	if p.flight.n == 0 {
@@ -130,7 +138,7 @@ func (p *Pin[T]) Begin(n int) []byte {
 
 // End sends the command in b, which need not come from Begin. It is copied.
 func (p *Pin[T]) End(b []byte, t T) {
-	p.flight.push(entry[T]{t, p.pos})
+	p.flight.push(entry[T]{t: t, start: p.pos})
 	p.pos += uint64(len(b))
 	if p.state != stateUp {
 		p.waiting = append(p.waiting, b...)
