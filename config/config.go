@@ -60,6 +60,9 @@ type Config struct {
 
 	Accounting Accounting `yaml:"accounting"`
 
+	Usage   Usage   `yaml:"usage"`
+	Billing Billing `yaml:"billing"`
+
 	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
 	// that a program can add and remove tenants without editing a shared file.
 	// A relative path starts at the folder of the configuration file. Load has
@@ -175,6 +178,8 @@ func Default() *Config {
 		EncryptionKeys: map[string]*MasterKey{},
 
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
+		Usage:      defaultUsage(),
+		Billing:    Billing{Digits: -1},
 
 		Plans:   map[string]*Plan{},
 		Tenants: map[string]*Tenant{},

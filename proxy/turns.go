@@ -81,8 +81,8 @@ func (l *tenants) pop() *turn {
 	return t
 }
 
-// waits is a session's place in its tenant's line.
-type waits struct {
+// place is a session's place in its tenant's line.
+type place struct {
 	ahead, behind *session
 	inLine        bool
 	pass          int   // what it may take, having waited

@@ -49,6 +49,7 @@ type worker struct {
 	stats  map[string]*tenantStats
 	nobody *tenantStats   // for connections that have not logged in
 	fed    []*tenantStats // have lines for their monitors
+	meters []*meter       // that are awake
 
 	// For use within one command.
 	request  resp.Request
@@ -70,6 +71,9 @@ type worker struct {
 	opening  opening
 	open     func(dst, stored []byte, at namespace.ValueAt) ([]byte, error) // of opening
 	opened   []byte
+	toll     toll
+	refusing bool // what is answered is that a rate is exceeded
+	unpaid   int  // bytes of refused commands in what was received
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -94,6 +98,7 @@ func newWorker(s *Server) (*worker, error) {
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
+	w.pins.Longest = longestReply
 	w.pins.Total, w.pins.Room = &s.pinned, s.room
 	w.hub = newHub(w)
 	loop.BeforeWrite(w.flush)
@@ -116,6 +121,7 @@ func (w *worker) link(proto int) *upstream.Link[slot] {
 	k := &w.links[proto-2]
 	if *k == nil {
 		*k = upstream.NewLink(w.loop, w.srv.target, proto, upstream.Owner[slot](w))
+		(*k).Longest(longestReply)
 	}
 	return *k
 }
@@ -159,6 +165,7 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 func (w *worker) tick() {
 	w.turns.adapt()
 	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
+	var unfinished map[*tenantStats]int
 	for _, s := range w.sessions {
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
@@ -169,6 +176,15 @@ func (w *worker) tick() {
 		if s.silent(w.srv.target.Timeout) {
 			s.pin.Break(errPinSilent)
 		}
+		if n := s.conn.Unread(); n > smallRequest && !s.conn.IsClosed() {
+			if unfinished == nil {
+				unfinished = make(map[*tenantStats]int)
+			}
+			unfinished[s.stats] += n
+		}
+	}
+	for t, sum := range unfinished {
+		w.boundUnfinished(t, sum)
 	}
 	w.hub.watch(w.srv.target.Timeout)
 }
@@ -261,9 +277,10 @@ func (w *worker) giveRequest(r *resp.Request) {
 }
 
 // answered accounts for a reply.
-func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
+func (w *worker) answered(t *slot, reply []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
 	t.s.stats.row(t.cmd).latency.Observe(took)
+	t.s.stats.countFound(t.cmd, reply)
 	return took
 }
 
@@ -339,7 +356,7 @@ func (w *worker) Failed(t *slot, err error) {
 func (w *worker) Oversized(t *slot) (more bool) {
 	t.unmeasured()
 	if !t.s.gone {
-		t.s.completeError(t.seq, errOversized.Error())
+		t.s.oversized(t.seq)
 	}
 	return false
 }

@@ -83,6 +83,8 @@ type Link[T any] struct {
 	backoff  time.Duration
 	since    int64  // loop's clock when it came up
 	lastSent uint64 // bytes the upstream had taken when watch looked last
+	limit    func() int
+	longest  func(t *T) int
 	lastErr  string // of connecting, so that it is logged once and not forever
 }
 
@@ -95,6 +97,7 @@ type waiting[T any] struct {
 // NewLink makes a link that speaks RESP2 or RESP3 and begins to connect.
 func NewLink[T any](loop *netloop.Loop, target *Target, proto int, owner Owner[T]) *Link[T] {
 	k := &Link[T]{loop: loop, target: target, proto: proto, owner: owner, backoff: minBackoff}
+	k.limit = k.replyLimit
 	k.open()
 	k.watch()
 	return k
@@ -103,6 +106,21 @@ func NewLink[T any](loop *netloop.Loop, target *Target, proto int, owner Owner[T
 // Groups tells that what is given to the link as one command are several, of
 // which one may run though the last one did not arrive.
 func (k *Link[T]) Groups() { k.groups = true }
+
+// Longest sets a function that tells how long the reply to a command may be, in
+// bytes, where that is less than Target.MaxReply.
+func (k *Link[T]) Longest(f func(t *T) int) { k.longest = f }
+
+// replyLimit is how long the reply that comes next may be.
+func (k *Link[T]) replyLimit() int {
+	limit := k.target.MaxReply
+	if k.longest != nil && k.greet == 0 {
+		if t := k.Oldest(); t != nil {
+			limit = min(limit, k.longest(t))
+		}
+	}
+	return limit
+}
 
 // Up reports whether commands can be sent right now.
 func (k *Link[T]) Up() bool { return k.state == stateUp }
@@ -247,7 +265,7 @@ func (k *Link[T]) Close() {
 func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 	off := 0
 	for off < len(b) {
-		reply, n, dropped, err := k.in.next(k.conn, b[off:], k.target.MaxReply)
+		reply, n, dropped, err := k.in.next(k.conn, b[off:], k.limit)
 		off += n
 		if err == nil && reply != nil {
 			err = k.reply(reply, dropped)
