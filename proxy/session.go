@@ -283,7 +283,7 @@ func (s *session) tryResume() {
 		return
 	}
 	flight := s.tail - s.head
-	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() || s.w.turns.shared && !s.mayTurn() {
+	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() || s.w.turns.shared && s.conn.Unread() > 0 && !s.mayTurn() {
 		return
 	}
 	s.held, s.wantIdle = false, false
