@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -76,7 +77,11 @@ func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd
 			return err
 		}
 		defer u.client.Close()
-		return do(ctx, cmd)
+		err := do(ctx, cmd)
+		if failed := net.Error(nil); errors.As(err, &failed) {
+			return fmt.Errorf("the upstream at %s can not be asked: %w", u.client.Options().Addr, err)
+		}
+		return err
 	}
 	f := cmd.Flags()
 	f.StringVarP(&u.file, "config", "c", "", "configuration file")
