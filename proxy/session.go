@@ -219,13 +219,17 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 					continue
 				}
 			}
-			s.link.Expect(s.turn.expect + turnCommand)
+			if w.turns.shared {
+				s.link.Expect(s.turn.expect + turnCommand)
+			}
 			if !s.handle(&w.view) {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
 			}
-			s.charge(n)
+			if w.turns.shared {
+				s.charge(n)
+			}
 			if s.counted != nil {
 				s.counted.settle()
 			}
@@ -434,7 +438,9 @@ func (s *session) emit(reply []byte, input bool) {
 		return
 	}
 	s.wrote(len(reply))
-	s.received(len(reply))
+	if s.w.turns.shared {
+		s.received(len(reply))
+	}
 	if input {
 		s.conn.WriteInput(reply)
 	} else {

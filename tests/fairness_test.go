@@ -102,7 +102,7 @@ func TestFairnessBesideANoisyTenant(t *testing.T) {
 					t.Fatalf("%q, %v\n%s", reply, err, p.Log())
 				}
 			}
-			// Without turns it is 80,000 and more. Some are due to the test's own waiting for a processor.
+			// Without turns each of them takes seconds. Some are due to the test's own waiting for a processor.
 			if between := (c.answered.Load() - before) / n; between > 20000 {
 				t.Errorf("%d commands of the noisy tenant for each of the quiet one's", between)
 			} else {

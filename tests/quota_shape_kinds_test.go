@@ -75,10 +75,24 @@ func TestCountSubscriptions(t *testing.T) {
 	}
 }
 
+// awaitBlocked waits until the upstream has so many clients that wait.
+func awaitBlocked(t *testing.T, r *harness.Process, n int) {
+	t.Helper()
+	up, err := harness.Dial(r.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	harness.Eventually(t, "clients wait", func() bool {
+		reply, err := up.Do("INFO", "clients")
+		return err == nil && strings.Contains(reply, fmt.Sprintf("\r\nblocked_clients:%d\r\n", n))
+	})
+}
+
 // Clients that wait, over both proxies; XREAD with BLOCK is one of them, and the
 // same commands where they do not wait are not.
 func TestCountBlocked(t *testing.T) {
-	_, fleet := startFleet(t, 2, "blocked: 3")
+	r, fleet := startFleet(t, 2, "blocked: 3")
 	tooMany := over("blocked", 3)
 	waiting := make([]*harness.Conn, 3)
 	for i, call := range []string{"BLPOP q0 0", "XREAD BLOCK 0 STREAMS x $", "BLMOVE q2 to LEFT LEFT 0"} {
@@ -86,10 +100,8 @@ func TestCountBlocked(t *testing.T) {
 		waiting[i].Send(strings.Fields(call)...)
 	}
 	c, push := fleet[1].Connect(t, harness.Acme), fleet[0].Connect(t, harness.Acme)
-	harness.Eventually(t, "three are waiting", func() bool {
-		reply, err := c.Do("BLPOP", "nothing", "0.01")
-		return err == nil && reply == tooMany
-	})
+	awaitBlocked(t, r, 3)
+	expect(t, c, tooMany, "BLPOP", "nothing", "10")
 	expect(t, c, tooMany, "XREAD", "BLOCK", "10", "STREAMS", "x", "$")
 	expect(t, c, tooMany, "WAIT", "0", "1")
 	expect(t, c, "*-1\r\n", "XREAD", "STREAMS", "x", "0")
@@ -115,7 +127,7 @@ func TestCountBlocked(t *testing.T) {
 
 // Connections of one's own: by WATCH, MULTI, CLIENT TRACKING and by waiting.
 func TestCountPinned(t *testing.T) {
-	_, fleet := startFleet(t, 2, "pinned: 4")
+	r, fleet := startFleet(t, 2, "pinned: 4")
 	tooMany := over("pinned", 4)
 	var have []*harness.Conn
 	for i, call := range []string{"MULTI", "WATCH k", "CLIENT TRACKING ON BCAST", "BLPOP q 0"} {
@@ -131,11 +143,8 @@ func TestCountPinned(t *testing.T) {
 		expect(t, c, "+OK\r\n", strings.Fields(call)...)
 	}
 	c := fleet[0].Connect(t, harness.Acme)
-	harness.Eventually(t, "four have one", func() bool {
-		reply, err := c.Do("WATCH", "k")
-		c.Do("UNWATCH")
-		return err == nil && reply == tooMany
-	})
+	awaitBlocked(t, r, 1)
+	expect(t, c, tooMany, "WATCH", "k")
 	expect(t, c, tooMany, "MULTI")
 	expect(t, c, "-ERR EXEC without MULTI\r\n", "EXEC")
 	expect(t, c, "+OK\r\n", "SET", "k", "v")
