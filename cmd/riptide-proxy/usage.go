@@ -44,7 +44,7 @@ func usageCommand() *cobra.Command {
 times are of UTC and begin an hour: 2026-11, 2026-11-23, 2026-11-23T15. Without
 --from it is the month that has begun; --to is not in it, and is now without one.
 
-docs/usage.md says what is counted, and how exactly.`,
+docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be limited.`,
 	}, func(ctx context.Context, cmd *cobra.Command) error {
 		q := ledger.Query{From: u.begin, To: u.end, Tenant: u.tenant, Tags: u.chosen}
 		var err error
