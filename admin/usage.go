@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"riptide-proxy/quota/billing"
@@ -25,7 +29,7 @@ type Usage interface {
 // format is json without one.
 func handleUsage(mux *http.ServeMux, u Usage) {
 	list := func(w http.ResponseWriter, r *http.Request) {
-		ask, ok := readAsk(w, r)
+		ask, ok := readAsk(w, r, "from", "to", "tag", "format", "by")
 		if !ok {
 			return
 		}
@@ -39,7 +43,7 @@ func handleUsage(mux *http.ServeMux, u Usage) {
 	mux.HandleFunc("GET /usage", list)
 	mux.HandleFunc("GET /tenants/{id}/usage", list)
 	mux.HandleFunc("GET /tenants/{id}/billing", func(w http.ResponseWriter, r *http.Request) {
-		ask, ok := readAsk(w, r)
+		ask, ok := readAsk(w, r, "from", "to", "tag", "format")
 		if !ok {
 			return
 		}
@@ -60,9 +64,15 @@ type ask struct {
 	tags     map[string]string
 }
 
-// readAsk answers the request itself if it can not be understood.
-func readAsk(w http.ResponseWriter, r *http.Request) (a *ask, ok bool) {
+// readAsk answers the request itself if it can not be understood, or has other parameters than
+// those: a misspelled one would have the figures of another period be taken for what was asked.
+func readAsk(w http.ResponseWriter, r *http.Request, parameters ...string) (a *ask, ok bool) {
 	a, err := parseAsk(r)
+	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
+		if !slices.Contains(parameters, name) {
+			err = fmt.Errorf("%q is not one of the parameters: %s", name, strings.Join(parameters, ", "))
+		}
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}

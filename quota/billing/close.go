@@ -20,7 +20,7 @@ var (
 	// ErrNoCurrency tells that the configuration does not say what money is.
 	ErrNoCurrency = errors.New("there are no bills without billing.currency")
 	// ErrOpen tells that a period still takes usage.
-	ErrOpen = errors.New("the period is not over for as long as usage.grace yet")
+	ErrOpen = errors.New("the period can not be closed yet: it takes reports until usage.grace after its end")
 	// ErrUnpriced tells that a bill can not become final since a plan is gone.
 	ErrUnpriced = errors.New("the configuration does not have the plan any more, so its prices are not known")
 )

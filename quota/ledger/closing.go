@@ -12,7 +12,7 @@ import (
 )
 
 // ErrTooEarly tells that an hour still takes reports.
-var ErrTooEarly = errors.New("the hour is not over for as long as usage.grace yet")
+var ErrTooEarly = errors.New("the hour can not be closed yet: it takes reports until usage.grace after its end")
 
 // Close makes the sums of a tenant's hours that take no more reports, up to but
 // without the hour before, and returns how many that were. A sum that was made is
