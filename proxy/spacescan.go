@@ -60,6 +60,10 @@ func (k *spaceKeeper) run() {
 	defer tick.Stop()
 	interval := time.Duration(k.srv.cfg.Accounting.Interval)
 	next := time.Now().Add(interval / 4)
+	if interval == 0 && !k.limits() {
+		return // nobody counts, and nobody wants to know
+	}
+	failed := ""
 	for {
 		k.read(k.srv.ctx)
 		select {
@@ -69,7 +73,12 @@ func (k *spaceKeeper) run() {
 		}
 		if interval > 0 && time.Now().After(next) {
 			next = time.Now().Add(interval / 4)
-			if err := k.countAll(k.srv.ctx, interval); err != nil && k.srv.ctx.Err() == nil {
+			err := k.countAll(k.srv.ctx, interval)
+			switch {
+			case err == nil:
+				failed = ""
+			case k.srv.ctx.Err() == nil && err.Error() != failed: // once, as long as it is the same
+				failed = err.Error()
 				slog.Warn("the tenants' keys could not be counted", "error", err)
 			}
 		}
