@@ -174,9 +174,11 @@ func (c *Closer) Run(ctx context.Context, s *ledger.Store, cfg *config.Config) e
 			if end <= first {
 				break
 			}
-			if _, err := closeOne(ctx, s, cfg, id, root, begin, end); errors.Is(err, ErrUnpriced) {
+			switch _, err := closeOne(ctx, s, cfg, id, root, begin, end); {
+			case errors.Is(err, ErrUnpriced):
 				slog.Warn("a month can not be billed", "tenant", id, "month", begin.Start().Format("2006-01"), "error", err)
-			} else if err != nil {
+			case errors.Is(err, ledger.ErrOverlap): // somebody bills other periods
+			case err != nil:
 				return err
 			}
 			end = begin
