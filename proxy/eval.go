@@ -191,7 +191,7 @@ func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Sc
 		s.callInTx(cmd, r, sc, sha)
 		return
 	}
-	if s.pinsScripts() {
+	if s.pinsScripts() || s.pin != nil && s.measuresScript() {
 		s.callPinned(cmd, r, sc)
 		return
 	}

@@ -14,6 +14,7 @@ import (
 // executed brings the reply of EXEC.
 func (s *session) executed(seq uint32, cmd *command.Command, tx *transaction, reply []byte) {
 	n, body, ok := resp.ArrayElements(reply)
+	tx.space.settle(ok || bytes.HasPrefix(reply, []byte("-UNKNOWN")))
 	if !ok {
 		s.complete(seq, s.restore(cmd, reply), false)
 		return

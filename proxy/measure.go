@@ -20,6 +20,8 @@ import (
 type measure struct {
 	meter   *spaceMeter
 	need    quota.Amounts
+	learns  bool  // it tells what is true of others
+	count   int64 // spaceMeter.count when it was sent
 	keys    [][]byte
 	replies int        // that have come
 	failed  []byte     // the first that says that a command is not even queued
@@ -39,11 +41,8 @@ func (s *session) group(b []byte, keys [][]byte) (_ []byte, g *measure) {
 		return b, nil
 	}
 	m.charge.measured = true
-	g = &measure{meter: m, need: m.charge.need, keys: keys}
-	for i, n := range g.need {
-		m.left[i] -= n
-		m.pending[i] += n
-	}
+	g = &measure{meter: m, need: m.charge.need, learns: m.charge.learns, count: m.count, keys: keys}
+	m.reserve(g.need)
 	b = append(b, "*1\r\n$5\r\nMULTI\r\n"...)
 	return appendUsages(b, keys), g
 }
@@ -114,6 +113,12 @@ func (w *worker) measured(t *slot, reply []byte) (own []byte, more bool) {
 			freed[quota.Keys]++
 		}
 	}
+	if g.count != g.meter.count {
+		freed = quota.Amounts{} // the count may have seen it
+	}
+	if g.learns {
+		g.meter.learn(g.need[quota.Bytes], grown[quota.Bytes])
+	}
 	g.meter.settle(g.need, grown, freed)
 	return fields[len(g.keys)], false
 }
@@ -143,13 +148,20 @@ func (t *slot) unmeasured() {
 }
 
 // measuring reports whether the command being handled is to be measured.
-func (s *session) measuring() bool { return s.stats.space != nil && s.stats.space.charge.measure }
+func (s *session) measuring() bool {
+	m := s.stats.space
+	return m != nil && m.charge.on && m.charge.measure
+}
 
 // forwardMeasured is forward for a command that is to be measured. It returns false if it is
 // not, and nothing was done. The indexes of its keys are in w.indexes.
 func (s *session) forwardMeasured(cmd *command.Command, r *namespace.Request, prefix []byte, large bool) bool {
 	w := s.w
-	head, g := s.group(nil, stored(r, w.indexes, prefix))
+	keys := stored(r, w.indexes, prefix)
+	if guard := s.copyGuard(); guard != nil {
+		return s.sendMeasured(cmd, guard.around(r, w.indexes, prefix), keys, nil)
+	}
+	head, g := s.group(nil, keys)
 	if g == nil {
 		return false
 	}

@@ -86,6 +86,10 @@ func (s *session) calledPinned(t slot, reply []byte) {
 // sendPinned sends a script on the session's own connection, as the tenant's user
 // if it is to be isolated.
 func (s *session) sendPinned(sc *script.Script, b []byte, t slot) {
+	if g := s.groupScript(&t, sc != nil && !sc.Trusted); g != nil {
+		s.sendMeasuredScript(g, b, t)
+		return
+	}
 	if sc == nil || sc.Trusted {
 		s.pin.End(b, t)
 		return

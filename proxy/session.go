@@ -74,7 +74,8 @@ type session struct {
 	aside        []asideReply // to be opened beside the loop
 	opening      int          // that are being opened
 
-	looked *looked // how much the command that comes next can write
+	looked  *looked    // how much the command that comes next can write
+	charges []*txSpace // of transactions on their way
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -168,13 +169,15 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if len(req.Args) > 0 {
 			w.view = namespace.Request{Raw: req.Bytes(b[off : off+n]), Args: req.Args}
 			w.direct = &w.view.Raw[0] == &b[off]
-			if !s.handle(&w.view) {
+			m := s.stats.space
+			handled := s.handle(&w.view)
+			if m != nil {
+				m.handled(handled)
+			}
+			if !handled {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
-			}
-			if m := s.stats.space; m != nil {
-				m.sent()
 			}
 		}
 		w.dropRequest(s, req)

@@ -60,6 +60,9 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 				s.stats.countError(reply)
 				s.stats.row(cmd).failed++
 			}
+			if m := s.stats.space; m != nil && cmd.Has(command.Write) {
+				m.unsure = true // it was only counted on while it ran
+			}
 			s.slowDone(cmd, op.args, time.Duration(s.w.loop.Now()-began))
 			s.answer(reply)
 		}

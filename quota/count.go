@@ -138,20 +138,37 @@ type Counting struct {
 	start time.Time
 }
 
-// BeginCount is to be called before the first key is looked at.
-func BeginCount(ctx context.Context, client redis.Cmdable, root []byte) (Counting, error) {
-	c := Counting{start: time.Now()}
-	v, err := client.HMGet(ctx, SpaceKey(root), "g1", "g2").Result()
+// countLag is for how long what was reported last may still be on its way to the keys.
+const countLag = 50 * time.Millisecond
+
+// BeginCounts begins counts of several tenants. It is to be called before the first key is
+// looked at, and lets what was reported before arrive there.
+func BeginCounts(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]Counting, error) {
+	all, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, root := range roots {
+			p.HMGet(ctx, SpaceKey(root), "g1", "g2")
+		}
+		return nil
+	})
 	if err != nil {
-		return c, err
+		return nil, err
 	}
-	for i := range v {
-		if text, ok := v[i].(string); ok && i < Resources {
-			n, _ := strconv.ParseFloat(text, 64)
-			c.grown[i] = int64(n)
+	counts, start := make([]Counting, len(roots)), time.Now()
+	for n, one := range all {
+		counts[n].start = start
+		for i, v := range one.(*redis.SliceCmd).Val() {
+			if text, ok := v.(string); ok && i < Resources {
+				grown, _ := strconv.ParseFloat(text, 64)
+				counts[n].grown[i] = int64(grown)
+			}
 		}
 	}
-	return c, nil
+	select {
+	case <-time.After(countLag):
+		return counts, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // End puts what was counted in the place of what was reported until the count began.

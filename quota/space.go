@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -42,6 +43,7 @@ type Report struct {
 	Guessed Amounts // of what is settled: without being measured
 	Pressed bool    // somebody is refused
 	Unsure  bool    // something was written that was not measured
+	Hasty   bool    // likewise, and nobody knows how much it is
 }
 
 // Grant is the answer.
@@ -73,7 +75,7 @@ var errAnswer = errors.New("quota: the upstream's answer makes no sense")
 
 // Draw reports and asks for more.
 func (r *Report) Draw(ctx context.Context, client redis.Scripter, root []byte) (*Grant, error) {
-	args := []any{r.Proxy, r.Count, flag(r.Pressed), flag(r.Unsure)}
+	args := []any{r.Proxy, r.Count, flag(r.Pressed), flag(r.Unsure || r.Hasty), flag(r.Hasty)}
 	for i := range Resources {
 		args = append(args, r.Limit[i], r.Held[i], r.Spent[i], r.Settled[i], r.Freed[i], r.Needed[i], r.Wanted[i], r.Guessed[i])
 	}
@@ -143,20 +145,10 @@ func parseSpace(h map[string]string) (s Space) {
 		if len(field) < 2 || field[:2] != "p:" {
 			continue
 		}
-		var words [3]int64
-		rest := text
-		for i := range words {
-			word := rest
-			for j := range rest {
-				if rest[j] == ' ' {
-					word, rest = rest[:j], rest[j+1:]
-					break
-				}
-			}
-			words[i] = number(word)
+		if words := strings.Fields(text); len(words) == 3 {
+			s.Used[Bytes] += number(words[0])
+			s.Used[Keys] += number(words[1])
 		}
-		s.Used[Bytes] += words[0]
-		s.Used[Keys] += words[1]
 	}
 	return s
 }

@@ -7,7 +7,8 @@
 --   m1 m2     what was counted last
 --   e1 e2     how much of b1 and b2 may not be there
 --   p:<proxy> what the proxy may still use, and when it was heard of last
--- ARGV: the proxy, the count that it knows of, whether somebody is refused, whether something went unmeasured;
+-- ARGV: the proxy, the count that it knows of, whether somebody is refused, whether something went unmeasured, whether nobody
+-- knows how much that is;
 -- then for bytes and for keys: the limit (0: none), held, spent, settled, freed, needed, wanted, guessed.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -22,7 +23,7 @@ for field, text in pairs(h) do
     local bytes, keys, at = string.match(text, '^(%d+) (%d+) (%d+)$')
     bytes, keys, at = tonumber(bytes) or 0, tonumber(keys) or 0, tonumber(at) or 0
     if field == me then
-      bytes = 0 -- it says itself what it holds
+      -- it says itself what it holds
     elseif now - at > 15000 then -- it is gone, and may have used all of it
       base = {base[1] + bytes, base[2] + keys}
       grown = {grown[1] + bytes, grown[2] + keys}
@@ -36,7 +37,7 @@ end
 local guessed = {0, 0}
 local used, most, room, limits, exact = {}, 0, {}, {}, h.exact
 for r = 1, 2 do
-  local at = 4 + (r - 1) * 8
+  local at = 5 + (r - 1) * 8
   local limit, spent, settled, freed = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   own[r] = tonumber(ARGV[at + 2])
   base[r] = base[r] + settled
@@ -52,7 +53,7 @@ local stale = exact and number('counted') < tonumber(exact)
 
 local granted, doubt, maybe = {0, 0}, 0, guessed
 for r = 1, 2 do
-  local at = 4 + (r - 1) * 8
+  local at = 5 + (r - 1) * 8
   local needed, wanted, limit = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), limits[r]
   if limit > 0 then
     if stale then limit = limit * 0.97 end
@@ -60,7 +61,8 @@ for r = 1, 2 do
     local far = math.floor(0.8 * limits[r] - used[r]) -- until then there is enough for everybody
     if far >= wanted * 4 then granted[r] = wanted
     elseif needed > room and needed <= room + maybe[r] then doubt = 1
-    elseif needed <= room then granted[r] = math.max(needed, math.min(wanted, math.floor(room / 8))) end
+    elseif needed <= room then granted[r] = math.max(needed, math.min(wanted, math.floor(room / 8)))
+    else granted[r] = math.max(0, math.min(wanted, math.floor(room / 8))) end -- for those who need less
   end
   own[r] = own[r] + granted[r]
   used[r] = used[r] + granted[r]
@@ -68,8 +70,10 @@ end
 
 -- Somebody counts all keys when that may help.
 local count = 0
-local pause = math.max(300, (ARGV[3] == '1' and ARGV[4] == '1' and 1 or 5) * number('took'))
-if ARGV[3] == '0' and most < 0.8 then -- nobody is waiting for it
+local pause = math.max(300, 5 * number('took'))
+if ARGV[3] == '1' and ARGV[4] == '1' then
+  pause = math.max(100, math.min(500, number('took')))
+elseif ARGV[3] == '0' and ARGV[5] == '0' and most < 0.8 then -- nobody is waiting for it
   pause = most < 0.5 and math.max(5000, 50 * number('took')) or math.max(1000, 20 * number('took'))
 end
 if now - number('counting') > 60000 and
