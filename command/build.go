@@ -79,6 +79,7 @@ func (c *Command) derive() {
 	c.Grows = c.Has(DenyOOM) || slices.Contains(growers, c.Name)
 	c.Copies = copiers[c.Name]
 	c.Hidden = hidden[c.Name]
+	c.Converts = c.Grows && c.Copies == nil && c.Cats&(CatHash|CatSet|CatSortedSet|CatGeo) != 0
 	c.Lumpy = slices.Contains(lumpy, c.Name)
 	c.Extent = extents[c.Name]
 	if c.Since != "" {

@@ -67,6 +67,8 @@ type Command struct {
 	Extent func(args Args) int64
 	Hidden func(args Args) int64
 	Lumpy  bool // takes much more room now and then
+	// Converts: it may have the server store all of a key's elements in a way that takes more.
+	Converts bool
 
 	Subs   []*Command // a container's subcommands, in the order of their names
 	Parent *Command   // the container of a subcommand

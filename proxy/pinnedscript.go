@@ -80,7 +80,7 @@ func (s *session) calledPinned(t slot, reply []byte) {
 	if sc != nil && !script.Rejected(reply) {
 		sc.Take()
 	}
-	s.complete(t.seq, s.restoreScript(sc, reply), false)
+	s.complete(t.seq, s.restoreScript(sc, reply, t.vals != nil && t.vals.full), false)
 }
 
 // sendPinned sends a script on the session's own connection, as the tenant's user
@@ -96,7 +96,11 @@ func (s *session) sendPinned(sc *script.Script, b []byte, t slot) {
 	}
 	login := s.unasked(t.cmd)
 	login.note = noteLogin
-	s.pin.End(s.w.scriptUser(s.who.Tenant).login(s), login)
+	auth, full := s.w.scriptUser(s.who.Tenant).login(s)
+	if full {
+		t.vals = &valueNote{full: true}
+	}
+	s.pin.End(auth, login)
 	s.pin.End(b, t)
 	s.pin.End(s.w.srv.target.AppendLogin(nil), login)
 }

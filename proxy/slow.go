@@ -61,7 +61,8 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 				s.stats.row(cmd).failed++
 			}
 			if m := s.stats.space; m != nil && cmd.Has(command.Write) {
-				m.unsure = true // it was only counted on while it ran
+				m.unsure, m.pressed = true, true // nobody has measured what it deleted
+				m.ask()
 			}
 			s.slowDone(cmd, op.args, time.Duration(s.w.loop.Now()-began))
 			s.answer(reply)

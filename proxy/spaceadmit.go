@@ -18,6 +18,7 @@ type charge struct {
 	whole    bool          // all of it is taken to be there, whatever is true of others
 	need     quota.Amounts // how much more the keys may take
 	script   bool          // it is a script that can be measured
+	converts bool          // command.Command.Converts, and it is measured
 	hasty    bool          // the keys have to be counted soon
 	learns   bool          // it tells what is true of others
 	allowed  int64         // bytes that a command which copies may find at its keys; 0: it does not copy
@@ -56,8 +57,10 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		s.lookAt(cmd, r)
 		return false, false
 	}
-	if script && s.scriptsWait() {
-		return false, false
+	if script {
+		if s.unpin(); s.scriptsWait() {
+			return false, false
+		}
 	}
 	m.quiet = 0
 	c := charge{
@@ -74,6 +77,9 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		}
 		if s.tx != nil {
 			s.tx.space.add(&c, cmd, r)
+		}
+		if cmd.Converts && !m.convert(s, &c) {
+			return false, false
 		}
 		c.need[quota.Bytes] += c.allowed
 		if m.sinceProbe += c.need[quota.Bytes]; m.sinceProbe >= m.probeAt {
@@ -172,8 +178,8 @@ func (m *spaceMeter) handled(done bool) {
 	}
 	for i, n := range c.need {
 		there := n
-		if i == quota.Bytes && !m.exact && !c.whole {
-			there = int64(float64(n) * m.truth)
+		if !m.exact && !c.whole {
+			there = int64(float64(n) * m.truth[i])
 		}
 		m.spend(i, n, there)
 		m.guessed[i] += there

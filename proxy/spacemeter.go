@@ -41,10 +41,11 @@ type spaceMeter struct {
 
 	// Of the growth that is charged, how much is true is found out by measuring a
 	// write whenever about so much was charged, which nobody can foretell.
-	truth      float64
+	truth      [quota.Resources]float64
 	sinceProbe int64
 	probeAt    int64
 	scripts    scriptSpace
+	conversions
 }
 
 const (
@@ -66,7 +67,7 @@ const (
 )
 
 func newSpaceMeter(k *spaceKeeper, w *worker, t *tenantStats, limit quota.Amounts) *spaceMeter {
-	m := &spaceMeter{keeper: k, worker: w, stats: t, limit: limit, truth: 1, quiet: spaceIdle}
+	m := &spaceMeter{keeper: k, worker: w, stats: t, limit: limit, truth: [quota.Resources]float64{1, 1}, quiet: spaceIdle}
 	m.nextProbe()
 	return m
 }
@@ -74,7 +75,11 @@ func newSpaceMeter(k *spaceKeeper, w *worker, t *tenantStats, limit quota.Amount
 // nextProbe decides when the next write is measured.
 func (m *spaceMeter) nextProbe() {
 	m.sinceProbe = 0
-	m.probeAt = rand.Int64N(2*m.limit[quota.Bytes]/probeShare + 1)
+	limit := m.limit[quota.Bytes]
+	if limit == 0 {
+		limit = m.limit[quota.Keys] * perKey
+	}
+	m.probeAt = rand.Int64N(2*limit/probeShare + 1)
 }
 
 // overText is the error for what is over a limit.
@@ -127,10 +132,12 @@ func (m *spaceMeter) settle(need, grown, freed quota.Amounts) {
 }
 
 // learn takes note of how much of a charge was true.
-func (m *spaceMeter) learn(need, grown int64) {
-	if need > 0 {
-		m.nextProbe()
-		m.truth += (min(float64(grown)/float64(need), maxTruth) - m.truth) / 4
+func (m *spaceMeter) learn(need, grown quota.Amounts) {
+	m.nextProbe()
+	for i := range need {
+		if need[i] > 0 {
+			m.truth[i] += (min(float64(grown[i])/float64(need[i]), maxTruth) - m.truth[i]) / 4
+		}
 	}
 }
 
@@ -176,9 +183,12 @@ func (m *spaceMeter) ask() {
 	for i, limit := range m.limit {
 		idle := m.quiet == spaceIdle && m.needed[i] == 0
 		if limit == 0 || idle {
-			m.left[i] = 0 // given back, as it is not held any more
+			m.left[i] = min(m.left[i], 0) // given back, as it is not held any more
 		}
-		m.left[i] = max(0, m.left[i]) // what was taken beyond it is in what was spent
+		if beyond := -m.left[i] - m.pending[i]; beyond > 0 { // it is in what was spent
+			m.used[i] += beyond
+			m.left[i] += beyond
+		}
 		r.Held[i] = m.left[i] + m.pending[i]
 		if limit == 0 || idle {
 			continue

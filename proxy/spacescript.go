@@ -78,7 +78,7 @@ type scriptMeasure struct {
 // groupScript begins the measuring of a script. It returns nil if it is not measured. One that runs
 // again, since it has come upon sealed values, has its slot's already.
 func (s *session) groupScript(t *slot, isolated bool) *scriptMeasure {
-	if t.vals != nil {
+	if t.vals != nil && t.vals.script != nil {
 		return t.vals.script
 	}
 	if !s.measuresScript() {
@@ -101,7 +101,9 @@ func (s *session) sendMeasuredScript(g *scriptMeasure, b []byte, t slot) {
 	ask("DBSIZE")
 	ask("INFO", "memory")
 	if g.isolated {
-		s.pin.End(s.w.scriptUser(s.who.Tenant).login(s), own)
+		auth, full := s.w.scriptUser(s.who.Tenant).login(s)
+		t.vals.full = full
+		s.pin.End(auth, own)
 	}
 	s.pin.End(b, own)
 	if g.isolated {
@@ -146,7 +148,7 @@ func (s *session) measuredScript(t *slot, reply []byte) (own []byte, ok bool) {
 	if s.sealedKeys(own) {
 		return own, true // nothing has run, and it will again
 	}
-	t.vals = nil
+	t.vals = &valueNote{full: t.vals.full}
 	grown := quota.Amounts{
 		quota.Bytes: max(0, usedMemory(fields[want-1])-usedMemory(fields[1])-int64(len(own))),
 		quota.Keys:  max(0, usage(fields[want-2])-usage(fields[0])),
@@ -173,4 +175,23 @@ func usedMemory(info []byte) int64 {
 	text, _, _ := bytes.Cut(rest, []byte("\r"))
 	n, _ := resp.ParseInt(text)
 	return n
+}
+
+// giveUsedMemory asks what the server takes, in a transaction with a script that has to be
+// measured.
+func (s *session) giveUsedMemory(cmd *command.Command) bool {
+	m := s.stats.space
+	if m == nil || !m.keeper.measures() {
+		return false
+	}
+	s.giveUnasked(cmd, resp.AppendRequest(nil, "INFO", "memory"))
+	return true
+}
+
+// usedMemory takes the answer to that out of EXEC's.
+func (x *execution) usedMemory(q *queuedCommand) int64 {
+	if !q.measured {
+		return 0
+	}
+	return usedMemory(x.next())
 }

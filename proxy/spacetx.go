@@ -13,6 +13,7 @@ type txSpace struct {
 	need    quota.Amounts
 	written int64 // bytes that its commands bring
 	copied  int64 // the most that one of them copies
+	scripts int64 // bytes that its scripts have written
 }
 
 // add completes the charge of a command that is queued: one that copies may find what those
@@ -38,11 +39,15 @@ func (x *txSpace) reserve(m *spaceMeter, need quota.Amounts) {
 	m.reserve(need)
 }
 
+// wrote adds what a script of the transaction has really written.
+func (x *txSpace) wrote(n int64) { x.scripts += max(0, n) }
+
 // settle ends the reservation. ran tells that the transaction may have run.
 func (x *txSpace) settle(ran bool) {
 	grown := quota.Amounts{}
 	if ran {
 		grown = x.need
+		grown[quota.Bytes] += x.scripts
 	}
 	x.found(grown)
 }

@@ -49,6 +49,8 @@ type queuedCommand struct {
 	// around it, each of which is answered with OK.
 	before, after int
 	script        *script.Script // which the reply is of
+	full          bool           // it runs as the user that writes nothing
+	measured      bool           // what the server takes is asked before and after it
 	vals          *valueNote     // for opening the values in the reply
 }
 

@@ -165,7 +165,7 @@ var bypasses = []bypass{
 		})
 	}},
 	{name: "pending entries", most: 300 << 10, setup: func(ctx context.Context, c *redis.Client) error {
-		return queue(ctx, false, c, 2000, func(p redis.Pipeliner, j int) {
+		return queue(ctx, false, c, 500, func(p redis.Pipeliner, j int) {
 			p.XAdd(ctx, &redis.XAddArgs{Stream: "stream", Values: []any{"f", j}})
 		})
 	}, write: func(ctx context.Context, c *redis.Client, w, i int) error {
