@@ -243,20 +243,7 @@ func (k *spaceKeeper) recount(t *namespace.Tenant) {
 	}
 	ctx, cancel := context.WithTimeout(k.srv.ctx, countTime)
 	defer cancel()
-	counts, err := quota.BeginCounts(ctx, k.client, [][]byte{t.Root()})
-	found := make([]quota.Amounts, 1)
-	if err == nil {
-		err = quota.Count(ctx, k.client, &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond}, namespace.EscapeGlob(t.Root())+"[0-9]*", func(key string) int {
-			if _, _, own := t.Split([]byte(key)); own {
-				return 0
-			}
-			return -1
-		}, found)
-	}
-	if err == nil {
-		err = counts[0].End(ctx, k.client, t.Root(), found[0])
-	}
-	if err != nil {
+	if err := k.countOne(ctx, t); err != nil {
 		if ctx.Err() == nil {
 			slog.Warn("a tenant's keys could not be counted", "tenant", t.ID, "error", err)
 		}
@@ -269,4 +256,24 @@ func (k *spaceKeeper) recount(t *namespace.Tenant) {
 			}
 		})
 	}
+}
+
+// countOne counts a tenant's keys, and says now and then that it is still at it.
+func (k *spaceKeeper) countOne(ctx context.Context, t *namespace.Tenant) error {
+	counts, err := quota.BeginCounts(ctx, k.client, [][]byte{t.Root()})
+	if err != nil {
+		return err
+	}
+	found := make([]quota.Amounts, 1)
+	pace := &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond, Beat: func() { quota.StillCounting(ctx, k.client, t.Root()) }}
+	err = quota.Count(ctx, k.client, pace, namespace.EscapeGlob(t.Root())+"[0-9]*", func(key string) int {
+		if _, _, own := t.Split([]byte(key)); own {
+			return 0
+		}
+		return -1
+	}, found)
+	if err != nil {
+		return err
+	}
+	return counts[0].End(ctx, k.client, t.Root(), found[0])
 }

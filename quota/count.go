@@ -24,13 +24,21 @@ return s`)
 // Pace bounds how many commands per second a count sends. It is for one goroutine.
 type Pace struct {
 	PerSecond int64
+	Beat      func() // called every beatTime; nil: nothing is
 	next      time.Time
+	beat      time.Time
 }
+
+const beatTime = 5 * time.Second
 
 func (p *Pace) wait(ctx context.Context) error {
 	now := time.Now()
 	if p.next.Before(now) {
 		p.next = now
+	}
+	if p.Beat != nil && now.Sub(p.beat) > beatTime {
+		p.beat = now
+		p.Beat()
 	}
 	p.next = p.next.Add(time.Second / time.Duration(max(1, p.PerSecond)))
 	d := p.next.Sub(now)
@@ -175,4 +183,15 @@ func BeginCounts(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]C
 func (c *Counting) End(ctx context.Context, client redis.Scripter, root []byte, found Amounts) error {
 	return countedScript.Run(ctx, client, []string{SpaceKey(root)},
 		found[Bytes], found[Keys], c.grown[Bytes], c.grown[Keys], time.Since(c.start).Milliseconds()).Err()
+}
+
+// stillCounting says so unless the count has been given up meanwhile.
+var stillCounting = redis.NewScript(`if redis.call('HEXISTS', KEYS[1], 'counting') == 0 then return 0 end
+local t = redis.call('TIME')
+return redis.call('HSET', KEYS[1], 'counting', t[1] * 1000 + math.floor(t[2] / 1000))`)
+
+// StillCounting keeps others from counting the same tenant's keys, as they would if nothing was heard
+// of the count for 15 s.
+func StillCounting(ctx context.Context, client redis.Scripter, root []byte) error {
+	return stillCounting.Run(ctx, client, []string{SpaceKey(root)}).Err()
 }

@@ -2,7 +2,9 @@
 --   b1 b2     bytes and keys that are accounted for, beside what proxies may still use
 --   g1 g2     what they ever grew by, as reported
 --   n         how many times all keys were counted
---   counted   when that was done last, took: in how many milliseconds, counting: since when it is being done
+--   counted   when that was done last, took: in how many milliseconds, counting: when whoever is doing it said so last
+--   began     when that count began
+--   unsure    when something was reported that had not been measured, hasty: of which nobody knows how much it is
 --   exact     since when every write is measured; absent: it is not
 --   m1 m2     what was counted last
 --   e1 e2     how much of b1 and b2 may not be there
@@ -69,15 +71,19 @@ for r = 1, 2 do
 end
 
 -- Somebody counts all keys when that may help.
+if ARGV[4] == '1' then h.unsure = now redis.call('HSET', KEYS[1], 'unsure', now) end
+if ARGV[5] == '1' then h.hasty = now redis.call('HSET', KEYS[1], 'hasty', now) end
+local pressed, began = ARGV[3] == '1', number('began')
+local unsure, hasty = number('unsure') >= began and h.unsure, number('hasty') >= began and h.hasty
 local count = 0
 local pause = math.max(300, 5 * number('took'))
-if ARGV[3] == '1' and ARGV[4] == '1' then
+if pressed and unsure then
   pause = math.max(100, math.min(500, number('took')))
-elseif ARGV[3] == '0' and ARGV[5] == '0' and most < 0.8 then -- nobody is waiting for it
+elseif not pressed and not hasty and most < 0.8 then -- nobody is waiting for it
   pause = most < 0.5 and math.max(5000, 50 * number('took')) or math.max(1000, 20 * number('took'))
 end
-if now - number('counting') > 60000 and
-  (stale or doubt == 1 and now - number('counted') > 100 or h.counted == nil or now - number('counted') > pause and (ARGV[3] == '1' or ARGV[4] == '1')) then
+if now - number('counting') > 15000 and -- whoever counts says so every 5 s
+  (stale or doubt == 1 and now - number('counted') > 100 or h.counted == nil or now - number('counted') > pause and (pressed or unsure)) then
   count = 1
   redis.call('HSET', KEYS[1], 'counting', now)
 end
