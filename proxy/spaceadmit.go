@@ -90,7 +90,7 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		c.tx = &s.tx.space
 	}
 	if short := m.short(&c); short >= 0 {
-		if s.w.loop.Now() >= m.dry {
+		if s.w.loop.Now() >= m.dry || c.need[short] <= m.most[short] {
 			m.wait(s, c.need)
 			return false, false
 		}
@@ -118,15 +118,19 @@ func (m *spaceMeter) short(c *charge) int {
 	return -1
 }
 
-// wait has a session wait for the next grant.
+// wait has a session wait for the next grant. Where it is scarce, the first one has its turn.
 func (m *spaceMeter) wait(s *session, need quota.Amounts) {
-	for i := range m.needed {
-		m.needed[i] += need[i]
-	}
 	if !slices.Contains(m.waiting, s) {
 		m.waiting = append(m.waiting, s)
+		for i := range m.needed {
+			if !m.scarce || len(m.waiting) == 1 {
+				m.needed[i] += need[i]
+			}
+		}
 	}
-	m.ask()
+	if len(m.waiting) == 1 {
+		m.ask()
+	}
 }
 
 // slack reports whether there is room for what servers let run without memory too, such as

@@ -32,10 +32,13 @@ type spaceMeter struct {
 	reporting                      bool          // a report is under way
 	lent                           quota.Amounts // for the keeper alone: what the upstream takes the loop to have
 
-	needed  quota.Amounts // by those who wait
+	needed  quota.Amounts // by those who wait, or by the first of them if it is scarce
 	waiting []*session
-	dry     int64 // loop's clock until when those who need more than there is are refused at once
-	tries   int   // of those who wait
+	scarce  bool          // the last grant was less than needed
+	since   int64         // loop's clock when it was so for the first time
+	dry     int64         // and until when those who need more than most are refused at once
+	most    quota.Amounts // that can be had
+	failing int           // reports in a row
 	ticks   int
 	quiet   int // of them without a write
 
@@ -56,10 +59,11 @@ const (
 	// spaceAlive is after how many of them what is pending is reported again, so that
 	// the proxy is not taken for dead.
 	spaceAlive = 50
-	// spaceTries is how often a loop asks for what others have and may not need.
+	// spacePatience is for how long a command waits for what others have and may not need,
+	// and doubtPatience for what a count may show to be there.
+	spacePatience, doubtPatience = 400 * time.Millisecond, 2 * time.Second
+	// spaceTries is how many reports may fail before nothing is granted any more.
 	spaceTries = 4
-	// doubtTries is how often it asks for what a count may show to be there.
-	doubtTries = 20
 	// A write is measured for every limit/probeShare bytes that are charged, on average.
 	probeShare = 256
 	// maxTruth bounds what one write that grew by much more than it said is taken for.
@@ -212,38 +216,43 @@ func (m *spaceMeter) share(limit int64) int64 {
 // granted brings the answer; nil: there is none.
 func (m *spaceMeter) granted(r *spaceReport, g *quota.Grant) {
 	m.reporting = false
-	m.failed = g == nil && m.tries >= spaceTries
 	now := m.worker.loop.Now()
 	if g == nil {
 		m.takeBack(r)
-		if m.tries < spaceTries {
-			m.tries++
-			return
+		m.failing++
+		if m.failed = m.failing > spaceTries; m.failed {
+			m.dry, m.most = now+int64(spaceTick), quota.Amounts{}
+			m.resume()
 		}
-		m.dry = now + int64(spaceTick)
-		m.resume()
 		return
 	}
+	m.failed, m.failing = false, 0
 	if g.Count != m.count {
 		m.freed = quota.Amounts{} // the count may have seen it
 	}
-	short, lent := false, false
 	m.used, m.count, m.exact = g.Used, g.Count, g.Exact
+	short, lent := false, true
 	for i := range m.left {
 		m.left[i] += g.Granted[i]
+		m.most[i] = max(0, m.left[i]) + g.Rest[i]
+		missing := r.Needed[i] - g.Granted[i] - g.Rest[i]
 		short = short || g.Granted[i] < r.Needed[i]
-		lent = lent || g.Lent[i] > 0
+		lent = lent && missing <= g.Lent[i]
 	}
 	m.held = m.left
-	switch {
-	case !short:
-		m.tries = 0
-	case lent && m.tries < spaceTries, g.Doubt && m.tries < doubtTries:
-		m.tries++ // others may give back what they do not use; until then those who wait go on waiting
+	if !short {
+		m.scarce = false
+		m.resume()
 		return
-	default:
-		m.dry = now + int64(spaceTick)
 	}
+	if !m.scarce {
+		m.scarce, m.since = true, now
+	}
+	waited := time.Duration(now - m.since)
+	if lent && waited < spacePatience && g.Lent != (quota.Amounts{}) || g.Doubt && waited < doubtPatience {
+		return // until the next tick those who wait go on waiting
+	}
+	m.dry = now + int64(spaceTick)
 	m.resume()
 }
 

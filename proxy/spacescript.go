@@ -22,8 +22,8 @@ import (
 
 // scriptSpace is what is known of how much a tenant's scripts write.
 type scriptSpace struct {
-	likely int64 // bytes that one writes
-	skip   int   // so many more are not measured
+	likely quota.Amounts // what one writes, on average
+	skip   int           // so many more are not measured
 }
 
 const (
@@ -38,7 +38,12 @@ const (
 // scriptCharge completes the charge of a script.
 func (m *spaceMeter) scriptCharge(s *session, c *charge, cmd *command.Command, r *namespace.Request) {
 	c.need = m.growth(cmd, r)
-	c.need[quota.Bytes] = max(c.need[quota.Bytes], m.scripts.likely)
+	for i, limit := range m.limit {
+		c.need[i] = max(c.need[i], m.scripts.likely[i])
+		if m.exact {
+			c.need[i] = max(c.need[i], limit/scriptShare)
+		}
+	}
 	c.script = cmd.Handler == command.HandleEval || cmd.Handler == command.HandleEvalSHA
 	if !c.script || s.tx != nil || s.pin != nil || !m.keeper.measures() {
 		c.hasty, c.script = true, false
@@ -55,11 +60,13 @@ func (s *session) scriptsWait() bool {
 }
 
 // learnScript takes note of how much a script has written.
-func (m *spaceMeter) learnScript(grown int64) {
-	m.scripts.likely += (grown - m.scripts.likely) / 4
+func (m *spaceMeter) learnScript(grown quota.Amounts) {
 	m.scripts.skip = rand.IntN(2 * scriptSkip)
-	if grown > m.limit[quota.Bytes]/scriptShare {
-		m.scripts.skip = 0
+	for i, n := range grown {
+		m.scripts.likely[i] += (n - m.scripts.likely[i] + 3) / 4
+		if limit := m.limit[i]; limit > 0 && n > max(1, limit/scriptShare) {
+			m.scripts.skip = 0
+		}
 	}
 }
 
@@ -154,7 +161,7 @@ func (s *session) measuredScript(t *slot, reply []byte) (own []byte, ok bool) {
 		quota.Keys:  max(0, usage(fields[want-2])-usage(fields[0])),
 	}
 	if m := g.space.meter; m != nil {
-		m.learnScript(grown[quota.Bytes])
+		m.learnScript(grown)
 	}
 	g.space.found(grown)
 	return own, true

@@ -51,6 +51,7 @@ type Grant struct {
 	Granted Amounts
 	Used    Amounts // by all, allowances included
 	Lent    Amounts // allowances of other proxies
+	Rest    Amounts // that could have been granted in addition
 	Count   int64   // how many times all keys were counted
 	Exact   bool    // every write is to be measured
 	Doubt   bool    // there may be what is needed: a count will tell
@@ -83,11 +84,11 @@ func (r *Report) Draw(ctx context.Context, client redis.Scripter, root []byte) (
 	if err != nil {
 		return nil, err
 	}
-	if len(v) != 10 {
+	if len(v) != 12 {
 		return nil, errAnswer
 	}
 	return &Grant{
-		Granted: Amounts{v[0], v[1]}, Used: Amounts{v[2], v[3]}, Count: v[4], Exact: v[5] == 1, Recount: v[6] == 1, Lent: Amounts{v[7], v[8]}, Doubt: v[9] == 1,
+		Granted: Amounts{v[0], v[1]}, Used: Amounts{v[2], v[3]}, Count: v[4], Exact: v[5] == 1, Recount: v[6] == 1, Lent: Amounts{v[7], v[8]}, Doubt: v[9] == 1, Rest: Amounts{v[10], v[11]},
 	}, nil
 }
 

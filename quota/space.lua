@@ -37,7 +37,7 @@ for field, text in pairs(h) do
 end
 
 local guessed = {0, 0}
-local used, most, room, limits, exact = {}, 0, {}, {}, h.exact
+local used, most, limits, exact = {}, 0, {}, h.exact
 for r = 1, 2 do
   local at = 5 + (r - 1) * 8
   local limit, spent, settled, freed = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
@@ -50,10 +50,10 @@ for r = 1, 2 do
   used[r] = base[r] + lent[r] + own[r]
   if limit > 0 then most = math.max(most, used[r] / limit) end
 end
-if most >= 0.8 then exact = exact or tostring(now) elseif most < 0.7 then exact = nil end
+if most >= 0.8 then exact = exact or tostring(now) elseif most < 0.7 and exact and now - tonumber(exact) > 5000 then exact = nil end
 local stale = exact and number('counted') < tonumber(exact)
 
-local granted, doubt, maybe = {0, 0}, 0, guessed
+local granted, rest, doubt, maybe = {0, 0}, {0, 0}, 0, guessed
 for r = 1, 2 do
   local at = 5 + (r - 1) * 8
   local needed, wanted, limit = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), limits[r]
@@ -65,6 +65,7 @@ for r = 1, 2 do
     elseif needed > room and needed <= room + maybe[r] then doubt = 1
     elseif needed <= room then granted[r] = math.max(needed, math.min(wanted, math.floor(room / 8)))
     else granted[r] = math.max(0, math.min(wanted, math.floor(room / 8))) end -- for those who need less
+    rest[r] = math.max(0, room - granted[r])
   end
   own[r] = own[r] + granted[r]
   used[r] = used[r] + granted[r]
@@ -90,4 +91,4 @@ end
 redis.call('HSET', KEYS[1], 'b1', base[1], 'b2', base[2], 'g1', grown[1], 'g2', grown[2], 'e1', guessed[1], 'e2', guessed[2])
 if own[1] + own[2] > 0 then redis.call('HSET', KEYS[1], me, string.format('%d %d %d', own[1], own[2], now)) else redis.call('HDEL', KEYS[1], me) end
 if exact then redis.call('HSET', KEYS[1], 'exact', exact) elseif h.exact then redis.call('HDEL', KEYS[1], 'exact') end
-return {granted[1], granted[2], used[1], used[2], number('n'), exact and 1 or 0, count, lent[1], lent[2], doubt}
+return {granted[1], granted[2], used[1], used[2], number('n'), exact and 1 or 0, count, lent[1], lent[2], doubt, rest[1], rest[2]}
