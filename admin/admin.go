@@ -32,7 +32,7 @@ type Server struct {
 }
 
 // Start listens on address; an empty one means no listener. See Handler for the rest.
-func Start(address string, p Proxy, d Dictionaries) (*Server, error) {
+func Start(address string, p Proxy, d Dictionaries, u Usage) (*Server, error) {
 	if address == "" {
 		return &Server{}, nil
 	}
@@ -42,7 +42,7 @@ func Start(address string, p Proxy, d Dictionaries) (*Server, error) {
 	}
 	s := &Server{
 		http: &http.Server{
-			Handler:           Handler(p, d),
+			Handler:           Handler(p, d, u),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
@@ -75,8 +75,9 @@ func (s *Server) Close() {
 }
 
 // Handler serves /healthz (the process lives), /readyz (the upstream answers),
-// /metrics and, unless d is nil, /tenants/<id>/dictionaries with what is below it.
-func Handler(p Proxy, d Dictionaries) http.Handler {
+// /metrics, /stats/tenants (a TenantsReport) and, unless d is nil, /tenants/<id>/dictionaries with what is below it;
+// unless u is nil, /usage, /tenants/<id>/usage and /tenants/<id>/billing.
+func Handler(p Proxy, d Dictionaries, u Usage) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		&collector{p},
@@ -101,8 +102,13 @@ func Handler(p Proxy, d Dictionaries) http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	handleTenants(mux, p)
 	if d != nil {
 		handleDictionaries(mux, d)
+	}
+	if u != nil {
+		handleUsage(mux, u)
+		registry.MustRegister(&unitCollector{u})
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second}))
 	return mux

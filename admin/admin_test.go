@@ -31,7 +31,7 @@ func (s *stub) Stats(ctx context.Context) (*proxy.Stats, error) { return s.stats
 func get(t *testing.T, p Proxy, method, path string) (status int, body string, header http.Header) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	Handler(p, nil).ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	Handler(p, nil, nil).ServeHTTP(w, httptest.NewRequest(method, path, nil))
 	return w.Code, w.Body.String(), w.Result().Header
 }
 
@@ -80,7 +80,7 @@ func TestMetricsFailWithoutStats(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
-	s, err := Start("127.0.0.1:0", &stub{ready: true, stats: &proxy.Stats{}}, nil)
+	s, err := Start("127.0.0.1:0", &stub{ready: true, stats: &proxy.Stats{}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestStart(t *testing.T) {
 			t.Errorf("%s: %d, %v", path, r.StatusCode, err)
 		}
 	}
-	if again, err := Start(s.Addr(), &stub{}, nil); err == nil || !strings.Contains(err.Error(), "admin listener: ") || !strings.Contains(err.Error(), s.Addr()) {
+	if again, err := Start(s.Addr(), &stub{}, nil, nil); err == nil || !strings.Contains(err.Error(), "admin listener: ") || !strings.Contains(err.Error(), s.Addr()) {
 		t.Errorf("the address is in use: %v, %v", again, err)
 	}
 	s.Close()
@@ -110,7 +110,7 @@ func TestStart(t *testing.T) {
 
 // Without an address there is no listener, and nothing to close.
 func TestStartWithoutAnAddress(t *testing.T) {
-	s, err := Start("", &stub{}, nil)
+	s, err := Start("", &stub{}, nil, nil)
 	if err != nil || s.Addr() != "" {
 		t.Errorf("%q, %v", s.Addr(), err)
 	}

@@ -34,7 +34,7 @@ func TestDictionaries(t *testing.T) {
 				Gain: dictionary.Gain{Values: 50, Plain: 1000, Without: 800, With: 200}}},
 			{ID: 0xffffffff, Blob: []byte("blob"), Meta: dictionary.Meta{Pattern: "*", Created: at}},
 		},
-	})
+	}, nil)
 	const first = `{"id":"0000002a","pattern":"session:*","state":"retired","size":6,"created":"2026-11-23T08:00:00Z","retired":"2026-11-23T09:00:00Z",` +
 		`"samples":200,"gain":{"values":50,"plain":1000,"without":800,"with":200},"saved_percent":75,"total_percent":80}`
 	const second = `{"id":"ffffffff","pattern":"*","state":"current","size":4,"created":"2026-11-23T08:00:00Z",` +

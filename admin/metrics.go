@@ -8,6 +8,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/netloop"
+	"riptide-proxy/proxy"
 )
 
 // collector turns the proxy's counters into metrics when it is asked, so that
@@ -16,6 +17,12 @@ type collector struct{ proxy Proxy }
 
 // scrapeTimeout bounds how long the loops may take to hand their counters out.
 const scrapeTimeout = 5 * time.Second
+
+func statsOf(ctx context.Context, p Proxy) (*proxy.Stats, error) {
+	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+	defer cancel()
+	return p.Stats(ctx)
+}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("riptide_"+name, help, labels, nil)
@@ -48,14 +55,15 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range valueDescs {
 		ch <- d
 	}
+	for _, d := range quotaDescs {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector. What has not logged in is counted
 // for the tenant "".
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
-	defer cancel()
-	s, err := c.proxy.Stats(ctx)
+	s, err := statsOf(context.Background(), c.proxy)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(descUp, err)
 		return
@@ -77,6 +85,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descLinks, float64(s.Links))
 	gauge(descInFlight, float64(s.InFlight))
 	ch <- histogram(descTurns, &s.Turns)
+	collectQuotas(ch, s.Usage)
 	rows := command.All()
 	for tenant, t := range s.Tenants {
 		gauge(descConnections, float64(t.Connections), tenant)
@@ -92,6 +101,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for code, n := range t.Errors {
 			counter(descErrors, n, tenant, code)
 		}
+		collectLimited(ch, tenant, t)
 		if t.Values != nil {
 			collectValues(ch, tenant, t.Values)
 		}

@@ -36,7 +36,13 @@ func sample() *stub {
 	nobody.Commands[command.Lookup([]byte("auth")).ID] = 6
 	nobody.Errors["WRONGPASS"] = 1
 	nobody.Connections = 1
+	acme.Hits, acme.Misses, acme.Throttled, acme.Refused = 40, 10, 9, 3
 	s := &proxy.Stats{
+		ID: "0123456789abcdef", Born: time.Now().Add(-time.Hour), Plans: map[string]string{"acme": "pro"},
+		Usage: map[string][]proxy.Usage{
+			"acme":   {{Resource: "keys", Used: 30}, {Resource: "memory", Used: 512, Limit: 2048}, {Resource: "ops_per_second", Used: 120, Limit: 100}},
+			"globex": {{Resource: "connections", Limit: 5}},
+		},
 		Tenants: map[string]*proxy.TenantStats{"acme": acme, "": nobody},
 		Clients: 5, Accepted: 50, Rejected: 8, UpstreamUp: true, Links: 2, InFlight: 11,
 	}
@@ -113,6 +119,18 @@ func TestMetrics(t *testing.T) {
 		`riptide_tenant_bytes_total{direction="out",tenant="acme"}`:             2000,
 		`riptide_tenant_upstream_latency_seconds{tenant=""}`:                    0,
 		`riptide_tenant_upstream_latency_seconds{tenant="acme"}`:                6,
+
+		`riptide_tenant_quota_usage{resource="memory",tenant="acme"}`:         0.25, // nothing of keys, which are unlimited
+		`riptide_tenant_quota_usage{resource="ops_per_second",tenant="acme"}`: 1.2,
+		`riptide_tenant_quota_usage{resource="connections",tenant="globex"}`:  0,
+		`riptide_tenant_throttled_total{tenant="acme"}`:                       9,
+		`riptide_tenant_throttled_total{tenant=""}`:                           0,
+		`riptide_tenant_refused_total{tenant="acme"}`:                         3,
+		`riptide_tenant_refused_total{tenant=""}`:                             0,
+		`riptide_tenant_keyspace_hits_total{tenant="acme"}`:                   40,
+		`riptide_tenant_keyspace_hits_total{tenant=""}`:                       0,
+		`riptide_tenant_keyspace_misses_total{tenant="acme"}`:                 10,
+		`riptide_tenant_keyspace_misses_total{tenant=""}`:                     0,
 	}
 	for name, v := range want {
 		if g, there := got[name]; !there || g != v {

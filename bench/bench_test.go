@@ -26,10 +26,13 @@ func TestNamesAreUnique(t *testing.T) {
 	for _, r := range tenantRows {
 		seen[r.name()] = true
 	}
+	for _, r := range sideRows {
+		seen[r.name()] = true
+	}
 	for _, x := range targets {
 		seen[x.name] = true
 	}
-	if want := len(rows) + len(statefulRows) + len(valueRows) + len(tenantRows) + len(targets); len(seen) != want {
+	if want := len(rows) + len(statefulRows) + len(valueRows) + len(tenantRows) + len(sideRows) + len(targets); len(seen) != want {
 		t.Errorf("%d names for %d rows and targets", len(seen), want)
 	}
 }

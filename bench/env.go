@@ -31,7 +31,7 @@ const installRedis = "apt-get install redis-server redis-tools"
 // into a measurement.
 func newEnv(ctx context.Context) (_ *env, err error) {
 	e := &env{}
-	redis, err1 := exec.LookPath("redis-server")
+	_, err1 := exec.LookPath("redis-server")
 	e.benchmark, err = exec.LookPath("redis-benchmark")
 	if err := errors.Join(err1, err); err != nil {
 		return nil, fmt.Errorf("%w\nto install them: %s", err, installRedis)
@@ -50,22 +50,30 @@ func newEnv(ctx context.Context) (_ *env, err error) {
 			e.close()
 		}
 	}()
+	if e.redis, err = e.startRedis(ctx, "redis"); err != nil {
+		return nil, err
+	}
+	e.benchmarkVersion = versionOf{[]string{"--version"}, `redis-benchmark (\S+)`}.find(ctx, e.benchmark)
+	e.counters, err = dial(ctx, e.redis.addr(), login{}, 24*time.Hour)
+	return e, err
+}
+
+// startRedis starts one more; the first is the one that all targets share.
+func (e *env) startRedis(ctx context.Context, name string) (*server, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, err
+	}
 	ports, err := freePorts(1)
 	if err != nil {
 		return nil, err
 	}
-	conf, err := e.write("redis.conf", redisConfig(ports[0], e.dir))
+	conf, err := e.write(name+".conf", redisConfig(ports[0], e.dir))
 	if err != nil {
 		return nil, err
 	}
-	e.redis = &server{name: "redis", port: ports[0],
-		version: versionOf{[]string{"--version"}, `v=(\S+)`}.find(ctx, redis)}
-	e.benchmarkVersion = versionOf{[]string{"--version"}, `redis-benchmark (\S+)`}.find(ctx, e.benchmark)
-	if err := e.launch(ctx, e.redis, redis, conf); err != nil {
-		return nil, err
-	}
-	e.counters, err = dial(ctx, e.redis.addr(), login{}, 24*time.Hour)
-	return e, err
+	s := &server{name: name, port: ports[0], version: versionOf{[]string{"--version"}, `v=(\S+)`}.find(ctx, path)}
+	return s, e.launch(ctx, s, path, conf)
 }
 
 func redisConfig(port int, dir string) string {

@@ -30,6 +30,7 @@ type job struct {
 	Keys     int // of each connection
 	Size     int // of the JSON documents that they hold, in bytes; 0: they hold what small does
 	Duration time.Duration
+	Every    time.Duration // of opQuiet: from one command of a connection to its next
 }
 
 // load is something that runs on connections of its own until a moment and
@@ -111,9 +112,14 @@ func connectAll(ctx context.Context, j job) ([]load, error) {
 		turn <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-turn }()
-			if j.Op == "BLPOP" {
+			switch j.Op {
+			case "BLPOP":
 				loads[i], errs[i] = newPingpong(ctx, j, i, who)
-			} else {
+			case opQuiet:
+				loads[i], errs[i] = newSteady(ctx, j, i, who)
+			case opNoise:
+				loads[i], errs[i] = newNoise(ctx, j, i, who)
+			default:
 				loads[i], errs[i] = connect(ctx, j, i, who)
 			}
 		})

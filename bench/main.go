@@ -16,7 +16,7 @@
 //
 // The load comes from redis-benchmark, which can only log in as one tenant and
 // sends one command again and again. Transactions, scripts, blocking, pub/sub,
-// values that are compressed or encrypted, and the comparison of one tenant with a thousand therefore have a
+// values that are compressed or encrypted, the comparison of one tenant with a thousand, and tenants beside each other therefore have a
 // small load generator of their own: this program runs itself as `bench loadgen`.
 package main
 
@@ -108,6 +108,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	plain, stateful, values, tenants := chooseRows(o)
+	sides := chooseSides(o)
 	chosen, err := chooseTargets(o, len(values) > 0)
 	if err != nil {
 		return err
@@ -116,7 +117,7 @@ func run(ctx context.Context, args []string) error {
 		list(os.Stdout)
 		return nil
 	}
-	if len(plain)+len(stateful)+len(values)+len(tenants) == 0 {
+	if len(plain)+len(stateful)+len(values)+len(tenants)+len(sides) == 0 {
 		return errors.New("no row matches -only (see -list)")
 	}
 	if runtime.GOOS != "linux" {
@@ -138,7 +139,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer e.close()
-	b := &bench{env: e, options: o, rows: plain, statefulRows: stateful, valueRows: values, tenantRows: tenants, log: os.Stderr}
+	b := &bench{env: e, options: o, rows: plain, statefulRows: stateful, valueRows: values, tenantRows: tenants, sideRows: sides, log: os.Stderr}
 	if err := b.startTargets(ctx, chosen); err != nil {
 		return err
 	}
@@ -162,6 +163,7 @@ func run(ctx context.Context, args []string) error {
 		stateful: b.stateful,
 		values:   b.values,
 		tenants:  b.tenants,
+		sides:    b.sided,
 	}
 	fmt.Print(r.markdown())
 	if o.out != "" {
@@ -188,6 +190,9 @@ func list(w io.Writer) {
 		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())
 	}
 	for _, r := range tenantRows {
+		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())
+	}
+	for _, r := range sideRows {
 		fmt.Fprintf(w, "  %-20s %s\n", r.name(), r.title())
 	}
 	fmt.Fprintln(w, "targets:")

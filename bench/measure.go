@@ -22,6 +22,7 @@ type bench struct {
 	statefulRows []statefulRow
 	valueRows    []valueRow
 	tenantRows   []tenantRow
+	sideRows     []sideRow
 	log          io.Writer
 
 	servers  []*server
@@ -31,6 +32,8 @@ type bench struct {
 	stateful []*result // of statefulRows
 	values   []*result // of valueRows
 	tenants  []*result // of tenantRows
+	sided    []*result // of sideRows
+	sides    map[string]*server
 }
 
 // startTargets starts what this machine has and stores the keys through each.
@@ -54,7 +57,15 @@ func (b *bench) startTargets(ctx context.Context, chosen []target) error {
 			b.failures = append(b.failures, b.say("%s left out: %v", t.name, err))
 		}
 	}
-	if len(b.servers) == 0 {
+	switch err := b.startSides(ctx); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isMissing(err):
+		b.absent, b.sideRows = append(b.absent, b.say("%v", err)), nil
+	case err != nil:
+		b.failures, b.sideRows = append(b.failures, b.say("%v", err)), nil
+	}
+	if len(b.servers) == 0 && len(b.sideRows) == 0 {
 		return errors.New("nothing to measure")
 	}
 	return nil
@@ -124,6 +135,11 @@ func (b *bench) measure(ctx context.Context) error {
 				return err
 			}
 		}
+		for i := range b.sided {
+			if err := b.measureSides(ctx, round, i); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -169,6 +185,9 @@ func (b *bench) prepare() {
 		for _, r := range b.valueRows {
 			b.values = append(b.values, newResult(r.name(), r.title(), on...))
 		}
+	}
+	for _, r := range b.sideRows {
+		b.sided = append(b.sided, newSideResult(r))
 	}
 	if b.withTenants() == nil {
 		return
@@ -302,6 +321,8 @@ func (b *bench) progress(round int, r *result) {
 		switch {
 		case !got.ok:
 			fmt.Fprintf(&line, "  %s failed", name)
+		case got.cpu == 0 && r.latency:
+			fmt.Fprintf(&line, "  %s p99 %.2f ms", name, got.p99)
 		case got.cpu == 0:
 			fmt.Fprintf(&line, "  %s %s/s", name, thousands(got.rps))
 		default:

@@ -29,6 +29,7 @@ type report struct {
 	stateful []*result
 	values   []*result
 	tenants  []*result
+	sides    []*result
 }
 
 func (r report) markdown() string {
@@ -38,7 +39,11 @@ func (r report) markdown() string {
 	writeOverview(&b, r.results)
 	writeOverview(&b, r.stateful)
 	writeOverview(&b, r.values)
-	for _, res := range slices.Concat(r.results, r.stateful, r.values, r.tenants) {
+	for _, res := range slices.Concat(r.results, r.stateful, r.values, r.tenants, r.sides) {
+		if res.latency {
+			writeLatency(&b, res)
+			continue
+		}
 		writeResult(&b, res)
 	}
 	return b.String()
@@ -75,7 +80,7 @@ func (r report) writeGoals(b *strings.Builder) {
 }
 
 func (r report) find(row string) *result {
-	for _, res := range slices.Concat(r.results, r.stateful, r.values, r.tenants) {
+	for _, res := range slices.Concat(r.results, r.stateful, r.values, r.tenants, r.sides) {
 		if res.name == row {
 			return res
 		}
@@ -130,6 +135,25 @@ func writeResult(b *strings.Builder, res *result) {
 				span(proxy, twoDigits),
 				span(res.figures(name, redisCPU), twoDigits),
 				ratio)
+		}
+	})
+}
+
+// writeLatency shows how long commands take in each case, beside the first one.
+func writeLatency(b *strings.Builder, res *result) {
+	fmt.Fprintf(b, "\n### %s\n\n", res.title)
+	first := res.order[0]
+	writeTable(b, []string{"", res.unit + "s/s", "p50 ms", "p99 ms", "p99 / " + first, "noise, commands/s"}, func(add func(...string)) {
+		for _, name := range res.order {
+			ratio, noise := "-", res.figures(name, noiseRPS)
+			if name != first {
+				ratio = span(res.ratio(name, first, p99), twoDigits)
+			}
+			if noise.max == 0 {
+				noise = summary{}
+			}
+			add(name, span(res.figures(name, rps), thousands), span(res.figures(name, p50), milliseconds),
+				span(res.figures(name, p99), milliseconds), ratio, span(noise, thousands))
 		}
 	})
 }

@@ -25,6 +25,8 @@ const (
 type variant struct {
 	tenant   string // the one that redis-benchmark logs in as
 	settings string // one more line of YAML for each tenant
+	limits   string // what the limits' section has, if anything
+	apart    bool   // it has a Redis of its own
 	encrypts bool   // settings name the encryption key "bench"
 }
 
@@ -38,7 +40,16 @@ func (v variant) start(ctx context.Context, e *env) (*server, error) {
 		return nil, err
 	}
 	tenants := v.tenants()
-	text := riptideConfig(ports[0], ports[1], e.redis.port, tenants, v.settings)
+	redis := e.redis
+	if v.apart {
+		if redis, err = e.startRedis(ctx, "redis-"+v.tenant); err != nil {
+			return nil, err
+		}
+	}
+	text := riptideConfig(ports[0], ports[1], redis.port, tenants, v.settings)
+	if v.limits != "" {
+		text += fmt.Sprintf("limits: {%s}\n", v.limits)
+	}
 	if v.encrypts {
 		key, err := e.write("riptide-"+v.tenant+".key", hexSHA256(rand.Text()))
 		if err != nil {

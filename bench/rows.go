@@ -118,12 +118,7 @@ func pipelining(n int) string {
 
 // chooseRows applies -quick and -only. Quick rows get a third of the requests.
 func chooseRows(o options) (plain []row, stateful []statefulRow, values []valueRow, tenants []tenantRow) {
-	wanted := func(name string, main bool) bool {
-		if o.only != nil {
-			return o.only.MatchString(name)
-		}
-		return main || !o.quick
-	}
+	wanted := o.wants
 	for _, r := range rows {
 		if wanted(r.name(), r.main) {
 			if o.quick {
@@ -148,6 +143,27 @@ func chooseRows(o options) (plain []row, stateful []statefulRow, values []valueR
 		}
 	}
 	return plain, stateful, values, tenants
+}
+
+// wants reports whether a row is to be measured; main says that it is part of -quick.
+func (o options) wants(name string, main bool) bool {
+	if o.only != nil {
+		return o.only.MatchString(name)
+	}
+	return main || !o.quick
+}
+
+// chooseSides is chooseRows for the rows that compare riptide with itself, which need it.
+func chooseSides(o options) (sides []sideRow) {
+	if o.targets != nil && !slices.Contains(o.targets, "riptide") {
+		return nil
+	}
+	for _, r := range sideRows {
+		if o.wants(r.name(), r.main) {
+			sides = append(sides, r)
+		}
+	}
+	return sides
 }
 
 // values lists what has to be stored before rows can be measured.

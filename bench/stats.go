@@ -13,6 +13,7 @@ type sample struct {
 	p50, p99 float64
 	cpu      float64 // of the proxy; 0 for direct Redis
 	redisCPU float64
+	noise    float64 // commands per second of the neighbour's
 }
 
 // result holds the samples of one row, one series for each target. All series
@@ -20,6 +21,7 @@ type sample struct {
 type result struct {
 	name, title string
 	unit        string   // what is counted
+	latency     bool     // it is about how long commands take
 	order       []string // names of the series as tables show them
 	samples     map[string][]sample
 }
@@ -39,6 +41,7 @@ var (
 	p50      = metric{"p50", func(s sample) float64 { return s.p50 }}
 	p99      = metric{"p99", func(s sample) float64 { return s.p99 }}
 	cpu      = metric{"CPU", func(s sample) float64 { return s.cpu }}
+	noiseRPS = metric{"noise", func(s sample) float64 { return s.noise }}
 	redisCPU = metric{"CPU of Redis", func(s sample) float64 { return s.redisCPU }}
 )
 

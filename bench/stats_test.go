@@ -76,6 +76,11 @@ func TestGoalsNameWhatExists(t *testing.T) {
 		}
 		for _, name := range []string{g.ours, g.theirs} {
 			known := name == oneTenant.name || name == manyTenants.name
+			for _, r := range sideRows {
+				for _, d := range r.sides {
+					known = known || r.name() == g.row && d.name == name
+				}
+			}
 			for _, target := range targets {
 				known = known || target.name == name
 			}

@@ -81,7 +81,11 @@ type generator struct {
 // startGenerator returns when all connections are open and ready to start.
 func startGenerator(ctx context.Context, self string, j job) (*generator, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	g := &generator{cmd: command(ctx, self, "loadgen")}
+	args := []string{self, "loadgen"}
+	if j.Op == opNoise {
+		args = append([]string{"nice", "-n", "19"}, args...)
+	}
+	g := &generator{cmd: command(ctx, args[0], args[1:]...)}
 	g.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	g.cmd.Stderr = &g.stderr
 	in, err1 := g.cmd.StdinPipe()

@@ -30,6 +30,10 @@ type Command struct {
 	AtOnce     bool // runs at once between MULTI and EXEC, and is not queued
 	Subscriber bool // may be run by a client of RESP2 that has subscribed to something
 
+	// Paced: never refused for a client that is too fast, but made to wait. A client without it could not get out of
+	// where it is, or would have what comes next mean something else.
+	Paced bool
+
 	// Find walks the requests whose names cannot be told from their position alone. It is nil for everything that
 	// Shape describes.
 	Find  Finder
@@ -37,6 +41,7 @@ type Command struct {
 
 	Values       ValueSpec // arguments that are string or hash values, which may be stored encoded
 	ReplyValues  ReplyKind // the parts of the reply that are such values; ReplyValuesOf knows about a request's options
+	Miss         Miss      // what the reply is if it has found nothing; none for what is not counted
 	ReplyKeys    ReplyKeys // the parts of the reply that name keys, whose prefix has to go
 	ErrKeys      bool      // an error reply may quote a key's name
 	InsideIf     bool      // looks inside only with a condition on the value: SET with IFEQ
@@ -52,12 +57,13 @@ type Command struct {
 	StreamValues ValueSpec
 	StreamReply  ReplyKind
 
-	LengthOnly bool // asks for the length of a value, and looks no further inside
-	Unscripted bool // replies with what a script does not pass on as it is: integers of 64 bits, or maps
-	Encoding   bool // tells how the server stores a value
-	Moves      bool // values stay as they are and get another key's name: RENAME
-	Dumps      bool // replies with a value as the server serializes it
-	Restores   bool // stores a value from what the server serialized
+	Reach      Reach // how long it makes a string at least; nil: nothing that a request alone tells
+	LengthOnly bool  // asks for the length of a value, and looks no further inside
+	Unscripted bool  // replies with what a script does not pass on as it is: integers of 64 bits, or maps
+	Encoding   bool  // tells how the server stores a value
+	Moves      bool  // values stay as they are and get another key's name: RENAME
+	Dumps      bool  // replies with a value as the server serializes it
+	Restores   bool  // stores a value from what the server serialized
 
 	// What memory a command can make the keys take follows from its length where it Grows at all, but for what these
 	// tell: Copies whether it writes what it finds at its keys, Extent how long the value is afterwards at least, and

@@ -5,7 +5,7 @@ var bitmapRows = rows{
 	"bitcount": {Arity: -2, Flags: ReadOnly, Cats: CatBitmap, Keys: key(RO | Access),
 		Run: Shared, InsideString: true},
 	"bitfield": {Arity: -2, Flags: Write | DenyOOM, Cats: CatBitmap,
-		Keys: key(RW | Access | Update | VariableFlags), Run: Shared, InsideString: true, Unscripted: true},
+		Keys: key(RW | Access | Update | VariableFlags), Run: Shared, InsideString: true, Unscripted: true, Reach: bitFieldReach},
 	"bitfield_ro": {Arity: -2, Flags: ReadOnly | Fast, Cats: CatBitmap, Keys: key(RO | Access),
 		Run: Shared, InsideString: true, Unscripted: true},
 	"bitop": {Arity: -4, Flags: Write | DenyOOM, Cats: CatBitmap,
@@ -15,5 +15,5 @@ var bitmapRows = rows{
 	"getbit": {Arity: 3, Flags: ReadOnly | Fast, Cats: CatBitmap, Keys: key(RO | Access),
 		Run: Shared, InsideString: true},
 	"setbit": {Arity: 4, Flags: Write | DenyOOM, Cats: CatBitmap, Keys: key(RW | Access | Update),
-		Run: Shared, InsideString: true},
+		Run: Shared, InsideString: true, Reach: setBitReach},
 }

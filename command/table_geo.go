@@ -4,9 +4,9 @@ package command
 // they are given STORE twice, servers check a user's permission for the first key and write to the last.
 var geoRows = rows{
 	"geoadd":  {Arity: -5, Flags: Write | DenyOOM, Cats: CatGeo, Keys: key(RW | Update), Run: Shared},
-	"geodist": {Arity: -4, Flags: ReadOnly, Cats: CatGeo, Keys: key(RO | Access), Run: Shared},
-	"geohash": {Arity: -2, Flags: ReadOnly, Cats: CatGeo, Keys: key(RO | Access), Run: Shared},
-	"geopos":  {Arity: -2, Flags: ReadOnly, Cats: CatGeo, Keys: key(RO | Access), Run: Shared},
+	"geodist": {Arity: -4, Flags: ReadOnly, Cats: CatGeo, Keys: key(RO | Access), Run: Shared, Miss: MissNull},
+	"geohash": {Arity: -2, Flags: ReadOnly, Cats: CatGeo, Keys: key(RO | Access), Run: Shared, Miss: MissNone},
+	"geopos":  {Arity: -2, Flags: ReadOnly, Cats: CatGeo, Keys: key(RO | Access), Run: Shared, Miss: MissNone},
 	"georadius": {Arity: -6, Flags: Write | DenyOOM | MovableKeys, Cats: CatGeo,
 		Keys: key(RO | Access).and(after("STORE", 6, 0, 0, OW|Update)).and(after("STOREDIST", 6, 0, 0, OW|Update)),
 		Find: findGeoRadius(6), Run: Shared, Unwalled: true},

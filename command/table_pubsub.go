@@ -19,7 +19,7 @@ var pubSubRows = rows{
 	"pubsub|shardnumsub": {Arity: -2, Flags: PubSub | Loading | Stale,
 		Channels: true, Shape: from(2), Run: Shared, Handler: HandlePubSubShardNum, ReplyKeys: PairNames, Unwalled: true},
 	"punsubscribe": {Arity: -1, Flags: PubSub | NoScript | Loading | Stale,
-		Channels: true, Shape: from(1), Run: Pinned, Handler: HandlePUnsubscribe, Subscriber: true},
+		Channels: true, Shape: from(1), Run: Pinned, Handler: HandlePUnsubscribe, Subscriber: true, Paced: true},
 	"spublish": {Arity: 3, Flags: PubSub | Loading | Stale | Fast, Keys: key(NotKey),
 		Channels: true, Shape: at(1), Run: Shared, Handler: HandleSPublish},
 	"ssubscribe": {Arity: -2, Flags: PubSub | NoScript | Loading | Stale, Keys: span(1, -1, 1, NotKey),
@@ -27,7 +27,7 @@ var pubSubRows = rows{
 	"subscribe": {Arity: -2, Flags: PubSub | NoScript | Loading | Stale,
 		Channels: true, Shape: from(1), Run: Pinned, Handler: HandleSubscribe, Subscriber: true},
 	"sunsubscribe": {Arity: -1, Flags: PubSub | NoScript | Loading | Stale, Keys: span(1, -1, 1, NotKey),
-		Channels: true, Shape: from(1), Run: Pinned, Handler: HandleSUnsubscribe, Subscriber: true},
+		Channels: true, Shape: from(1), Run: Pinned, Handler: HandleSUnsubscribe, Subscriber: true, Paced: true},
 	"unsubscribe": {Arity: -1, Flags: PubSub | NoScript | Loading | Stale,
-		Channels: true, Shape: from(1), Run: Pinned, Handler: HandleUnsubscribe, Subscriber: true},
+		Channels: true, Shape: from(1), Run: Pinned, Handler: HandleUnsubscribe, Subscriber: true, Paced: true},
 }

@@ -3,7 +3,7 @@ package command
 // setRows are the commands on sets.
 var setRows = rows{
 	"sadd":  {Arity: -3, Flags: Write | DenyOOM | Fast, Cats: CatSet, Keys: key(RW | Insert), Run: Shared},
-	"scard": {Arity: 2, Flags: ReadOnly | Fast, Cats: CatSet, Keys: key(RO), Run: Shared},
+	"scard": {Arity: 2, Flags: ReadOnly | Fast, Cats: CatSet, Keys: key(RO), Run: Shared, Miss: MissEmpty},
 	"sdiff": {Arity: -2, Flags: ReadOnly, Cats: CatSet, Keys: span(1, -1, 1, RO|Access), Run: Shared},
 	"sdiffcard": {Arity: -3, Flags: ReadOnly | MovableKeys, Cats: CatSet, Keys: counted(1, RO|Access),
 		Since: "redis 8.8", Run: Shared},
@@ -14,12 +14,12 @@ var setRows = rows{
 	"sinterstore": {Arity: -3, Flags: Write | DenyOOM, Cats: CatSet,
 		Keys: key(OW | Update).and(span(2, -1, 1, RO|Access)), Run: Shared},
 	"sismember":  {Arity: 3, Flags: ReadOnly | Fast, Cats: CatSet, Keys: key(RO), Run: Shared},
-	"smembers":   {Arity: 2, Flags: ReadOnly, Cats: CatSet, Keys: key(RO | Access), Run: Shared},
+	"smembers":   {Arity: 2, Flags: ReadOnly, Cats: CatSet, Keys: key(RO | Access), Run: Shared, Miss: MissEmpty},
 	"smismember": {Arity: -3, Flags: ReadOnly | Fast, Cats: CatSet, Keys: key(RO | Access), Run: Shared},
 	"smove": {Arity: 4, Flags: Write | Fast, Cats: CatSet,
 		Keys: key(RW | Access | Delete).and(keyAt(2, RW|Insert)), Run: Shared},
 	"spop":        {Arity: -2, Flags: Write | Fast, Cats: CatSet, Keys: key(RW | Access | Delete), Run: Shared},
-	"srandmember": {Arity: -2, Flags: ReadOnly, Cats: CatSet, Keys: key(RO | Access), Run: Shared},
+	"srandmember": {Arity: -2, Flags: ReadOnly, Cats: CatSet, Keys: key(RO | Access), Run: Shared, Miss: MissEmpty},
 	"srem":        {Arity: -3, Flags: Write | Fast, Cats: CatSet, Keys: key(RW | Delete), Run: Shared},
 	"sscan":       {Arity: -3, Flags: ReadOnly, Cats: CatSet, Keys: key(RO | Access), Run: Shared},
 	"sunion":      {Arity: -2, Flags: ReadOnly, Cats: CatSet, Keys: span(1, -1, 1, RO|Access), Run: Shared},

@@ -17,6 +17,7 @@ func (l *loader) check() {
 	l.checkUpstream()
 	l.checkAdmin()
 	l.checkPlans()
+	l.checkUsage()
 	l.checkEncryptionKeys()
 	l.checkTenants()
 }
@@ -134,6 +135,7 @@ func (l *loader) checkPlans() {
 			s.errorf(path, "%s is not a plan's name (%s)", quote(name), tenantIDGrammar)
 		}
 		s.checkQuotas(path, &l.config.Plans[name].Quotas)
+		l.checkPrices(path, l.config.Plans[name])
 		l.notYet(place{s, join(path, "cold_storage")}, "cold_storage")
 	}
 	a := &l.config.Accounting

@@ -87,6 +87,7 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 	s.checkCompression(key("compression").path, &t.Compression)
 	l.checkEncryption(key("encryption"), t.Encryption)
 	s.checkQuotas(key("quotas").path, &t.Quotas)
+	s.checkTags(key("tags").path, t.Tags)
 
 	if len(t.Users) == 0 {
 		l.warn(at, "tenant "+quote(id)+" has no users, so nobody can log in to it")

@@ -60,6 +60,9 @@ type Config struct {
 
 	Accounting Accounting `yaml:"accounting"`
 
+	Usage   Usage   `yaml:"usage"`
+	Billing Billing `yaml:"billing"`
+
 	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
 	// that a program can add and remove tenants without editing a shared file.
 	// A relative path starts at the folder of the configuration file. Load has
@@ -99,6 +102,10 @@ type Limits struct {
 	// AuthTimeout closes a connection that has not logged in by then, so that
 	// strangers cannot hold connections for nothing. Default 60s.
 	AuthTimeout Duration `yaml:"auth_timeout"`
+
+	// Fair has the tenants of an event loop take turns by weight at what the upstream
+	// is given. Default true; false is for comparison.
+	Fair bool `yaml:"fair"`
 }
 
 // Admin is the HTTP listener for operators.
@@ -158,6 +165,7 @@ func Default() *Config {
 			Bulk:         512 * MiB,
 			Request:      1 * GiB,
 			OutputBuffer: 64 * MiB,
+			Fair:         true,
 			AuthTimeout:  Duration(60 * time.Second),
 		},
 		Upstream: Upstream{
@@ -170,6 +178,8 @@ func Default() *Config {
 		EncryptionKeys: map[string]*MasterKey{},
 
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
+		Usage:      defaultUsage(),
+		Billing:    Billing{Digits: -1},
 
 		Plans:   map[string]*Plan{},
 		Tenants: map[string]*Tenant{},

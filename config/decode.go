@@ -66,7 +66,7 @@ func (s *source) value(n *yaml.Node, v reflect.Value, path string) {
 }
 
 // mapping decodes into a struct, whose fields are the keys there are, or into a
-// map of pointers, whose keys the file chooses.
+// map, whose keys the file chooses.
 func (s *source) mapping(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
 		s.errorf(path, "expected a mapping of keys to values, got %s", kindName(n))
@@ -99,13 +99,20 @@ func (s *source) mapping(n *yaml.Node, v reflect.Value, path string) {
 // entry decodes one value of a map. Every key given is in the map afterwards,
 // also if its value is empty or wrong.
 func (s *source) entry(key string, n *yaml.Node, m reflect.Value, path string) {
-	e := reflect.New(m.Type().Elem().Elem())
+	elem, direct := m.Type().Elem(), true
+	if elem.Kind() == reflect.Pointer {
+		elem, direct = elem.Elem(), false
+	}
+	e := reflect.New(elem)
 	if d, ok := e.Interface().(defaulter); ok {
 		d.setDefaults()
 	}
 	s.value(n, e.Elem(), path)
 	if m.IsNil() {
 		m.Set(reflect.MakeMap(m.Type()))
+	}
+	if direct {
+		e = e.Elem()
 	}
 	m.SetMapIndex(reflect.ValueOf(key), e)
 }

@@ -254,6 +254,31 @@ var errorCases = []struct{ name, file, want string }{
 			"f:6: encryption_keys.b.env: is not the name of an environment variable\n" +
 			"f:7: encryption_keys.c.command[0]: is empty, but it is the program to run\n" +
 			"f:8: encryption_keys.d.command: expected a list, got a single value"},
+	{"usage", rest + "usage:\n  flush: 1ms\n  grace: 48h\n  retention: 1h\n  spol: x\n",
+		"f:4: usage.flush: 1ms is out of range (100ms to 10m)\n" +
+			"f:5: usage.grace: 48h is out of range (1s to 24h)\n" +
+			"f:6: usage.retention: 1h is less than a day (24h); 0s keeps usage for ever\n" +
+			"f:7: usage.spol: unknown key (did you mean \"spool\"?)"},
+	{"usage closed too early", rest + "usage: {flush: 10s, grace: 15s}\n",
+		"f:3: usage.grace: 15s is less than two times usage.flush (10s), so hours would be closed before they are reported"},
+	{"billing", rest + "usage: {flush: 0s}\nbilling:\n  currency: Euro\n  digits: 10\n",
+		"f:4: billing: there are no bills without a ledger (usage.flush: 0s)\n" +
+			"f:5: billing.currency: \"Euro\" is not a currency (examples: EUR, USD)\n" +
+			"f:6: billing.digits: 10 is out of range (-1 to 9)"},
+	{"prices", rest + "billing: {currency: EUR}\nplans:\n  p:\n    prices:\n      operation: 1\n      memory: 1e3\n      egress: -1\n      base: 0.00\n" +
+		"    included:\n      base: 1\n      ingress: 5\n",
+		"f:7: plans.p.prices.operation: \"operation\" is not a unit (" + strings.Join(Units, ", ") + ") (did you mean \"operations\"?)\n" +
+			"f:8: plans.p.prices.memory: \"1e3\" is not an amount (examples: 12, 0.0035; up to 15 digits before and 12 after the point)\n" +
+			"f:9: plans.p.prices.egress: \"-1\" is not an amount (examples: 12, 0.0035; up to 15 digits before and 12 after the point)\n" +
+			"f:12: plans.p.included.base: the base price is for the period, of which nothing can be included\n" +
+			"f:13: plans.p.included.ingress: there is no price for it, so it costs nothing anyway"},
+	{"prices without currency", rest + "plans:\n  p:\n    prices: {base: 1}\n", "f:5: plans.p.prices: there are no bills without billing.currency"},
+	{"tags", acme + "    tags:\n      cost center: a\n      empty: ''\n      list: [a]\n      long: " + strings.Repeat("x", 257) + "\n      odd: \"a\\tb\"\n",
+		"f:5: tenants.acme.tags.\"cost center\": \"cost center\" is not a tag's name (1 to 63 of A-Z a-z 0-9 _ . -, the first a letter)\n" +
+			"f:6: tenants.acme.tags.empty: the tag has no value\n" +
+			"f:7: tenants.acme.tags.list: expected a single value, got a list\n" +
+			"f:8: tenants.acme.tags.long: the tag's value is longer than 256 bytes\n" +
+			"f:9: tenants.acme.tags.odd: the tag's value has a control character"},
 	{"scripts", acme + "    scripts: on\n", `f:4: tenants.acme.scripts: "on" is not one of isolated, trusted, off`},
 
 	// Secrets.

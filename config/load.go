@@ -29,7 +29,7 @@ func Load(path string) (*Config, []Warning, error) {
 	l.readTenantsDir(filepath.Dir(path))
 	c, warnings, err := l.finish()
 	if err == nil {
-		locateKeys(c, filepath.Dir(path))
+		locate(c, filepath.Dir(path))
 	}
 	return c, warnings, err
 }
@@ -140,8 +140,11 @@ func (l *loader) readTenant(file, id string) {
 	l.config.Tenants[id] = t
 }
 
-// locateKeys puts base before the relative names of files with keys.
-func locateKeys(c *Config, base string) {
+// locate puts base before the relative names of files with keys and of the spool.
+func locate(c *Config, base string) {
+	if c.Usage.Spool != "" && !filepath.IsAbs(c.Usage.Spool) {
+		c.Usage.Spool = filepath.Join(base, c.Usage.Spool)
+	}
 	for _, k := range c.EncryptionKeys {
 		if k.File != "" && !filepath.IsAbs(k.File) {
 			k.File = filepath.Join(base, k.File)

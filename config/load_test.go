@@ -43,9 +43,15 @@ func TestFull(t *testing.T) {
 			ConnectTimeout: Duration(2 * time.Second), Timeout: Duration(time.Minute), SubscriberConnections: 100,
 		},
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
+		Usage:      Usage{Flush: Duration(10 * time.Second), Grace: Duration(20 * time.Minute), Retention: Duration(24000 * time.Hour), Spool: "testdata/spool"},
+		Billing:    Billing{Currency: "EUR", Digits: 4},
 		Plans: map[string]*Plan{
 			"free": {Quotas: Quotas{Rates: Rates{Rate: Rate{OpsPerSecond: 100}}, Memory: 16 * MiB, Connections: 20}},
-			"pro":  {Quotas: Quotas{Rates: Rates{Rate: Rate{OpsPerSecond: 10000}}, Memory: GiB}},
+			"pro": {
+				Quotas:   Quotas{Rates: Rates{Rate: Rate{OpsPerSecond: 10000}}, Memory: GiB},
+				Prices:   map[string]Amount{"base": {"20"}, "operations": {"0.35"}, "memory": {"0.0125"}},
+				Included: map[string]Amount{"operations": {"10.5"}},
+			},
 		},
 		EncryptionKeys: map[string]*MasterKey{
 			"2026-11": {File: "testdata/keys/2026-11"},
@@ -56,6 +62,7 @@ func TestFull(t *testing.T) {
 		TenantsDir: "tenants.d",
 		Tenants: map[string]*Tenant{
 			"acme": {
+				Tags:   map[string]string{"cost_center": "0815", "team": "=web"},
 				Plan:   "pro",
 				Users:  map[string]*User{"default": secretOf("acme-secret"), "reader": reader, "people": people},
 				Quotas: Quotas{Memory: 100 * MiB},
@@ -79,7 +86,7 @@ func TestFull(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	sameLines(t, lines(warnings),
-		"testdata/full.yaml:14: admin.tokens is not in effect yet",
+		"testdata/full.yaml:15: admin.tokens is not in effect yet",
 	)
 }
 

@@ -57,9 +57,15 @@ type UserQuotas struct {
 	Rates `yaml:",inline"`
 }
 
-// Plan is a named set of quotas.
+// Plan is a named set of quotas, with prices.
 type Plan struct {
 	Quotas `yaml:",inline"`
+
+	// Prices are what usage costs, by unit; see Units. A unit without a price is free.
+	Prices map[string]Amount `yaml:"prices"`
+
+	// Included is how much of a unit a period's bill has for nothing.
+	Included map[string]Amount `yaml:"included"`
 }
 
 // Accounting says how quotas are kept over all proxies of an upstream.

@@ -27,6 +27,10 @@ type Tenant struct {
 	// it hides the ones written before. Default false.
 	HashTag bool `yaml:"hash_tag"`
 
+	// Tags are the operator's own names and values, by which usage and bills can be
+	// picked and summed up.
+	Tags map[string]string `yaml:"tags"`
+
 	// Scripts says what scripts may do. Default isolated.
 	Scripts Scripts `yaml:"scripts"`
 }

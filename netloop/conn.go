@@ -95,6 +95,10 @@ func (c *Conn) Peer() netip.AddrPort { return c.addr }
 // Unsent is how many bytes of output the peer has not taken yet.
 func (c *Conn) Unsent() int { return c.out.size }
 
+// Unread is how many bytes of input the handler has left, and what has arrived
+// behind them.
+func (c *Conn) Unread() int { return len(c.in) }
+
 // Sent is how many bytes the kernel has taken since the beginning.
 func (c *Conn) Sent() uint64 { return c.sent }
 

@@ -53,6 +53,9 @@ func (s *session) handle(r *namespace.Request) bool {
 		s.reject(cmd, "NOAUTH Authentication required.")
 		return true
 	}
+	if s.shape != nil && s.misshapen(cmd, r) {
+		return true
+	}
 	if m := s.stats.space; m != nil {
 		if run, refused := m.admit(s, cmd, r); !run || refused {
 			return refused
@@ -60,7 +63,7 @@ func (s *session) handle(r *namespace.Request) bool {
 	}
 	if s.mode == 0 && cmd.Run == command.Shared && cmd.Handler == command.NoHandler && !cmd.Later {
 		if s.forward(cmd, r) || s.runPinned(cmd, r) {
-			s.stats.commands[cmd.ID]++
+			s.count(cmd)
 			s.last = uint16(cmd.ID)
 			return true
 		}
@@ -117,11 +120,16 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	if cmd.Handler == command.HandleEval && !s.wraps(r) {
 		return false
 	}
+	if s.counted != nil && s.tx == nil {
+		if ok, answered := s.reserves(cmd, r); !ok || answered {
+			return ok
+		}
+	}
 	switch {
 	case s.mode&modeTx != 0 && cmd.Handler == command.HandleSelect && s.head != s.tail:
 		return false // replies to come name keys of the database that there is now
 	case s.mode&modeTx != 0 && !cmd.AtOnce:
-		s.stats.commands[cmd.ID]++
+		s.count(cmd)
 		s.last = uint16(cmd.ID)
 		n := len(s.tx.queue)
 		s.enqueue(cmd, r)
@@ -133,7 +141,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		return true
 	case !usable(cmd):
-		s.stats.commands[cmd.ID]++
+		s.count(cmd)
 		s.reject(cmd, refusal(cmd))
 		return true
 	case s.mode&modeSubscriber != 0 && !cmd.Subscriber:
@@ -182,7 +190,11 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	if s.caching != "" && (cmd.Parent == nil || cmd.Parent.Name != "client") {
 		s.caching = ""
 	}
-	stats.commands[cmd.ID]++
+	if stats == s.stats {
+		s.count(cmd)
+	} else {
+		stats.countLast(cmd)
+	}
 	if stats.failures != failures {
 		stats.row(cmd).failed++
 	}

@@ -172,6 +172,7 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		}
 		x.out = append(x.out, bytes.Clone(s.restoreScript(q.script, element, q.full)))
 	default:
+		s.stats.countFound(q.cmd, element)
 		x.values(q, s.restore(q.cmd, element))
 	}
 }

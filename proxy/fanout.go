@@ -155,7 +155,7 @@ func (s *session) pushShared(b []byte) {
 	case len(b) < sharedMessage && unsent > 0 || s.gone || len(b) == 0 || unsent+len(b) > s.w.srv.output:
 		s.push(b)
 	default:
-		s.stats.out += uint64(len(b))
+		s.wrote(len(b))
 		s.conn.WriteShared(b)
 	}
 }

@@ -23,6 +23,8 @@ type handler struct {
 	wait func(s *session, r *namespace.Request) bool
 	// script: it runs on the connection for scripts.
 	script bool
+	// subscribes is 1 more than the kind of subscriptions that it begins; 0: it does not.
+	subscribes int
 	// publishes: it may run on the hub.
 	publishes bool
 	// run answers at once, or sends to the upstream.
@@ -70,11 +72,11 @@ func init() {
 		command.HandleUnwatch: {run: unwatch, unpinned: true, tx: (*session).queue},
 		command.HandleWait:    {run: wait, tx: (*session).queue},
 
-		command.HandleSubscribe:      {idle: true, run: subscribe(channels), unpinned: true},
+		command.HandleSubscribe:      {idle: true, run: subscribe(channels), subscribes: 1 + channels, unpinned: true},
 		command.HandleUnsubscribe:    {idle: true, run: unsubscribe(channels), unpinned: true},
-		command.HandlePSubscribe:     {idle: true, run: subscribe(patterns), unpinned: true},
+		command.HandlePSubscribe:     {idle: true, run: subscribe(patterns), subscribes: 1 + patterns, unpinned: true},
 		command.HandlePUnsubscribe:   {idle: true, run: unsubscribe(patterns), unpinned: true},
-		command.HandleSSubscribe:     {idle: true, run: subscribe(shards), unpinned: true},
+		command.HandleSSubscribe:     {idle: true, run: subscribe(shards), subscribes: 1 + shards, unpinned: true},
 		command.HandleSUnsubscribe:   {idle: true, run: unsubscribe(shards), unpinned: true},
 		command.HandlePublish:        {run: publish(channels), publishes: true, tx: publishInTx},
 		command.HandleSPublish:       {run: publish(shards), publishes: true, tx: publishInTx},

@@ -38,7 +38,7 @@ func hashOf(tenant string) string { return config.HashSecret(secretOf(tenant)) }
 // ends with the test.
 func startProxy(t testing.TB, address string, o options) *Server {
 	t.Helper()
-	text := "listen: 127.0.0.1:0\nupstream: {addresses: [" + address + "]}\nlimits: {" + o.limits + "}\ntenants:\n"
+	text := "listen: 127.0.0.1:0\nupstream: {addresses: [" + address + "]}\nlimits: {" + o.limits + "}\nusage: {flush: 0s}\ntenants:\n"
 	for _, id := range []string{"acme", "globex"} {
 		text += "  " + id + ": {users: {default: {sha256: [" + hashOf(id) + "]}}}\n"
 	}

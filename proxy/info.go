@@ -43,6 +43,7 @@ var infoSections = []infoSection{
 	{"latencystats", "Latencystats", inAll, false, infoLatencyStats},
 	{"cluster", "Cluster", inDefault | inAll, false, infoCluster},
 	{"keyspace", "Keyspace", inDefault | inAll, true, infoKeyspace},
+	{"quota", "Quota", inDefault | inAll, true, infoQuota},
 }
 
 var infoGroups = map[string]infoGroup{"default": inDefault, "all": inAll, "everything": inAll}
@@ -53,6 +54,7 @@ type infoData struct {
 	own   *tenantOwn
 	sum   *totals
 	space *space // where a section asks for it
+	usage []Usage
 	now   time.Time
 	port  uint16
 	limit int64 // of connections
@@ -111,6 +113,7 @@ func (d *infoData) text(ctx context.Context, chosen []bool) (text string, err er
 		return "", err
 	}
 	d.now = time.Now()
+	d.usage = d.srv.quotaUsage(ctx, d.own, d.sum.flow(), d.now)
 	var b strings.Builder
 	for i, s := range infoSections {
 		if !chosen[i] {

@@ -168,17 +168,17 @@ func infoPersistence(b *strings.Builder, d *infoData) {
 }
 
 func infoStats(b *strings.Builder, d *infoData) {
-	ops, in, out := d.own.rates.update(d.now, d.sum)
+	ops, in, out := d.own.rates.update(d.now, d.sum.flow())
 	fields(b,
 		"total_connections_received", d.sum.logins,
 		"total_commands_processed", d.sum.calls,
-		"instantaneous_ops_per_sec", ops,
+		"instantaneous_ops_per_sec", int64(ops),
 		"total_net_input_bytes", d.sum.in,
 		"total_net_output_bytes", d.sum.out,
 		"total_net_repl_input_bytes", 0,
 		"total_net_repl_output_bytes", 0,
-		"instantaneous_input_kbps", fmt.Sprintf("%.2f", in),
-		"instantaneous_output_kbps", fmt.Sprintf("%.2f", out),
+		"instantaneous_input_kbps", fmt.Sprintf("%.2f", in/1024),
+		"instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024),
 		"instantaneous_input_repl_kbps", "0.00",
 		"instantaneous_output_repl_kbps", "0.00",
 		"rejected_connections", 0,
@@ -193,8 +193,8 @@ func infoStats(b *strings.Builder, d *infoData) {
 		"evicted_clients", 0,
 		"total_eviction_exceeded_time", 0,
 		"current_eviction_exceeded_time", 0,
-		"keyspace_hits", 0,
-		"keyspace_misses", 0,
+		"keyspace_hits", d.sum.hits,
+		"keyspace_misses", d.sum.misses,
 		"pubsub_channels", 0,
 		"pubsub_patterns", 0,
 		"pubsubshard_channels", 0,

@@ -39,6 +39,12 @@ func (s *session) login(user, secret []byte, done func()) {
 			s.answerError(err.Error())
 			return
 		}
+		enter := func() {
+			s.enters(who, func() {
+				s.become(who)
+				done()
+			})
+		}
 		codecs := s.w.srv.codecs
 		known := codecs.knows(who.Tenant)
 		if !known && s.link.Down() {
@@ -46,37 +52,33 @@ func (s *session) login(user, secret []byte, done func()) {
 			known = true // it will be
 		}
 		if known {
-			s.become(who)
-			done()
+			enter()
 			return
 		}
 		s.async(func(ctx context.Context) func() {
 			codecs.meet(ctx, who.Tenant)
-			return func() {
-				s.become(who)
-				done()
-			}
+			return enter
 		})
 	}
 	if !dir.Slow(user, secret) {
 		finish(dir.Authenticate(user, secret))
 		return
 	}
-	queue := &s.w.srv.queue
-	if queue.Add(1) > maxLogins {
-		queue.Add(-1)
+	srv := s.w.srv
+	own := srv.own[dir.Named(user).Tenant.ID]
+	leave, ok := srv.mayQueue(own)
+	if !ok {
 		s.answerError("UNAVAILABLE too many logins are being checked, try again")
 		return
 	}
 	user, secret = bytes.Clone(user), bytes.Clone(secret)
 	s.async(func(ctx context.Context) func() {
-		defer queue.Add(-1)
-		select {
-		case s.w.srv.logins <- struct{}{}:
-		case <-ctx.Done():
+		defer leave()
+		done, ok := srv.slowTurn(ctx, own)
+		if !ok {
 			return func() {}
 		}
-		defer func() { <-s.w.srv.logins }()
+		defer done()
 		who, err := dir.Authenticate(user, secret)
 		return func() { finish(who, err) }
 	})
@@ -88,7 +90,11 @@ func (s *session) become(who *namespace.Identity) {
 		return
 	}
 	s.drop()
+	pin := s.pin // one that another client's messages go to
+	s.pinDown()
 	s.stats.leave(s)
+	s.opened(-1)
+	s.recounted(who)
 	if s.who != nil {
 		s.name = ""
 		s.about = about{local: s.about.local}
@@ -99,14 +105,26 @@ func (s *session) become(who *namespace.Identity) {
 		s.limits = &s.w.srv.strangers
 		s.born = s.w.loop.Now()
 		s.prefix = nil
+		s.shape = nil
 	} else {
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
 		s.limits = &s.w.srv.limits
+		s.shape = s.own().shape
 		s.use(0)
 		s.takeNumber()
 	}
 	s.stats.enter(s)
+	s.opened(1)
+	s.pinUp(pin)
+	s.meet()
+}
+
+// opened keeps the number of the tenant's connections to this process.
+func (s *session) opened(by int64) {
+	if s.who != nil {
+		s.own().open.Add(by)
+	}
 }
 
 func (s *session) use(db int) {

@@ -167,7 +167,7 @@ func (t *tenantStats) deliver(lines []byte) {
 			s.giveUp()
 			continue
 		}
-		s.stats.out += uint64(len(lines))
+		s.wrote(len(lines))
 		s.conn.Write(lines)
 	}
 }

@@ -4,6 +4,7 @@ package proxy
 type parked struct {
 	seq   uint32
 	reply []byte
+	free  bool // costs the tenant nothing
 }
 
 func (s *session) park(seq uint32, reply []byte) {
@@ -13,7 +14,7 @@ func (s *session) park(seq uint32, reply []byte) {
 	}
 	s.parked = append(s.parked, parked{})
 	copy(s.parked[i+1:], s.parked[i:])
-	s.parked[i] = parked{seq, append([]byte(nil), reply...)}
+	s.parked[i] = parked{seq, append([]byte(nil), reply...), s.w.refusing}
 	s.parkedBytes += len(reply)
 }
 
@@ -22,7 +23,11 @@ func (s *session) unpark() {
 	for ; n < len(s.parked) && s.parked[n].seq == s.head; n++ {
 		s.head++
 		s.parkedBytes -= len(s.parked[n].reply)
-		s.emit(s.parked[n].reply, false)
+		if p := &s.parked[n]; p.free {
+			s.forFree(func() { s.emit(p.reply, false) })
+		} else {
+			s.emit(p.reply, false)
+		}
 		s.parked[n] = parked{}
 	}
 	if n == len(s.parked) {

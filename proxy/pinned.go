@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -60,8 +61,10 @@ func (s *session) pinned() (ok, answered bool) {
 		s.answerError(errUnavailable)
 		return true, true
 	}
-	s.pin = s.w.pins.Take(s.proto, s)
-	if s.pin == nil {
+	if ok, answered := s.reserve(quota.Pinned, 1, true); !ok || answered {
+		return ok, answered
+	}
+	if !s.takePin() {
 		s.answerError(errNoPin)
 		return true, true
 	}
@@ -75,7 +78,7 @@ func (s *session) unpin() {
 		return
 	}
 	s.w.pins.Give(s.pin)
-	s.pin = nil
+	s.pinDown()
 	s.mode &^= modePinned
 	if s.held {
 		s.tryResume()
@@ -101,7 +104,8 @@ func (s *session) drop() {
 			b = nil
 		}
 		pin.Speaks(2)
-		s.pin, s.redirected = pin, true
+		s.redirected = true
+		s.pinUp(pin)
 		s.mode |= modePinned
 	}
 }
@@ -110,7 +114,7 @@ var resetRow = command.Lookup([]byte("reset"))
 
 // forget is for a connection that is gone.
 func (s *session) forget() {
-	s.pin = nil
+	s.pinDown()
 	s.hearing = false
 	s.mode &^= modePinned | modeTx | modeSubscriber
 	if s.tx != nil {
@@ -126,12 +130,18 @@ func (s *session) forget() {
 	s.watching, s.watchLost = false, false
 	s.unsubscribed()
 	s.tracking, s.redirected, s.redirect, s.prefixes = false, false, 0, nil
-	s.blocked = 0
+	s.unblocked(s.blocked)
 }
 
 // runPinned runs a command that needs a connection of the session's own.
 func (s *session) runPinned(cmd *command.Command, r *namespace.Request) bool {
-	ok, answered := s.pinned()
+	ok, answered := true, false
+	if s.counted != nil && s.tx == nil {
+		ok, answered = s.reserves(cmd, r)
+	}
+	if ok && !answered {
+		ok, answered = s.pinned()
+	}
 	if !ok {
 		return false
 	}
@@ -153,7 +163,7 @@ func (s *session) toPin(cmd *command.Command, r *namespace.Request, note uint8) 
 	prefix := s.prefixOf(cmd)
 	if s.tx == nil && cmd.Has(command.Blocking) && (cmd.Run == command.Pinned || verdict&command.Blocks != 0) {
 		note = noteBlocks
-		s.blocked++
+		s.nowBlocked()
 	}
 	size := len(r.Raw) + len(w.indexes)*(len(prefix)+24)
 	if s.holds() {
@@ -256,7 +266,7 @@ func (s *session) Reply(t *slot, reply []byte) {
 		}
 		return
 	case noteBlocks:
-		s.blocked--
+		s.unblocked(1)
 	case noteDrop, noteQuiet, noteReset, noteTalk:
 	default:
 		if took := s.w.answered(t, reply); took >= slowCommand {
@@ -315,7 +325,15 @@ func (s *session) Reply(t *slot, reply []byte) {
 }
 
 // Oversized implements upstream.PinOwner.
-func (s *session) Oversized(t *slot) { s.Failed(t, errOversized); s.unpin() }
+func (s *session) Oversized(t *slot) {
+	err := errOversized
+	if q := s.shape; q != nil && q.reply > 0 {
+		s.stats.refused++
+		err = q.errReply
+	}
+	s.Failed(t, err)
+	s.unpin()
+}
 
 // Failed implements upstream.PinOwner.
 func (s *session) Failed(t *slot, err error) {
@@ -326,7 +344,7 @@ func (s *session) Failed(t *slot, err error) {
 		s.talk.fail(err)
 		return
 	case noteBlocks:
-		s.blocked--
+		s.unblocked(1)
 	case noteExec:
 		s.sent[0].space.settle(!errors.Is(err, upstream.ErrUnavailable))
 		s.sent = s.sent[1:]
@@ -357,9 +375,9 @@ func (s *session) Failed(t *slot, err error) {
 // client is told at EXEC; subscriptions and tracking can not go on unnoticed.
 func (s *session) Lost(err error) {
 	slog.Warn("a client's own connection to the upstream is lost", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "error", err)
-	s.pin = nil
+	s.pinDown()
 	s.mode &^= modePinned
-	s.blocked = 0
+	s.unblocked(s.blocked)
 	if s.tx != nil {
 		s.tx.lost = true
 	}

@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 )
 
@@ -23,71 +24,6 @@ var (
 	unsubscribeWords = [kinds]string{"unsubscribe", "punsubscribe", "sunsubscribe"}
 )
 
-// subscriptions are what a session listens to. A name of the client's can
-// stand for several of the upstream's, and the other way round, when it is about
-// the events of keys; see notify.go.
-type subscriptions struct {
-	names [kinds]map[string][]string // the upstream's names, by the client's
-	up    [kinds]map[string][]string // the client's names, by the upstream's
-}
-
-// count is the number in a confirmation.
-func (b *subscriptions) count(kind int) int {
-	switch {
-	case b == nil:
-		return 0
-	case kind == shards:
-		return len(b.names[shards])
-	}
-	return len(b.names[channels]) + len(b.names[patterns])
-}
-
-func (b *subscriptions) empty() bool {
-	return b == nil || len(b.names[channels])+len(b.names[patterns])+len(b.names[shards]) == 0
-}
-
-// add notes a name and returns those that the upstream does not know of yet.
-func (b *subscriptions) add(kind int, name string, up []string) (fresh []string) {
-	if _, has := b.names[kind][name]; has {
-		return nil
-	}
-	if b.names[kind] == nil {
-		b.names[kind], b.up[kind] = make(map[string][]string), make(map[string][]string)
-	}
-	b.names[kind][name] = up
-	for _, u := range up {
-		if len(b.up[kind][u]) == 0 {
-			fresh = append(fresh, u)
-		}
-		b.up[kind][u] = append(b.up[kind][u], name)
-	}
-	return fresh
-}
-
-// remove forgets a name and returns those that the upstream may forget.
-func (b *subscriptions) remove(kind int, name string) (stale []string) {
-	if b == nil {
-		return nil
-	}
-	for _, u := range b.names[kind][name] {
-		users := b.up[kind][u]
-		for i := range users {
-			if users[i] == name {
-				users = append(users[:i], users[i+1:]...)
-				break
-			}
-		}
-		if len(users) == 0 {
-			delete(b.up[kind], u)
-			stale = append(stale, u)
-			continue
-		}
-		b.up[kind][u] = users
-	}
-	delete(b.names[kind], name)
-	return stale
-}
-
 // listen finds the place for a session's first subscriptions: the connection
 // that it has, one of its own, or the hub. It answers when there is none.
 //
@@ -101,10 +37,7 @@ func (s *session) listen() bool {
 		s.answerError(errUnavailable)
 		return false
 	default:
-		if w.listeners < w.ownListeners() {
-			s.pin = w.pins.Take(s.proto, s)
-		}
-		if s.pin != nil {
+		if s.mayListen() && s.takePin() {
 			s.mode |= modePinned
 			break
 		}
@@ -118,6 +51,7 @@ func (s *session) listen() bool {
 		return true
 	}
 	w.listeners++
+	s.stats.listeners++
 	s.subs = new(subscriptions)
 	return true
 }
@@ -130,6 +64,7 @@ func (s *session) unlisten() {
 	s.subs = nil
 	if !s.onHub {
 		s.w.listeners--
+		s.stats.listeners--
 		return
 	}
 	s.onHub = false
@@ -162,6 +97,11 @@ var errSubscribed = errors.New("the upstream does not end a subscription")
 // subscribe is SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE name [name ...].
 func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 	return func(s *session, cmd *command.Command, r *namespace.Request) {
+		if s.stats.subscriptions+r.Len()-1 > maxSubscriptions && s.newNames(kind, r) > maxSubscriptions-s.stats.subscriptions {
+			s.stats.refused++
+			s.answerError(overQuota(s.who.Tenant, quota.Subscriptions.String(), maxSubscriptions))
+			return
+		}
 		if s.subs == nil && !s.listen() {
 			return
 		}
@@ -179,6 +119,7 @@ func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 			c.reply = appendConfirmation(c.reply, s.proto, subscribeWords[kind], r.At(i), s.subs.count(kind))
 		}
 		c.kind = kind
+		s.recountSubs()
 		s.subscriber()
 		switch {
 		case len(fresh) == 0 || !s.onHub:
@@ -193,6 +134,7 @@ func subscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 // unsubscribe is UNSUBSCRIBE, PUNSUBSCRIBE and SUNSUBSCRIBE [name ...].
 func unsubscribe(kind int) func(*session, *command.Command, *namespace.Request) {
 	return func(s *session, cmd *command.Command, r *namespace.Request) {
+		defer s.recountSubs()
 		c := confirmation{ends: true}
 		var stale []string
 		one := func(name string) {
@@ -303,6 +245,7 @@ func (s *session) notSubscribed() {
 			s.w.countPattern(s.who.Tenant, name, -1)
 		}
 	}
+	s.recountSubs()
 	s.unlisten()
 	s.subscriber()
 }
@@ -328,6 +271,7 @@ func (s *session) unsubscribed() {
 		}
 		s.subs = &subscriptions{}
 	}
+	s.recountSubs()
 	s.unlisten()
 	s.confirm = confirmation{}
 }
@@ -358,7 +302,7 @@ func (s *session) push(b []byte) {
 		s.giveUp()
 		return
 	}
-	s.stats.out += uint64(len(b))
+	s.wrote(len(b))
 	s.conn.Write(b)
 }
 

@@ -71,6 +71,12 @@ func (w *worker) scriptLink(proto int, plain bool) *upstream.Link[scriptCall] {
 	if *k == nil {
 		*k = upstream.NewLink(w.loop, target, proto, upstream.Owner[scriptCall](scriptOwner{w}))
 		(*k).Groups()
+		(*k).Longest(func(c *scriptCall) int {
+			if c.phase != phaseScript {
+				return maxReply
+			}
+			return longestReply(&c.slot)
+		})
 	}
 	return *k
 }
@@ -344,7 +350,7 @@ func (o scriptOwner) Oversized(c *scriptCall) (more bool) {
 	}
 	c.s.sealLater(c.plainKeys)
 	if !c.s.gone {
-		c.s.completeError(c.seq, errOversized.Error())
+		c.s.oversized(c.seq)
 	}
 	c.phase = phaseRest
 	return !c.plain

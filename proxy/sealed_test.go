@@ -471,7 +471,11 @@ func TestCachingOfPlan(t *testing.T) {
 		c.send("CLIENT CACHING "+word, "MULTI", "GET m", "GETRANGE k 0 3", "EXEC")
 		c.read("+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\n1\r\n$4\r\nript\r\n")
 		other.expect("+OK\r\n", "SET", "m", "2")
-		if got := c.do("PING"); got != want {
+		got := c.do("PING")
+		if !no && got == "+PONG\r\n" {
+			got = c.next() // the message comes on another way, and may come later
+		}
+		if got != want {
 			t.Errorf("%s: %q", mode, got)
 		}
 		c.Close()

@@ -18,6 +18,7 @@ import (
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/upstream"
 )
@@ -33,7 +34,11 @@ type Server struct {
 	scripts   *scripts
 	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
 	codecs    *codecs
+	usage     *usageLedger // nil: none is kept
+	counts    *quota.CountManager
+	counting  *redis.Client // its own
 	marks     *marks
+	lending   *lending    // nil: no rate is limited
 	loading   atomic.Bool // the scripts that try commands
 	keeper    *spaceKeeper
 	limits    resp.Limits
@@ -98,6 +103,9 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkSpool(cfg.Usage.Spool); err != nil {
+		return nil, err
+	}
 	target.MaxReply = maxReply
 	s := &Server{
 		id:        newID()[:16],
@@ -125,6 +133,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		s.turns[t.ID] = make(chan struct{}, slowPerTenant)
 		s.own[t.ID] = newTenantOwn(cfg, t)
 	}
+	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
 		return nil, err
@@ -134,6 +143,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
 	s.scripts = newScripts(s)
+	s.lending = newLending(s, cfg, target)
 	s.keeper = newSpaceKeeper(s)
 	for range loops(cfg.Loops) {
 		w, err := newWorker(s)
@@ -157,9 +167,18 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		}()
 	}
 	s.meet()
+	s.startUsage()
 	s.codecs.start()
-	s.background.Add(2)
+	s.background.Add(3)
 	go s.codecs.run()
+	go func() {
+		defer s.background.Done()
+		defer s.counting.Close()
+		s.counts.Run(s.ctx)
+	}()
+	if s.lending != nil {
+		s.background.Go(func() { s.lending.lender.Run(s.ctx) })
+	}
 	go s.keeper.run()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
@@ -284,11 +303,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err := s.drained(ctx)
 	s.cancel()
+	s.stopUsage()
 	for _, c := range s.plans {
 		c.Close()
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
+	if s.lending != nil {
+		s.lending.close()
+	}
 	s.keeper.close()
 	s.slow.Wait()
 	s.background.Wait()

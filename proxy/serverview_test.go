@@ -135,14 +135,14 @@ func TestQuantile(t *testing.T) {
 func TestRates(t *testing.T) {
 	var r rates
 	now := time.Now()
-	if ops, _, _ := r.update(now, &totals{calls: 100}); ops != 0 {
-		t.Errorf("at first: %d", ops)
+	if ops, _, _ := r.update(now, flow{calls: 100}); ops != 0 {
+		t.Errorf("at first: %f", ops)
 	}
-	if ops, _, _ := r.update(now.Add(100*time.Millisecond), &totals{calls: 500}); ops != 0 {
-		t.Errorf("too soon: %d", ops)
+	if ops, _, _ := r.update(now.Add(100*time.Millisecond), flow{calls: 500}); ops != 0 {
+		t.Errorf("too soon: %f", ops)
 	}
-	if ops, in, _ := r.update(now.Add(2*time.Second), &totals{calls: 1100, in: 4096}); ops != 500 || in != 2 {
-		t.Errorf("%d, %f", ops, in)
+	if ops, in, _ := r.update(now.Add(2*time.Second), flow{calls: 1100, in: 4096}); ops != 500 || in != 2048 {
+		t.Errorf("%f, %f", ops, in)
 	}
 }
 

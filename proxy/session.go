@@ -8,6 +8,7 @@ import (
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -29,7 +30,9 @@ type session struct {
 	prefix []byte
 	stats  *tenantStats
 	link   *upstream.Link[slot]
+	rates  *userRates // nil: the user has none of its own
 
+	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last
 	next, prev *session // of the same tenant, on the same loop
 	about      about
@@ -74,15 +77,28 @@ type session struct {
 	aside        []asideReply // to be opened beside the loop
 	opening      int          // that are being opened
 
-	looked  *looked    // how much the command that comes next can write
-	charges []*txSpace // of transactions on their way
+	counted *counted     // what its tenant's quotas count; nil: nothing
+	claim   *quota.Claim // that it waits for
+	listed  int          // subscriptions that are counted
+	shape   *shape       // what its tenant's requests and replies may be like; nil: anything
+	arrived uint32       // what head was when the input was read that is being taken
+	unread  bool         // there may be whole commands in the input
+	skipped *skipped     // the request that is being dropped
+	looked  *looked      // how much the command that comes next can write
+	charges []*txSpace   // of transactions on their way
 
 	partial *resp.Request // the state of an incomplete request
 
+	turn        place
 	head, tail  uint32 // the next slot to be answered, and to be given out
 	window      uint32 // how many may be unanswered
 	parked      []parked
 	parkedBytes int
+
+	awaits        *rate    // stands in its line
+	ahead, behind *session // there
+	skips         int      // commands that need not go to the end of a line
+	slowed        uint32   // one above the slot of the command that has had to wait last
 
 	held     bool   // told the connection to hold its input
 	wantIdle bool   // until everything is answered
@@ -124,14 +140,20 @@ func newSession(w *worker, id uint64) *session {
 
 // Received implements netloop.Handler: requests.
 func (s *session) Received(b []byte) (int, netloop.Next) {
+	if !s.unread {
+		s.arrived = s.head
+	}
 	n, next := s.take(b)
-	s.stats.in += uint64(n)
+	s.read(n)
+	s.endTurn()
+	s.unread = next != netloop.More
 	s.held = next == netloop.Hold
 	return n, next
 }
 
 func (s *session) take(b []byte) (off int, next netloop.Next) {
 	w := s.w
+	m, tight := s.stats.meter, s.stats.meter.tight()
 	for budget := turnCommands; ; budget-- {
 		if s.leaving {
 			return len(b), netloop.Hold
@@ -142,8 +164,18 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if off == len(b) {
 			return off, netloop.More
 		}
+		if w.turns.shared && !s.mayTurn() {
+			return off, netloop.Hold
+		}
 		if budget == 0 {
 			return off, netloop.Again
+		}
+		if s.skipped != nil {
+			n, next := s.skip(b[off:])
+			if off += n; next != netloop.Again {
+				return off, next
+			}
+			continue
 		}
 		req := s.partial
 		if req == nil {
@@ -155,6 +187,10 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 			s.answerError("ERR " + err.Error())
 			s.finish()
 			return len(b), netloop.Hold
+		}
+		if n == 0 && s.shape != nil && s.tooLargeAhead(req, b[off:]) {
+			w.dropRequest(s, req)
+			return len(b), netloop.More
 		}
 		if n == 0 {
 			s.conn.Expect(req.Want())
@@ -169,15 +205,45 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		if len(req.Args) > 0 {
 			w.view = namespace.Request{Raw: req.Bytes(b[off : off+n]), Args: req.Args}
 			w.direct = &w.view.Raw[0] == &b[off]
-			m := s.stats.space
+			if m != s.stats.meter { // by AUTH
+				m, tight = s.stats.meter, s.stats.meter.tight()
+			}
+			looked := m != nil && (tight || m.ops.Left <= 0)
+			if looked {
+				switch s.admit(m, &w.view, n) {
+				case waits:
+					w.dropRequest(s, req)
+					return off, netloop.Hold
+				case refused:
+					w.dropRequest(s, req)
+					off += n
+					continue
+				}
+			}
+			if w.turns.shared {
+				s.link.Expect(s.turn.expect + turnCommand)
+			}
+			k := s.stats.space
 			handled := s.handle(&w.view)
-			if m != nil {
-				m.handled(handled)
+			if k != nil {
+				k.handled(handled)
 			}
 			if !handled {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
+			}
+			if w.turns.shared {
+				s.charge(n)
+			}
+			if s.counted != nil {
+				s.counted.settle()
+			}
+			if m != nil {
+				m.ops.Left--
+				if looked {
+					w.toll.pay(m)
+				}
 			}
 		}
 		w.dropRequest(s, req)
@@ -201,7 +267,7 @@ func (s *session) mayTake() bool {
 	if s.tail-s.head >= s.window || s.conn.Unsent() > softOutput || s.parkedBytes > softOutput {
 		return false
 	}
-	if s.mode&modePinned != 0 && s.pin.Full() || s.mode&modeHub != 0 && s.onHub && s.w.hub.pin.Full() {
+	if s.mode&modePinned != 0 && (s.pin.Full() || s.w.turns.shared && s.pinLoad() > turnShare) || s.mode&modeHub != 0 && s.onHub && s.w.hub.pin.Full() {
 		return false // until Relieved
 	}
 	if s.link.Full() || s.mode&modeScripts != 0 && s.w.scriptsFull(s) {
@@ -216,11 +282,11 @@ func (s *session) mayTake() bool {
 
 // tryResume goes on with a session that was held, if it may.
 func (s *session) tryResume() {
-	if !s.held || s.gone || s.slow > 0 || s.leaving {
+	if !s.held || s.gone || s.slow > 0 || s.leaving || s.awaits != nil {
 		return
 	}
 	flight := s.tail - s.head
-	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() {
+	if s.wantIdle && flight > 0 || flight > s.window/2 || !s.mayTake() || s.w.turns.shared && !s.mayTurn() {
 		return
 	}
 	s.held, s.wantIdle = false, false
@@ -259,10 +325,17 @@ func (s *session) Closed(error) {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	if s.claim != nil {
+		s.claim.Cancel()
+	}
+	s.counted.all()
+	s.opened(-1)
 	if s.partial != nil {
 		s.w.giveRequest(s.partial)
 		s.partial = nil
 	}
+	s.endTurn()
+	s.stats.turn.remove(s)
 	s.stats.leave(s)
 	delete(s.w.sessions, s.id)
 	s.w.srv.clients.Add(-1)
@@ -335,6 +408,9 @@ func (s *session) completeError(seq uint32, text string) {
 // complete fills a slot. input says that reply lies in the loop's input, so
 // that it need not be copied.
 func (s *session) complete(seq uint32, reply []byte, input bool) {
+	if q := s.shape; q != nil && q.reply > 0 && int64(len(reply)) > q.reply {
+		reply, input = s.tooLongReply(), false
+	}
 	if seq != s.head {
 		s.park(seq, reply)
 		return
@@ -364,7 +440,10 @@ func (s *session) emit(reply []byte, input bool) {
 		}
 		return
 	}
-	s.stats.out += uint64(len(reply))
+	s.wrote(len(reply))
+	if s.w.turns.shared {
+		s.received(len(reply))
+	}
 	if input {
 		s.conn.WriteInput(reply)
 	} else {

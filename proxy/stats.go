@@ -3,6 +3,9 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"maps"
+	"slices"
+	"time"
 
 	"riptide-proxy/command"
 	"riptide-proxy/netloop"
@@ -20,9 +23,19 @@ type tenantStats struct {
 	logins      uint64
 	errors      map[string]*uint64 // by code
 	failures    uint64             // errors of all codes
+	hits        uint64             // reads that have found something
+	misses      uint64             // and that have not
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
+	meter       *meter             // nil: none of its rates is limited
 	space       *spaceMeter        // nil: its keys may take what they want
+
+	turn turn
+
+	usageStats
+	pins          int // sessions with an upstream connection of their own
+	listeners     int // of those, that have it for subscriptions
+	subscriptions int
 
 	tenantView
 }
@@ -53,6 +66,8 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	t := w.stats[id]
 	if t == nil {
 		t = &tenantStats{id: id, commands: make([]uint64, command.Count()), rows: make([]*commandStats, command.Count()), errors: make(map[string]*uint64)}
+		t.meter = w.meterOf(id)
+		t.turn = turn{of: &w.turns, share: w.turns.shareOf(id)}
 		w.stats[id] = t
 		if v := w.valued[id]; v != nil {
 			t.setValues(v)
@@ -60,6 +75,23 @@ func (w *worker) tenantStats(id string) *tenantStats {
 		t.space = w.srv.keeper.meter(w, t)
 	}
 	return t
+}
+
+// countFound counts whether a read has found something, by its reply.
+func (t *tenantStats) countFound(cmd *command.Command, reply []byte) {
+	switch {
+	case cmd.Miss == command.Uncounted:
+	case cmd.Miss == command.MissNull && reply[0] == '$': // the common case: GET
+		if reply[1] == '-' {
+			t.misses++
+		} else {
+			t.hits++
+		}
+	default:
+		hits, misses := cmd.Miss.Count(reply)
+		t.hits += hits
+		t.misses += misses
+	}
 }
 
 // maxCodes bounds how many error codes are told apart, since a script may make
@@ -107,6 +139,8 @@ type TenantStats struct {
 	In, Out     uint64 // bytes from and to clients
 	Connections int64
 	Logins      uint64
+	Hits        uint64            // reads that have found something
+	Misses      uint64            // and that have not
 	Throttled   uint64            // commands over a rate: refused, or made to wait
 	Refused     uint64            // commands and connections that another quota refused
 	Errors      map[string]uint64 // by error code
@@ -115,8 +149,12 @@ type TenantStats struct {
 
 // Stats are the whole proxy's counters.
 type Stats struct {
+	ID         string    // of the process
+	Born       time.Time // when it began to count
 	Tenants    map[string]*TenantStats
-	Turns      netloop.Histogram // of the loops
+	Usage      map[string][]Usage // of quotas, for each tenant of the configuration
+	Plans      map[string]string  // that tenants have
+	Turns      netloop.Histogram  // of the loops
 	Clients    int64
 	Accepted   uint64
 	Rejected   uint64 // over limits.clients
@@ -134,30 +172,58 @@ func (s *Server) Alive(ctx context.Context) error {
 // what belongs to the caller, which gives that up on an error.
 func (s *Server) each(ctx context.Context, f func(w *worker)) error {
 	for _, w := range s.workers {
-		done := make(chan struct{})
-		if !w.loop.Post(func() { f(w); close(done) }) {
-			return netloop.ErrStopped
-		}
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := w.do(ctx, func() { f(w) }); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// statsAtOnce is how many tenants' counters a loop adds up in one turn, while
+// commands wait.
+const statsAtOnce = 25
+
 // Stats asks every loop for its counters and adds them up.
 func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 	sum := &Stats{
+		ID:         s.id,
+		Born:       s.born,
 		Tenants:    make(map[string]*TenantStats),
+		Usage:      make(map[string][]Usage, len(s.own)),
+		Plans:      make(map[string]string),
 		Clients:    s.clients.Load(),
 		Accepted:   s.accepted.Load(),
 		Rejected:   s.rejected.Load(),
 		UpstreamUp: s.ready.Load(),
 	}
-	if err := s.each(ctx, func(w *worker) { w.addTo(sum) }); err != nil {
-		return nil, err
+	for _, w := range s.workers {
+		var tenants []*tenantStats
+		if err := w.do(ctx, func() {
+			w.addTo(sum)
+			tenants = slices.Collect(maps.Values(w.stats))
+		}); err != nil {
+			return nil, err
+		}
+		for some := range slices.Chunk(tenants, statsAtOnce) {
+			if err := w.do(ctx, func() {
+				for _, t := range some {
+					t.addTo(sum)
+				}
+			}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	now := time.Now()
+	for id, own := range s.own {
+		var f flow
+		if t := sum.Tenants[id]; t != nil {
+			f = t.flow()
+		}
+		sum.Usage[id] = s.quotaUsage(ctx, own, f, now)
+		if plan := s.cfg.Tenants[id].Plan; plan != "" {
+			sum.Plans[id] = plan
+		}
 	}
 	return sum, nil
 }
@@ -172,35 +238,38 @@ func (w *worker) addTo(sum *Stats) {
 			}
 		}
 	}
-	for id, t := range w.stats {
-		u := sum.Tenants[id]
-		if u == nil {
-			u = &TenantStats{Commands: make([]uint64, len(t.commands)), Errors: make(map[string]uint64)}
-			sum.Tenants[id] = u
+}
+
+func (t *tenantStats) addTo(sum *Stats) {
+	u := sum.Tenants[t.id]
+	if u == nil {
+		u = &TenantStats{Commands: make([]uint64, len(t.commands)), Errors: make(map[string]uint64)}
+		sum.Tenants[t.id] = u
+	}
+	for i, n := range t.commands {
+		u.Commands[i] += n
+	}
+	for i, c := range t.rows {
+		if c != nil && command.All()[i].Run != command.Slow { // a slow operation is many of the upstream's
+			addHistogram(&u.Latency, &c.latency)
 		}
-		for i, n := range t.commands {
-			u.Commands[i] += n
+	}
+	u.In += t.in
+	u.Out += t.out
+	u.Connections += t.connections
+	u.Logins += t.logins
+	u.Hits += t.hits
+	u.Misses += t.misses
+	u.Throttled += t.throttled
+	u.Refused += t.refused
+	for code, n := range t.errors {
+		u.Errors[code] += *n
+	}
+	if t.values != nil {
+		if u.Values == nil {
+			u.Values = new(value.Counters)
 		}
-		for i, c := range t.rows {
-			if c != nil && command.All()[i].Run != command.Slow { // a slow operation is many of the upstream's
-				addHistogram(&u.Latency, &c.latency)
-			}
-		}
-		u.In += t.in
-		u.Out += t.out
-		u.Connections += t.connections
-		u.Logins += t.logins
-		u.Throttled += t.throttled
-		u.Refused += t.refused
-		for code, n := range t.errors {
-			u.Errors[code] += *n
-		}
-		if t.values != nil {
-			if u.Values == nil {
-				u.Values = new(value.Counters)
-			}
-			u.Values.Add(&t.values.counters)
-		}
+		u.Values.Add(&t.values.counters)
 	}
 }
 

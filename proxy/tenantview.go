@@ -50,7 +50,10 @@ func (t *tenantStats) setMode(bits uint16, on bool) {
 
 // enter makes a session one of the tenant's.
 func (t *tenantStats) enter(s *session) {
-	t.connections++
+	t.connected(s.w.loop.Now(), 1)
+	if t.connections == 1 && t.id != "" {
+		t.turn.of.came()
+	}
 	s.prev, s.next = nil, t.first
 	if t.first != nil {
 		t.first.prev = s
@@ -97,7 +100,11 @@ func (w *worker) client(t *namespace.Tenant, number int64) *session {
 
 // leave takes a session away from the tenant, with what it was told of it.
 func (t *tenantStats) leave(s *session) {
-	t.connections--
+	s.settleAll()
+	t.connected(s.w.loop.Now(), -1)
+	if t.connections == 0 && t.id != "" {
+		defer t.turn.of.went() // when the session is away
+	}
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {
@@ -107,6 +114,10 @@ func (t *tenantStats) leave(s *session) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
+	if t.meter != nil {
+		s.leaveLine(t.meter)
+		s.rates, s.skips, s.slowed = nil, 0, 0
+	}
 	s.stopMonitor()
 	s.mode &^= tenantModes
 }
@@ -118,6 +129,7 @@ type tenantOwn struct {
 	replID    string
 	nodeID    string
 	shardID   string
+	quotas    config.Quotas
 	maxMemory int64 // its quota; 0: none
 	maxConns  int64 // likewise
 
@@ -126,12 +138,17 @@ type tenantOwn struct {
 	peak    atomic.Int64  // of the memory that was measured
 	space   spaceCache
 	rates   rates
+	open    atomic.Int64  // connections
+	queue   atomic.Int64  // logins that wait for an argon2id hash to be computed
+	logins  chan struct{} // has one in it while that is done
+	shape   *shape        // what its requests and replies may be like; nil: anything
 }
 
 func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
-	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID()}
-	quotas := cfg.QuotasOf(t.ID)
-	o.maxMemory, o.maxConns = int64(quotas.Memory), quotas.Connections
+	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID(), logins: make(chan struct{}, 1)}
+	o.quotas = cfg.QuotasOf(t.ID)
+	o.shape = newShape(t, &o.quotas)
+	o.maxMemory, o.maxConns = int64(o.quotas.Memory), o.quotas.Connections
 	return o
 }
 

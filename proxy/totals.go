@@ -15,6 +15,7 @@ type totals struct {
 	errors          map[string]uint64
 	calls, failures uint64
 	in, out         uint64
+	hits, misses    uint64
 	logins          uint64
 	clients         int64
 	blocked         int64
@@ -56,6 +57,8 @@ func (s *Server) totals(ctx context.Context, tenant string) (*totals, error) {
 		}
 		sum.failures += t.failures
 		sum.in += t.in
+		sum.hits += t.hits
+		sum.misses += t.misses
 		sum.out += t.out
 		sum.logins += t.logins
 		sum.clients += t.clients
@@ -71,7 +74,7 @@ func (s *Server) totals(ctx context.Context, tenant string) (*totals, error) {
 func (t *tenantStats) totals() *totals {
 	c := &totals{
 		commands: append([]uint64(nil), t.commands...), rows: make(map[int]*commandStats), errors: make(map[string]uint64),
-		failures: t.failures, in: t.in, out: t.out, logins: t.logins, clients: t.connections,
+		failures: t.failures, in: t.in, out: t.out, hits: t.hits, misses: t.misses, logins: t.logins, clients: t.connections,
 	}
 	for i, row := range t.rows {
 		if row != nil {
@@ -103,28 +106,27 @@ func (t *tenantStats) countClients(c *totals) {
 // rates turn counters into numbers per second: on average between the last two
 // times that somebody asked, at least rateTime apart.
 type rates struct {
-	mu              sync.Mutex
-	at              time.Time
-	calls, in, out  uint64
-	ops             int64
-	kbpsIn, kbpsOut float64
+	mu           sync.Mutex
+	at           time.Time
+	last         flow
+	ops, in, out float64 // commands and bytes per second
 }
 
 const rateTime = time.Second
 
 // update takes the counters as they are now and returns the rates.
-func (r *rates) update(now time.Time, t *totals) (ops int64, in, out float64) {
+func (r *rates) update(now time.Time, f flow) (ops, in, out float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if d := now.Sub(r.at).Seconds(); d >= rateTime.Seconds() {
 		if !r.at.IsZero() {
-			r.ops = int64(float64(t.calls-min(t.calls, r.calls)) / d)
-			r.kbpsIn = float64(t.in-min(t.in, r.in)) / d / 1024
-			r.kbpsOut = float64(t.out-min(t.out, r.out)) / d / 1024
+			r.ops = float64(f.calls-min(f.calls, r.last.calls)) / d
+			r.in = float64(f.in-min(f.in, r.last.in)) / d
+			r.out = float64(f.out-min(f.out, r.last.out)) / d
 		}
-		r.at, r.calls, r.in, r.out = now, t.calls, t.in, t.out
+		r.at, r.last = now, f
 	}
-	return r.ops, r.kbpsIn, r.kbpsOut
+	return r.ops, r.in, r.out
 }
 
 // quantile is the time that a share of the calls did not exceed: the upper end

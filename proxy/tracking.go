@@ -10,6 +10,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 )
 
@@ -66,11 +67,16 @@ func clientTracking(s *session, cmd *command.Command, r *namespace.Request) {
 	s.async(func(ctx context.Context) func() {
 		up := s.w.srv.redirectTo(ctx, tenant, id)
 		return func() {
-			if ok, answered := s.pinned(); !ok || answered {
-				if !ok {
-					s.answerError(errUnavailable)
+			if s.pin == nil {
+				if _, refused := s.reserve(quota.Pinned, 1, false); refused {
+					return
 				}
-				return
+				if ok, answered := s.pinned(); !ok || answered {
+					if !ok {
+						s.answerError(errUnavailable)
+					}
+					return
+				}
 			}
 			s.track(cmd, own, q, id, up)
 			s.unpin()
@@ -202,7 +208,7 @@ const redirectTime = 3 * time.Second
 // It returns 0 while there is no connection.
 func (s *session) receiveRedirected() int64 {
 	if s.pin == nil {
-		if s.pin = s.w.pins.Take(s.proto, s); s.pin == nil {
+		if !s.takePin() {
 			return 0
 		}
 		// What is under way on the shared connection comes first.

@@ -185,7 +185,7 @@ func (s *session) sendValues(cmd *command.Command, r *namespace.Request, note ui
 	}
 	if s.pin != nil && s.tx == nil && cmd.Has(command.Blocking) && (cmd.Run == command.Pinned || verdict&command.Blocks != 0) {
 		note = noteBlocks
-		s.blocked++
+		s.nowBlocked()
 	}
 	prefix := s.prefixOf(cmd)
 	size := len(r.Raw) + len(w.indexes)*(len(prefix)+24) + len(values)*valueRoom

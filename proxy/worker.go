@@ -39,6 +39,7 @@ type worker struct {
 	sessions map[uint64]*session
 	patterns map[string]map[string]int // that clients have subscribed to, by tenant
 	stalled  []*session                // wait for a full link
+	turns    turns
 	draining bool
 	known    []bool // commands the upstream has; nil: any
 	maxBulk  int    // the longest argument the upstream takes
@@ -48,6 +49,7 @@ type worker struct {
 	stats  map[string]*tenantStats
 	nobody *tenantStats   // for connections that have not logged in
 	fed    []*tenantStats // have lines for their monitors
+	meters []*meter       // that are awake
 
 	// For use within one command.
 	request  resp.Request
@@ -69,6 +71,9 @@ type worker struct {
 	opening  opening
 	open     func(dst, stored []byte, at namespace.ValueAt) ([]byte, error) // of opening
 	opened   []byte
+	toll     toll
+	refusing bool // what is answered is that a rate is exceeded
+	unpaid   int  // bytes of refused commands in what was received
 }
 
 // slot is what is remembered of a command until its reply comes.
@@ -89,9 +94,11 @@ func newWorker(s *Server) (*worker, error) {
 	}
 	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.seal, w.open, w.valued = w.sealing.seal, w.opening.open, s.codecs.all()
+	w.turns.w, w.turns.off, w.turns.window = w, !s.cfg.Limits.Fair, minTurnWindow
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
+	w.pins.Longest = longestReply
 	w.pins.Total, w.pins.Room = &s.pinned, s.room
 	w.hub = newHub(w)
 	loop.BeforeWrite(w.flush)
@@ -114,11 +121,15 @@ func (w *worker) link(proto int) *upstream.Link[slot] {
 	k := &w.links[proto-2]
 	if *k == nil {
 		*k = upstream.NewLink(w.loop, w.srv.target, proto, upstream.Owner[slot](w))
+		(*k).Longest(longestReply)
 	}
 	return *k
 }
 
 func (w *worker) flush() {
+	if w.turns.line.first != nil || w.turns.later.first != nil {
+		w.turns.serve()
+	}
 	for _, k := range w.links {
 		if k != nil {
 			k.Flush()
@@ -152,7 +163,9 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 // tick closes connections that take too long to log in, and those that do not
 // read.
 func (w *worker) tick() {
+	w.turns.adapt()
 	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
+	var unfinished map[*tenantStats]int
 	for _, s := range w.sessions {
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
@@ -163,6 +176,15 @@ func (w *worker) tick() {
 		if s.silent(w.srv.target.Timeout) {
 			s.pin.Break(errPinSilent)
 		}
+		if n := s.conn.Unread(); n > smallRequest && !s.conn.IsClosed() {
+			if unfinished == nil {
+				unfinished = make(map[*tenantStats]int)
+			}
+			unfinished[s.stats] += n
+		}
+	}
+	for t, sum := range unfinished {
+		w.boundUnfinished(t, sum)
 	}
 	w.hub.watch(w.srv.target.Timeout)
 }
@@ -255,9 +277,10 @@ func (w *worker) giveRequest(r *resp.Request) {
 }
 
 // answered accounts for a reply.
-func (w *worker) answered(t *slot, _ []byte) (took time.Duration) {
+func (w *worker) answered(t *slot, reply []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
 	t.s.stats.row(t.cmd).latency.Observe(took)
+	t.s.stats.countFound(t.cmd, reply)
 	return took
 }
 
@@ -333,7 +356,7 @@ func (w *worker) Failed(t *slot, err error) {
 func (w *worker) Oversized(t *slot) (more bool) {
 	t.unmeasured()
 	if !t.s.gone {
-		t.s.completeError(t.seq, errOversized.Error())
+		t.s.oversized(t.seq)
 	}
 	return false
 }

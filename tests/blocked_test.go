@@ -67,7 +67,7 @@ func startBlocked(t *testing.T) *blockedRig {
 	r := harness.StartRedis(t, "--maxclients", fmt.Sprint(maxClients), "--user", "acme", "on", ">acme-secret", "~*", "&*", "+@all")
 	rig := &blockedRig{server: r, control: diffDial(t, r.Addr, ""), n: n}
 	if os.Getenv("RIPTIDE_DIFF_AGAINST") != "plain" {
-		p := harness.StartProxy(t, r.Addr, harness.Options{Limits: fmt.Sprintf("  clients: %d\n", 2*n+100)})
+		p := harness.StartProxy(t, r.Addr, harness.Options{Limits: fmt.Sprintf("  clients: %d\n", 3*n+100)})
 		p.Ready(t)
 		rig.server = p.Process
 	}

@@ -43,7 +43,7 @@ func metric(t testing.TB, p *harness.Proxy, name string) float64 {
 // 4 KiB each.
 func TestLeakIdleConnections(t *testing.T) {
 	const n = 10000
-	p := hostileProxy(t, fmt.Sprintf("  clients: %d\n", n+10))
+	p := hostileProxy(t, fmt.Sprintf("  clients: %d\n", 2*n))
 	warm := p.Connect(t, harness.Acme)
 	expect(t, warm, "+OK\r\n", "SET", "k", "v")
 	before := p.RSS(t)

@@ -35,12 +35,12 @@ func refusedUntil(t *testing.T, up *redis.Client, write func() error) time.Durat
 }
 
 // fillUp writes values of a tenant's until it is over its quota.
-func fillUp(ctx context.Context, t *testing.T, c *redis.Client, size int) (keys int) {
+func fillUp(ctx context.Context, t *testing.T, c *redis.Client, name string, size int) (keys int) {
 	t.Helper()
 	for over := 0; over < 20; { // for a second it may be found out yet that there is room
 		p := c.Pipeline()
 		for j := range 200 {
-			p.Set(ctx, fmt.Sprint("fill:", keys+j), text(size), 0)
+			p.Set(ctx, fmt.Sprint(name, keys+j), text(size), 0)
 		}
 		all, _ := p.Exec(ctx)
 		over++
@@ -144,7 +144,8 @@ func TestQuotaSpaceFreed(t *testing.T) {
 		}},
 	} {
 		refusedUntil(t, up, func() error { return c.Set(ctx, "fill:0", "", 0).Err() })
-		n := fillUp(ctx, t, c, 2000)
+		n := fillUp(ctx, t, c, "fill:", 2000)
+		fillUp(ctx, t, c, "small:", 10)
 		if n < 500 {
 			t.Fatal(x.name, "only", n, "keys")
 		}
@@ -219,8 +220,8 @@ func TestQuotaSpaceScripts(t *testing.T) {
 			if err := write.Run(ctx, c, []string{"first"}).Err(); err != nil {
 				t.Fatal(err)
 			}
-			fillUp(ctx, t, c, 2000)
-			fillUp(ctx, t, c, 10)
+			fillUp(ctx, t, c, "fill:", 2000)
+			fillUp(ctx, t, c, "small:", 10)
 			var err error
 			for i := range 30 {
 				if err = write.Run(ctx, c, []string{fmt.Sprint("s", i)}).Err(); isOver(err) {

@@ -68,6 +68,9 @@ type Link[T any] struct {
 
 	log      log
 	flight   ring[T]
+	expect   int32 // of the commands to come, see Expect
+	due      int   // of those in flight
+	trip     trip
 	current  T      // being answered
 	partial  bool   // and to be given the next reply too
 	start    uint64 // where current begins in the output
@@ -80,6 +83,8 @@ type Link[T any] struct {
 	backoff  time.Duration
 	since    int64  // loop's clock when it came up
 	lastSent uint64 // bytes the upstream had taken when watch looked last
+	limit    func() int
+	longest  func(t *T) int
 	lastErr  string // of connecting, so that it is logged once and not forever
 }
 
@@ -92,6 +97,7 @@ type waiting[T any] struct {
 // NewLink makes a link that speaks RESP2 or RESP3 and begins to connect.
 func NewLink[T any](loop *netloop.Loop, target *Target, proto int, owner Owner[T]) *Link[T] {
 	k := &Link[T]{loop: loop, target: target, proto: proto, owner: owner, backoff: minBackoff}
+	k.limit = k.replyLimit
 	k.open()
 	k.watch()
 	return k
@@ -100,6 +106,21 @@ func NewLink[T any](loop *netloop.Loop, target *Target, proto int, owner Owner[T
 // Groups tells that what is given to the link as one command are several, of
 // which one may run though the last one did not arrive.
 func (k *Link[T]) Groups() { k.groups = true }
+
+// Longest sets a function that tells how long the reply to a command may be, in
+// bytes, where that is less than Target.MaxReply.
+func (k *Link[T]) Longest(f func(t *T) int) { k.longest = f }
+
+// replyLimit is how long the reply that comes next may be.
+func (k *Link[T]) replyLimit() int {
+	limit := k.target.MaxReply
+	if k.longest != nil && k.greet == 0 {
+		if t := k.Oldest(); t != nil {
+			limit = min(limit, k.longest(t))
+		}
+	}
+	return limit
+}
 
 // Up reports whether commands can be sent right now.
 func (k *Link[T]) Up() bool { return k.state == stateUp }
@@ -114,6 +135,23 @@ func (k *Link[T]) Full() bool { return k.full }
 
 // Flight is the number of commands without a reply.
 func (k *Link[T]) Flight() int { return int(k.flight.n) + len(k.waiting) }
+
+// Expect says what each of the commands that follow counts beside its own bytes, for
+// Load: that of its reply, as far as that is known.
+func (k *Link[T]) Expect(bytes int32) { k.expect = bytes }
+
+// Load is how much the upstream has to work on: bytes of the commands without a reply,
+// and of what is expected of them.
+func (k *Link[T]) Load() int {
+	if k.flight.n == 0 {
+		return k.queued
+	}
+	return k.queued + int(k.log.pos-k.flight.front().start) + k.due
+}
+
+// Trip is how long a command takes there and back that finds the connection idle, by
+// the loop's clock; 0 if that is not known yet.
+func (k *Link[T]) Trip() time.Duration { return time.Duration(k.trip.time) }
 
 // Begin returns a buffer with room for n bytes to append a command to; End
 // takes it back.
@@ -169,7 +207,11 @@ func (k *Link[T]) push(start uint64, t T) {
 	if k.flight.n == 0 {
 		k.busy = k.loop.Now()
 	}
-	k.flight.push(entry[T]{t, start})
+	if !k.trip.under {
+		k.trip.begin(start, k.loop.Now(), k.flight.n == 0)
+	}
+	k.flight.push(entry[T]{t, start, k.expect})
+	k.due += int(k.expect)
 }
 
 // Flush gives the connection what was gathered in this turn, and lets go of
@@ -223,7 +265,7 @@ func (k *Link[T]) Close() {
 func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 	off := 0
 	for off < len(b) {
-		reply, n, dropped, err := k.in.next(k.conn, b[off:], k.target.MaxReply)
+		reply, n, dropped, err := k.in.next(k.conn, b[off:], k.limit)
 		off += n
 		if err == nil && reply != nil {
 			err = k.reply(reply, dropped)
@@ -257,6 +299,10 @@ func (k *Link[T]) reply(reply []byte, dropped bool) error {
 		}
 		e := k.flight.front()
 		k.current, k.start = e.t, e.start
+		k.due -= int(e.due)
+		if k.trip.under && e.start == k.trip.start {
+			k.trip.end(k.loop.Now())
+		}
 		k.flight.pop()
 		k.end = k.log.pos
 		if k.flight.n > 0 {

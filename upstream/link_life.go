@@ -162,7 +162,8 @@ func (k *Link[T]) rescue(conn *netloop.Conn, begun bool, err error) {
 	sent, unsent := conn.Sent(), conn.UnsentBytes()
 	k.log.hand(func(b []byte) { unsent = append(unsent, b...) })
 	flight := k.flight
-	k.flight = ring[T]{}
+	k.flight, k.due = ring[T]{}, 0
+	k.trip.under = false
 	for i := range flight.n {
 		e := flight.at(i)
 		end := k.log.pos

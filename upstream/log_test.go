@@ -158,7 +158,7 @@ func TestRingAgainstModel(t *testing.T) {
 				r.pop()
 				model = model[1:]
 			} else {
-				r.push(entry[int]{step, uint64(step)})
+				r.push(entry[int]{t: step, start: uint64(step)})
 				model = append(model, step)
 			}
 			if int(r.n) != len(model) {

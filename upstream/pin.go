@@ -58,10 +58,22 @@ type Pin[T any] struct {
 	behind  int   // bytes that have arrived behind what the owner is told of
 	since   int64 // loop's clock when it was given back
 	opening *netloop.Timer
+	limit   func() int
 }
 
 // Proto is the version of the protocol that it speaks.
 func (p *Pin[T]) Proto() int { return p.proto }
+
+// replyLimit is how long the reply that comes next may be, as for a Link.
+func (p *Pin[T]) replyLimit() int {
+	limit := p.pool.target.MaxReply
+	if p.pool.Longest != nil && p.greet == 0 {
+		if t := p.Oldest(); t != nil {
+			limit = min(limit, p.pool.Longest(t))
+		}
+	}
+	return limit
+}
 
 // Speaks notes that its owner changed the version with HELLO.
 func (p *Pin[T]) Speaks(proto int) { p.proto = proto }
@@ -75,6 +87,14 @@ func (p *Pin[T]) Spoil() { p.dirty = true }
 
 // Flight is the number of commands without a reply.
 func (p *Pin[T]) Flight() int { return int(p.flight.n) }
+
+// Load is the bytes of the commands without a reply.
+func (p *Pin[T]) Load() int {
+	if p.flight.n == 0 {
+		return 0
+	}
+	return int(p.pos - p.flight.front().start)
+}
 
 // Oldest is the command that is to be answered next; nil if there is none.
 func (p *Pin[T]) Oldest() *T {
@@ -118,7 +138,7 @@ func (p *Pin[T]) Begin(n int) []byte {
 
 // End sends the command in b, which need not come from Begin. It is copied.
 func (p *Pin[T]) End(b []byte, t T) {
-	p.flight.push(entry[T]{t, p.pos})
+	p.flight.push(entry[T]{t: t, start: p.pos})
 	p.pos += uint64(len(b))
 	if p.state != stateUp {
 		p.waiting = append(p.waiting, b...)
@@ -210,7 +230,7 @@ func (p *Pin[T]) dialed(fd int, err error) {
 func (p *Pin[T]) Received(b []byte) (int, netloop.Next) {
 	off := 0
 	for off < len(b) {
-		reply, n, dropped, err := p.in.next(p.conn, b[off:], p.pool.target.MaxReply)
+		reply, n, dropped, err := p.in.next(p.conn, b[off:], p.limit)
 		off += n
 		if err == nil && reply != nil {
 			p.behind = len(b) - off

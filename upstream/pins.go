@@ -16,6 +16,9 @@ type Pins[T any] struct {
 	// not nil, tells whether there may be one more.
 	Total *atomic.Int64
 	Room  func() bool
+	// Longest, if not nil, tells how long the reply to a command may be, in bytes,
+	// where that is less than Target.MaxReply.
+	Longest func(t *T) int
 
 	loop    *netloop.Loop
 	target  *Target
@@ -48,6 +51,9 @@ func NewPins[T any](loop *netloop.Loop, target *Target, limit int) *Pins[T] {
 // Open is the number of connections, those in the pool included.
 func (ps *Pins[T]) Open() int { return ps.open }
 
+// InUse is the number of those that belong to somebody.
+func (ps *Pins[T]) InUse() int { return ps.open - len(ps.idle[0]) - len(ps.idle[1]) }
+
 // Take returns a connection that nobody else has, in a state as after the
 // login, or nil if there are as many as there may be.
 func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
@@ -71,6 +77,7 @@ func (ps *Pins[T]) Take(proto int, owner PinOwner[T]) *Pin[T] {
 	}
 	ps.count(1)
 	p := &Pin[T]{pool: ps, owner: owner, proto: proto, state: stateOpening}
+	p.limit = p.replyLimit
 	p.opening = ps.loop.After(ps.target.ConnectTimeout+ps.target.Timeout, p.late)
 	if ps.dialing < maxDialing {
 		ps.dial(p)

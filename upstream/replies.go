@@ -16,8 +16,8 @@ type replies struct {
 
 // next takes one reply from the beginning of b. used is how much of b is done
 // with; reply is nil when no reply is complete. dropped says that the reply was longer than
-// limit bytes: then what is returned is not the whole of it.
-func (r *replies) next(conn *netloop.Conn, b []byte, limit int) (reply []byte, used int, dropped bool, err error) {
+// limit says: then what is returned is not the whole of it.
+func (r *replies) next(conn *netloop.Conn, b []byte, limit func() int) (reply []byte, used int, dropped bool, err error) {
 	n, done, err := r.scan.Feed(b[r.scanned:])
 	r.scanned += n
 	if err != nil {
@@ -28,7 +28,7 @@ func (r *replies) next(conn *netloop.Conn, b []byte, limit int) (reply []byte, u
 		r.scanned, r.drop = 0, false
 		return reply, used, dropped, nil
 	}
-	if r.scanned+r.scan.Need() > limit {
+	if r.scanned+r.scan.Need() > limit() {
 		r.drop = true
 	}
 	if r.drop {

@@ -4,6 +4,7 @@ package upstream
 type entry[T any] struct {
 	t     T
 	start uint64 // where it begins in the connection's output
+	due   int32  // what it counts beside its bytes
 }
 
 // ring is a queue in an array whose length is a power of two.

@@ -56,7 +56,11 @@ func serve(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	adm, err := admin.Start(cfg.Admin.Listen, srv, srv.Dictionaries())
+	var usage admin.Usage
+	if v := srv.Usage(); v != nil {
+		usage = v
+	}
+	adm, err := admin.Start(cfg.Admin.Listen, srv, srv.Dictionaries(), usage)
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()))
 	}

@@ -320,6 +320,9 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 		fmt.Fprintf(&b, "limits:\n%s", o.Limits)
 	}
 	b.WriteString(o.Top)
+	if !strings.Contains(o.Top, "usage:") {
+		b.WriteString("usage: {flush: 0s}\n") // tests look at the upstream's keys and commands
+	}
 	if n := os.Getenv("RIPTIDE_TEST_LOOPS"); n != "" && !strings.Contains(o.Top, "loops:") {
 		fmt.Fprintf(&b, "loops: %s\n", n)
 	}

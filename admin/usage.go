@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"riptide-proxy/quota/billing"
+	"riptide-proxy/quota/ledger"
+)
+
+// Usage tells what tenants have used. A proxy.UsageView does.
+type Usage interface {
+	// Usage answers a query; the error may be a ledger.ErrUnknownTenant.
+	Usage(ctx context.Context, q *ledger.Query) ([]*ledger.Line, error)
+	// Bills are those of a period; the error may also be billing.ErrNoCurrency.
+	Bills(ctx context.Context, q *billing.Query) ([]*billing.Bill, error)
+	// Counted is what this process has counted of each tenant.
+	Counted() (map[string]ledger.Figures, map[string]ledger.Levels)
+}
+
+// handleUsage serves usage and bills. The parameters are those of riptide-proxy usage; the
+// format is json without one.
+func handleUsage(mux *http.ServeMux, u Usage) {
+	list := func(w http.ResponseWriter, r *http.Request) {
+		ask, ok := readAsk(w, r)
+		if !ok {
+			return
+		}
+		lines, err := u.Usage(r.Context(), &ledger.Query{From: ask.from, To: ask.to, Tenant: r.PathValue("id"), By: ask.by, Tags: ask.tags})
+		var out bytes.Buffer
+		if err == nil {
+			err = ledger.Write(&out, ask.format, lines)
+		}
+		ask.answer(w, &out, err)
+	}
+	mux.HandleFunc("GET /usage", list)
+	mux.HandleFunc("GET /tenants/{id}/usage", list)
+	mux.HandleFunc("GET /tenants/{id}/billing", func(w http.ResponseWriter, r *http.Request) {
+		ask, ok := readAsk(w, r)
+		if !ok {
+			return
+		}
+		bills, err := u.Bills(r.Context(), &billing.Query{From: ask.from, To: ask.to, Tenant: r.PathValue("id"), Tags: ask.tags})
+		var out bytes.Buffer
+		if err == nil {
+			err = billing.Write(&out, ask.format, bills)
+		}
+		ask.answer(w, &out, err)
+	})
+}
+
+// ask is what a request asks for.
+type ask struct {
+	from, to ledger.Hour
+	by       ledger.By
+	format   ledger.Format
+	tags     map[string]string
+}
+
+// readAsk answers the request itself if it can not be understood.
+func readAsk(w http.ResponseWriter, r *http.Request) (a *ask, ok bool) {
+	a, err := parseAsk(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return a, err == nil
+}
+
+func parseAsk(r *http.Request) (*ask, error) {
+	q := r.URL.Query()
+	a := &ask{by: ledger.ByTotal, format: ledger.JSON, tags: make(map[string]string)}
+	var err error
+	if a.from, a.to, err = ledger.ParseSpan(q.Get("from"), q.Get("to"), time.Now()); err != nil {
+		return nil, err
+	}
+	if text := q.Get("by"); text != "" {
+		if a.by, err = ledger.ParseBy(text); err != nil {
+			return nil, err
+		}
+	}
+	if text := q.Get("format"); text != "" {
+		if a.format, err = ledger.ParseFormat(text); err != nil {
+			return nil, err
+		}
+	}
+	for _, text := range q["tag"] {
+		name, value, err := ledger.ParseTag(text)
+		if err != nil {
+			return nil, err
+		}
+		a.tags[name] = value
+	}
+	return a, nil
+}
+
+var contentTypes = map[ledger.Format]string{
+	ledger.JSON: "application/json", ledger.CSV: "text/csv; charset=utf-8", ledger.Table: "text/plain; charset=utf-8",
+}
+
+func (a *ask) answer(w http.ResponseWriter, out *bytes.Buffer, err error) {
+	switch {
+	case errors.Is(err, ledger.ErrUnknownTenant), errors.Is(err, billing.ErrNoCurrency):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadGateway) // it is the upstream that did not answer
+	default:
+		w.Header().Set("Content-Type", contentTypes[a.format])
+		_, _ = out.WriteTo(w) // a client that has gone away
+	}
+}

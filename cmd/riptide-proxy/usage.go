@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"riptide-proxy/config"
+	"riptide-proxy/quota/ledger"
+)
+
+// usageTool is what riptide-proxy usage and its subcommands have in common.
+type usageTool struct {
+	file     string
+	tenant   string
+	from, to string
+	format   string
+	tags     []string
+
+	cfg        *config.Config
+	client     *redis.Client
+	store      *ledger.Store
+	begin, end ledger.Hour
+	chosen     map[string]string // tags
+	form       ledger.Format
+}
+
+// usageCommand is riptide-proxy usage: what tenants have used, and what it costs.
+func usageCommand() *cobra.Command {
+	u := &usageTool{}
+	var by string
+	cmd := u.command(&cobra.Command{
+		Use:   "usage --config FILE [--from T] [--to T] [--tenant ID] [--by hour|day|month|total] [--format csv|json|table]",
+		Short: "Show what tenants have used, and their bills",
+		Long: `Shows what tenants have used: operations, bytes, memory, keys, connections. All
+times are of UTC and begin an hour: 2026-11, 2026-11-23, 2026-11-23T15. Without
+--from it is the month that has begun; --to is not in it, and is now without one.
+
+docs/usage.md says what is counted, and how exactly.`,
+	}, func(ctx context.Context, cmd *cobra.Command) error {
+		q := ledger.Query{From: u.begin, To: u.end, Tenant: u.tenant, Tags: u.chosen}
+		var err error
+		if q.By, err = ledger.ParseBy(by); err != nil {
+			return fmt.Errorf("--by: %w", err)
+		}
+		lines, err := q.Run(ctx, u.store, u.cfg)
+		if err != nil {
+			return err
+		}
+		return ledger.Write(cmd.OutOrStdout(), u.form, lines)
+	})
+	cmd.Flags().StringVar(&by, "by", "total", "what a line is for: hour, day, month or total")
+	cmd.AddCommand(usageBillCommand(), usageCloseCommand())
+	return cmd
+}
+
+// command is cmd with the common flags; do runs with the upstream at hand.
+func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd *cobra.Command) error) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cmd.SilenceUsage, cmd.SilenceErrors = true, true
+		ctx := cmd.Context()
+		if ctx == nil {
+			ctx = context.Background()
+		}
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		if err := u.open(); err != nil {
+			return err
+		}
+		defer u.client.Close()
+		return do(ctx, cmd)
+	}
+	f := cmd.Flags()
+	f.StringVarP(&u.file, "config", "c", "", "configuration file")
+	f.StringVarP(&u.tenant, "tenant", "t", "", "only this tenant")
+	f.StringVar(&u.from, "from", "", "when it begins")
+	f.StringVar(&u.to, "to", "", "when it ends")
+	f.StringVarP(&u.format, "format", "f", "table", "csv, json or table")
+	f.StringArrayVar(&u.tags, "tag", nil, "only tenants with this tag, name=value; may be given several times")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}
+
+func (u *usageTool) open() error {
+	var err error
+	if u.begin, u.end, err = ledger.ParseSpan(u.from, u.to, time.Now()); err != nil {
+		return err
+	}
+	if u.form, err = ledger.ParseFormat(u.format); err != nil {
+		return fmt.Errorf("--format: %w", err)
+	}
+	u.chosen = make(map[string]string)
+	for _, tag := range u.tags {
+		name, value, err := ledger.ParseTag(tag)
+		if err != nil {
+			return fmt.Errorf("--tag: %w", err)
+		}
+		u.chosen[name] = value
+	}
+	if u.cfg, _, err = config.Load(u.file); err != nil {
+		return err
+	}
+	if u.cfg.Upstream.Mode == config.Embedded {
+		return errors.New("the embedded upstream lives in the proxy's process only, out of reach for this one")
+	}
+	u.client = jobClient(u.cfg)
+	u.store = ledger.NewStore(u.client, time.Duration(u.cfg.Usage.Grace))
+	return nil
+}
