@@ -152,6 +152,20 @@ const countLag = 50 * time.Millisecond
 // BeginCounts begins counts of several tenants. It is to be called before the first key is
 // looked at, and lets what was reported before arrive there.
 func BeginCounts(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]Counting, error) {
+	counts, err := grownSoFar(ctx, client, roots)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(countLag):
+		return counts, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// grownSoFar reads what tenants' keys ever grew by.
+func grownSoFar(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]Counting, error) {
 	all, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, root := range roots {
 			p.HMGet(ctx, SpaceKey(root), "g1", "g2")
@@ -171,12 +185,7 @@ func BeginCounts(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]C
 			}
 		}
 	}
-	select {
-	case <-time.After(countLag):
-		return counts, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return counts, nil
 }
 
 // End puts what was counted in the place of what was reported until the count began.
