@@ -29,6 +29,8 @@ const (
 	// perArgument is what an argument takes beside its bytes, and perKey what a key
 	// does: Redis's structures for a short string and for an entry of its table.
 	perArgument, perKey = 24, 96
+	// roundShare of a length is what servers round it up by at most.
+	roundShare = 4
 	// slackShare of the limit is for what servers let run without memory too, and
 	// overdraftShare for what of that a loop has not reported yet.
 	slackShare, overdraftShare = 200, 2000
@@ -74,6 +76,9 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		c.need = m.growth(cmd, r)
 		if copies && s.looked.size >= 0 {
 			c.allowed = s.looked.size + s.looked.size/8 + copySlack
+		}
+		if c.whole {
+			c.need[quota.Bytes] += c.need[quota.Bytes] / roundShare
 		}
 		if s.tx != nil {
 			s.tx.space.add(&c, cmd, r)

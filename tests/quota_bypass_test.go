@@ -19,20 +19,35 @@ import (
 
 // bypass is a way in which a tenant may try to take more memory than it may.
 type bypass struct {
-	name  string
-	most  int64 // what one writer may have on its way when the limit is reached
-	setup func(ctx context.Context, c *redis.Client) error
-	write func(ctx context.Context, c *redis.Client, w, i int) error
+	name string
+	most int64 // what one writer may have on its way when the limit is reached
+	// sealed: it is worth being tried with values that are stored sealed.
+	sealed bool
+	setup  func(ctx context.Context, c *redis.Client) error
+	write  func(ctx context.Context, c *redis.Client, w, i int) error
 }
 
 const (
 	bypassLimit   = 4 << 20
 	bypassWriters = 6
 	// bypassTime is for those whom nothing is refused, as what they write is little.
-	bypassTime = 3 * time.Second
+	bypassTime = 2 * time.Second
 )
 
-func text(n int) string { return strings.Repeat("x", n) }
+// noise is text that does not get shorter by compressing it.
+var noise = func() string {
+	b := make([]byte, 32<<20)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte('!' + rnd.IntN(90))
+	}
+	return string(b)
+}()
+
+func text(n int) string {
+	at := rand.IntN(len(noise) - n)
+	return noise[at : at+n]
+}
 
 // queue runs commands in one transaction or pipeline.
 func queue(ctx context.Context, tx bool, c *redis.Client, n int, add func(p redis.Pipeliner, j int)) error {
@@ -53,10 +68,10 @@ func queue(ctx context.Context, tx bool, c *redis.Client, n int, add func(p redi
 }
 
 var bypasses = []bypass{
-	{name: "transactions", most: 120 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "transactions", most: 120 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return queue(ctx, true, c, 100, func(p redis.Pipeliner, j int) { p.Set(ctx, fmt.Sprint("k", w, ":", i, ":", j), text(1000), 0) })
 	}},
-	{name: "copies in transactions", most: 64 << 10, setup: func(ctx context.Context, c *redis.Client) error {
+	{name: "copies in transactions", most: 64 << 10, sealed: true, setup: func(ctx context.Context, c *redis.Client) error {
 		return c.Set(ctx, "source", text(20<<10), 0).Err()
 	}, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return queue(ctx, true, c, 20, func(p redis.Pipeliner, j int) { p.Copy(ctx, "source", fmt.Sprint("k", w, ":", i, ":", j), 0, true) })
@@ -75,10 +90,10 @@ var bypasses = []bypass{
 			}
 		})
 	}},
-	{name: "pipelines", most: 300 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "pipelines", most: 300 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return queue(ctx, false, c, 10000, func(p redis.Pipeliner, j int) { p.Set(ctx, fmt.Sprint("k", w, ":", i, ":", j), text(100), 0) })
 	}},
-	{name: "large values", most: 3 << 20, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "large values", most: 3 << 20, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return c.Set(ctx, fmt.Sprint("k", w, ":", i), text(1<<rand.IntN(24)), 0).Err()
 	}},
 	{name: "reconnecting", most: 5 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
@@ -90,13 +105,13 @@ var bypasses = []bypass{
 	{name: "watching", most: 5 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return c.Watch(ctx, func(tx *redis.Tx) error { return tx.Set(ctx, fmt.Sprint("k", w, ":", i), text(4000), 0).Err() }, "watched")
 	}},
-	{name: "watching copies", most: 64 << 10, setup: func(ctx context.Context, c *redis.Client) error {
+	{name: "watching copies", most: 64 << 10, sealed: true, setup: func(ctx context.Context, c *redis.Client) error {
 		return c.Set(ctx, "source", text(20<<10), 0).Err()
 	}, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return c.Watch(ctx, func(tx *redis.Tx) error { return tx.Copy(ctx, "source", fmt.Sprint("k", w, ":", i), 0, true).Err() }, "watched")
 	}},
-	{name: "restored", most: 1100 << 10, setup: func(ctx context.Context, c *redis.Client) error {
-		return c.Set(ctx, "source", text(1<<20), 0).Err()
+	{name: "restored", most: 1100 << 10, sealed: true, setup: func(ctx context.Context, c *redis.Client) error {
+		return c.Set(ctx, "source", strings.Repeat("x", 1<<20), 0).Err()
 	}, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		dump, err := c.Dump(ctx, "source").Result()
 		if err != nil {
@@ -104,8 +119,8 @@ var bypasses = []bypass{
 		}
 		return c.RestoreReplace(ctx, fmt.Sprint("k", w, ":", i), 0, dump).Err()
 	}},
-	{name: "restored in transactions", most: 128 << 10, setup: func(ctx context.Context, c *redis.Client) error {
-		return c.Set(ctx, "source", text(100<<10), 0).Err()
+	{name: "restored in transactions", most: 128 << 10, sealed: true, setup: func(ctx context.Context, c *redis.Client) error {
+		return c.Set(ctx, "source", strings.Repeat("x", 100<<10), 0).Err()
 	}, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		dump, err := c.Dump(ctx, "source").Result()
 		if err != nil {
@@ -125,7 +140,7 @@ var bypasses = []bypass{
 	}, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return c.ZUnionStore(ctx, fmt.Sprint("k", w, ":", i), &redis.ZStore{Keys: []string{"source"}}).Err()
 	}},
-	{name: "bits", most: 300 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "bits", most: 300 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return c.SetBit(ctx, fmt.Sprint("k", w, ":", i), 8*200<<10, 1).Err()
 	}},
 	{name: "bits in transactions", most: 64 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
@@ -137,7 +152,7 @@ var bypasses = []bypass{
 	{name: "bit fields", most: 300 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return c.BitField(ctx, fmt.Sprint("k", w, ":", i), "SET", "u8", "#200000", 1).Err()
 	}},
-	{name: "appended", most: 256 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "appended", most: 256 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return queue(ctx, false, c, 50, func(p redis.Pipeliner, j int) { p.Append(ctx, fmt.Sprint("k", w, ":", i%3), text(1000)) })
 	}},
 	{name: "sketches", most: 16 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
@@ -191,7 +206,7 @@ var bypasses = []bypass{
 			p.Do(ctx, "XAUTOCLAIM", "stream", "group", fmt.Sprint(text(4000), w, ":", i, ":", j), 0, 0)
 		})
 	}},
-	{name: "sorted with what is elsewhere", most: 400 << 10, setup: func(ctx context.Context, c *redis.Client) error {
+	{name: "sorted with what is elsewhere", most: 400 << 10, sealed: true, setup: func(ctx context.Context, c *redis.Client) error {
 		return queue(ctx, false, c, 100, func(p redis.Pipeliner, j int) {
 			p.RPush(ctx, "source", "1")
 			p.Set(ctx, "large_1", text(100<<10), 0)
@@ -199,7 +214,7 @@ var bypasses = []bypass{
 	}, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return c.SortStore(ctx, "source", fmt.Sprint("k", w, ":", i), &redis.Sort{By: "nosort", Get: []string{"large_*"}}).Err()
 	}},
-	{name: "what grows before it is copied", most: 64 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "what grows before it is copied", most: 64 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		source := fmt.Sprint("source", w)
 		if err := c.Set(ctx, source, "x", 0).Err(); err != nil {
 			return err
@@ -265,24 +280,24 @@ var bypasses = []bypass{
 			p.HSet(ctx, fmt.Sprint("h", w*50+j), fmt.Sprint("f", i), text(100))
 		})
 	}},
-	{name: "scripts", most: 8 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
-		return c.Eval(ctx, "return redis.call('set', KEYS[1], string.rep('x', 5000))", []string{fmt.Sprint("k", w, ":", i)}).Err()
+	{name: "scripts", most: 8 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+		return c.Eval(ctx, "return redis.call('set', KEYS[1], ARGV[1])", []string{fmt.Sprint("k", w, ":", i)}, text(5000)).Err()
 	}},
 	{name: "scripts that build names", most: 64 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
-		return c.Eval(ctx, "for j = 1, 10 do redis.call('set', ARGV[1] .. j, string.rep('x', 5000)) end", nil, fmt.Sprint("k", w, ":", i, ":")).Err()
+		return c.Eval(ctx, "for j = 1, 10 do redis.call('set', ARGV[1] .. j, ARGV[2]) end", nil, fmt.Sprint("k", w, ":", i, ":"), text(5000)).Err()
 	}},
-	{name: "pipelines of scripts", most: 64 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "pipelines of scripts", most: 64 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return queue(ctx, false, c, 50, func(p redis.Pipeliner, j int) {
-			p.Eval(ctx, "return redis.call('set', KEYS[1], string.rep('x', 50000))", []string{fmt.Sprint("k", w, ":", i, ":", j)})
+			p.Eval(ctx, "return redis.call('set', KEYS[1], string.rep(ARGV[1], 100))", []string{fmt.Sprint("k", w, ":", i, ":", j)}, text(500))
 		})
 	}},
 	// Nobody measures these: what they write until the next count is not known.
-	{name: "scripts in transactions", most: 2 << 20, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "scripts in transactions", most: 2 << 20, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return queue(ctx, true, c, 10, func(p redis.Pipeliner, j int) {
 			p.Eval(ctx, "return redis.call('set', KEYS[1], string.rep('x', 1000))", []string{fmt.Sprint("k", w, ":", i, ":", j)})
 		})
 	}},
-	{name: "long names", most: 64 << 10, write: func(ctx context.Context, c *redis.Client, w, i int) error {
+	{name: "long names", most: 64 << 10, sealed: true, write: func(ctx context.Context, c *redis.Client, w, i int) error {
 		return queue(ctx, false, c, 40, func(p redis.Pipeliner, j int) {
 			key := fmt.Sprint("k", w, ":", i, ":", j/2)
 			if j%2 == 0 {
@@ -380,6 +395,9 @@ func TestQuotaBypass(t *testing.T) {
 	for _, kind := range kinds {
 		for _, x := range bypasses {
 			name := x.name
+			if kind != "" && !x.sealed {
+				continue
+			}
 			if kind != "" {
 				name = kind + " " + name
 			}
