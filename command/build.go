@@ -77,7 +77,9 @@ func (c *Command) derive() {
 	c.Cats = implied(c.Flags, c.Cats)
 	c.Class = classOf(c)
 	c.Grows = c.Has(DenyOOM) || slices.Contains(growers, c.Name)
-	c.Amplifies = slices.Contains(amplifiers, c.Name)
+	c.Copies = copiers[c.Name]
+	c.Hidden = hidden[c.Name]
+	c.Converts = c.Grows && c.Copies == nil && c.Cats&(CatHash|CatSet|CatSortedSet|CatGeo) != 0
 	c.Lumpy = slices.Contains(lumpy, c.Name)
 	c.Extent = extents[c.Name]
 	if c.Since != "" {

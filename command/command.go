@@ -65,12 +65,16 @@ type Command struct {
 	Dumps      bool  // replies with a value as the server serializes it
 	Restores   bool  // stores a value from what the server serialized
 
-	// What memory a command can make the keys take follows from its length where it Grows at all, if it does not amplify;
-	// Extent, where there is one, tells how long the value is afterwards at least.
-	Grows     bool
-	Amplifies bool
-	Lumpy     bool // takes much more room now and then
-	Extent    func(args Args) int64
+	// What memory a command can make the keys take follows from its length where it Grows at all, but for what these
+	// tell: Copies whether it writes what it finds at its keys, Extent how long the value is afterwards at least, and
+	// Hidden how much more than all that it can take at most. All of them are in bytes.
+	Grows  bool
+	Copies func(args Args) bool
+	Extent func(args Args) int64
+	Hidden func(args Args) int64
+	Lumpy  bool // takes much more room now and then
+	// Converts: it may have the server store all of a key's elements in a way that takes more.
+	Converts bool
 
 	Subs   []*Command // a container's subcommands, in the order of their names
 	Parent *Command   // the container of a subcommand

@@ -13,10 +13,49 @@ import (
 // takes more.
 var growers = []string{"rename", "renamenx", "smove", "move", "vsetattr", "xreadgroup", "xclaim", "xautoclaim"}
 
-// amplifiers write what they find elsewhere, or more than they are given.
-var amplifiers = []string{
-	"copy", "restore", "sort", "georadius", "georadiusbymember", "geosearchstore", "zrangestore", "bitop",
-	"sdiffstore", "sinterstore", "sunionstore", "zdiffstore", "zinterstore", "zunionstore",
+// copiers write what they find elsewhere: what they are given says nothing of how much that is.
+var copiers = map[string]func(args Args) bool{
+	"copy": always, "bitop": always, "zrangestore": always, "geosearchstore": always,
+	"sdiffstore": always, "sinterstore": always, "sunionstore": always,
+	"zdiffstore": always, "zinterstore": always, "zunionstore": always,
+	"sort": stores, "georadius": stores, "georadiusbymember": stores,
+}
+
+func always(Args) bool { return true }
+
+// stores reports whether one of a command's options may be STORE. A value that reads so does no
+// harm.
+func stores(args Args) bool {
+	for i := 2; i < args.Len(); i++ {
+		if is(args.At(i), "STORE") || is(args.At(i), "STOREDIST") {
+			return true
+		}
+	}
+	return false
+}
+
+// hidden tells how much more commands can take than their length says.
+var hidden = map[string]func(args Args) int64{
+	"restore":    restoredElements,
+	"xreadgroup": deliveries,
+	"xautoclaim": func(Args) int64 { return pendingEntry },
+	"xclaim":     func(args Args) int64 { return int64(args.Len()) * pendingEntry },
+}
+
+// pendingEntry is what a group takes to remember an entry, as MEMORY USAGE estimates it: Redis's
+// streamNACK, and its place in two trees.
+const pendingEntry = 600
+
+// deliveries is for XREADGROUP, whose COUNT bounds what it delivers from each stream.
+func deliveries(args Args) int64 {
+	for i := 4; i+1 < args.Len() && !is(args.At(i), "STREAMS"); i++ {
+		if is(args.At(i), "COUNT") {
+			if n := number(args, i+1); n > 0 {
+				return min(n*pendingEntry*int64(args.Len()), maxExtent)
+			}
+		}
+	}
+	return maxExtent
 }
 
 // lumpy are those for which the server takes much more room now and then, so that
@@ -30,6 +69,7 @@ var extents = map[string]func(args Args) int64{
 	"bitfield": bitFieldExtent,
 	"pfadd":    func(Args) int64 { return denseHLL },
 	"pfmerge":  func(Args) int64 { return denseHLL },
+	"restore":  restored,
 }
 
 // denseHLL is the size of a HyperLogLog in its dense form, see Redis's
@@ -72,4 +112,65 @@ func bitFieldExtent(args Args) (extent int64) {
 		extent = max(extent, min((n*unit+bits)/8+1, maxExtent))
 	}
 	return extent
+}
+
+// restored is for RESTORE key ttl serialized-value: a string tells how long it is, even if it is
+// compressed.
+func restored(args Args) int64 {
+	if args.Len() < 4 {
+		return 0
+	}
+	dump := args.At(3)
+	if len(dump) < 2 || dump[0] != dumpedString || dump[1] != dumpedLZF {
+		return int64(len(dump))
+	}
+	_, rest, ok := dumpedLength(dump[2:])
+	if !ok {
+		return 0 // the server refuses it
+	}
+	n, _, _ := dumpedLength(rest)
+	return n
+}
+
+// restoredElements is for RESTORE of what is not a string, whose parts may be compressed.
+func restoredElements(args Args) int64 {
+	if args.Len() < 4 || len(args.At(3)) == 0 || args.At(3)[0] == dumpedString {
+		return 0
+	}
+	return mostCompressed * int64(len(args.At(3)))
+}
+
+// See Redis's rdb.h: the type of a string, and the length of one that is compressed.
+const (
+	dumpedString = 0
+	dumpedLZF    = 0xC3
+)
+
+// mostCompressed is how much longer what was compressed can be: LZF writes 264 bytes as 3.
+const mostCompressed = 88
+
+// dumpedLength reads a length as Redis's rdbLoadLen does.
+func dumpedLength(b []byte) (n int64, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return 0, nil, false
+	}
+	size := 0
+	switch kind := b[0]; {
+	case kind>>6 == 0:
+		return int64(kind & 0x3f), b[1:], true
+	case kind>>6 == 1 && len(b) > 1:
+		return int64(kind&0x3f)<<8 | int64(b[1]), b[2:], true
+	case kind == 0x80:
+		size = 4
+	case kind == 0x81:
+		size = 8
+	}
+	if size == 0 || len(b) <= size {
+		return 0, nil, false
+	}
+	var u uint64
+	for _, c := range b[1 : 1+size] {
+		u = u<<8 | uint64(c)
+	}
+	return int64(min(u, maxExtent)), b[1+size:], true
 }

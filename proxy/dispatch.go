@@ -113,7 +113,8 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		}
 		s.mode |= modeAwait // should it come upon sealed values, it runs again
 	}
-	if h.script && (s.mode&modeTx != 0 || s.pinsScripts()) && !s.scriptsReady() {
+	measured := h.script && s.measuresScript()
+	if h.script && (s.mode&modeTx != 0 || s.pinsScripts() || measured) && !s.scriptsReady() {
 		return false
 	}
 	if cmd.Handler == command.HandleEval && !s.wraps(r) {
@@ -157,7 +158,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 			return false
 		}
 		inside = true
-	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil):
+	case cmd.Run == command.Pinned && !(h.unpinned && s.pin == nil), measured:
 		if ok, answered := s.pinned(); !ok || answered {
 			return ok
 		}

@@ -191,7 +191,7 @@ func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Sc
 		s.callInTx(cmd, r, sc, sha)
 		return
 	}
-	if s.pinsScripts() {
+	if s.pinsScripts() || s.pin != nil && s.measuresScript() {
 		s.callPinned(cmd, r, sc)
 		return
 	}
@@ -240,8 +240,10 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 	w := s.w
 	t := s.who.Tenant
 	if t.Scripts == config.TrustedScripts {
+		measured := s.giveUsedMemory(cmd)
 		s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, sc, sha))
-		s.tx.add(queuedCommand{cmd: cmd, script: sc})
+		s.giveUsedMemory(cmd)
+		s.tx.add(queuedCommand{cmd: cmd, script: sc, measured: measured})
 		return
 	}
 	u := w.scriptUser(t)
@@ -254,10 +256,13 @@ func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *scrip
 		return
 	}
 	guarded := sc.Guarded()
-	s.giveUnasked(cmd, u.login(s))
+	auth, full := u.login(s)
+	measured := s.giveUsedMemory(cmd)
+	s.giveUnasked(cmd, auth)
 	s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, guarded, false))
 	s.giveUnasked(cmd, w.srv.target.AppendLogin(nil))
-	s.tx.add(queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1})
+	s.giveUsedMemory(cmd)
+	s.tx.add(queuedCommand{cmd: cmd, script: guarded, before: 1, after: 1, full: full, measured: measured})
 }
 
 // inTx takes EVAL and its kin between MULTI and EXEC. What would be an error at

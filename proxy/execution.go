@@ -14,6 +14,7 @@ import (
 // executed brings the reply of EXEC.
 func (s *session) executed(seq uint32, cmd *command.Command, tx *transaction, reply []byte) {
 	n, body, ok := resp.ArrayElements(reply)
+	defer tx.space.settle(ok || bytes.HasPrefix(reply, []byte("-UNKNOWN")))
 	if !ok {
 		s.complete(seq, s.restore(cmd, reply), false)
 		return
@@ -99,6 +100,7 @@ func (x *execution) restore(tx *transaction) error {
 	}
 	for i := range tx.queue {
 		q := &tx.queue[i]
+		before := x.usedMemory(q)
 		if !x.logins(q.before) {
 			return errShortExec
 		}
@@ -110,6 +112,7 @@ func (x *execution) restore(tx *transaction) error {
 		if !x.logins(q.after) {
 			return errShortExec
 		}
+		tx.space.wrote(x.usedMemory(q) - before - int64(len(element)))
 	}
 	for range tx.back {
 		x.next()
@@ -167,7 +170,7 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 		case !script.Rejected(element):
 			q.script.Take()
 		}
-		x.out = append(x.out, bytes.Clone(s.restoreScript(q.script, element)))
+		x.out = append(x.out, bytes.Clone(s.restoreScript(q.script, element, q.full)))
 	default:
 		s.stats.countFound(q.cmd, element)
 		x.values(q, s.restore(q.cmd, element))

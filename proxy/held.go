@@ -25,6 +25,7 @@ type heldCommand struct {
 	prefixed []int32
 	values   []int32
 	own      bool // the proxy's own: a login around a script
+	guard    *copyGuard
 }
 
 // parseRequest finds the arguments of a request in canonical form.
@@ -39,10 +40,13 @@ func parseRequest(raw []byte, limits *resp.Limits) ([]resp.Arg, error) {
 
 // sent is the command as the upstream is to get it, but for its values.
 func (h *heldCommand) sent() []byte {
-	if !h.cmd.Restores {
+	r := h.request()
+	switch {
+	case h.guard != nil:
+		return h.guard.around(r, h.prefixed, nil)
+	case !h.cmd.Restores:
 		return h.raw
 	}
-	r := h.request()
 	args := [][]byte{[]byte("EVAL"), []byte(restoreScript), []byte("1")}
 	for i := 1; i < r.Len(); i++ {
 		args = append(args, r.At(i))
@@ -71,6 +75,7 @@ func (s *session) hold(cmd *command.Command, raw []byte, own bool) {
 	}
 	h.args = args
 	if !own {
+		h.guard = s.copyGuard()
 		if h.prefixed, _ = cmd.Prefixed(nil, h.request()); cmd.Moves {
 			h.prefixed = []int32{1, 2} // whatever it is called, it goes out as from and to
 		}
@@ -144,6 +149,7 @@ func (s *session) execHeld(cmd *command.Command, tx *transaction, watched bool) 
 			s.tellDelayed()
 		}
 	}, func(text string) {
+		tx.space.settle(true)
 		s.completeError(t.seq, text)
 		s.tellDelayed()
 	})
@@ -182,9 +188,11 @@ func (s *session) sendHeld(t slot, p *plan, requests [][]byte) {
 	p.done(s)
 	switch {
 	case s.pin == nil:
+		p.tx.space.settle(false)
 		s.completeError(t.seq, errExecLost.Error())
 		return
 	case p.tooLong:
+		p.tx.space.settle(false)
 		s.endHeld(p.tx, p.watched)
 		s.completeError(t.seq, errSealedTooLong.Error())
 		return

@@ -181,6 +181,16 @@ func (s *session) compose(cmd *command.Command, args ...[]byte) {
 		}
 		size += len(a) + 24
 	}
+	guard := s.copyGuard()
+	if guard != nil && !s.holds() {
+		b := guard.request(args[1:3], args)
+		if s.pin != nil {
+			s.give(cmd, b)
+		} else if !s.sendMeasured(cmd, b, args[1:3], nil) {
+			s.link.End(append(s.link.Begin(len(b)), b...), s.slot(cmd))
+		}
+		return
+	}
 	if s.pin != nil || s.holds() {
 		s.give(cmd, resp.AppendRequest(s.room(size), args...))
 		return

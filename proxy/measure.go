@@ -18,13 +18,16 @@ import (
 
 // measure is a write that is being measured.
 type measure struct {
-	meter   *spaceMeter
-	need    quota.Amounts
-	keys    [][]byte
-	replies int        // that have come
-	failed  []byte     // the first that says that a command is not even queued
-	own     bool       // that was the client's command
-	vals    *valueNote // of the command
+	meter    *spaceMeter
+	need     quota.Amounts
+	learns   bool  // it tells what is true of others
+	converts bool  // command.Command.Converts
+	count    int64 // spaceMeter.count when it was sent
+	keys     [][]byte
+	replies  int        // that have come
+	failed   []byte     // the first that says that a command is not even queued
+	own      bool       // that was the client's command
+	vals     *valueNote // of the command
 }
 
 // maxMeasured is how many keys of a command are measured.
@@ -39,10 +42,10 @@ func (s *session) group(b []byte, keys [][]byte) (_ []byte, g *measure) {
 		return b, nil
 	}
 	m.charge.measured = true
-	g = &measure{meter: m, need: m.charge.need, keys: keys}
-	for i, n := range g.need {
-		m.left[i] -= n
-		m.pending[i] += n
+	g = &measure{meter: m, need: m.charge.need, learns: m.charge.learns, converts: m.charge.converts, count: m.count, keys: keys}
+	m.reserve(g.need)
+	if g.converts {
+		m.converting++
 	}
 	b = append(b, "*1\r\n$5\r\nMULTI\r\n"...)
 	return appendUsages(b, keys), g
@@ -87,6 +90,7 @@ func (w *worker) measured(t *slot, reply []byte) (own []byte, more bool) {
 	t.vals = g.vals
 	if g.failed != nil {
 		g.meter.settle(g.need, quota.Amounts{}, quota.Amounts{}) // nothing has run
+		g.ended()
 		if !g.own {
 			g.meter.keeper.refused(g.failed)
 			return resp.AppendError(nil, errUnavailable), false
@@ -114,7 +118,17 @@ func (w *worker) measured(t *slot, reply []byte) (own []byte, more bool) {
 			freed[quota.Keys]++
 		}
 	}
+	if g.count != g.meter.count {
+		freed = quota.Amounts{} // the count may have seen it
+	}
+	if g.learns {
+		g.meter.learn(g.need, grown)
+	}
+	if g.converts {
+		g.meter.learnConversion(grown[quota.Bytes] - g.need[quota.Bytes])
+	}
 	g.meter.settle(g.need, grown, freed)
+	g.ended()
 	return fields[len(g.keys)], false
 }
 
@@ -131,6 +145,14 @@ func usage(reply []byte) int64 {
 func (g *measure) lost() {
 	g.meter.settle(g.need, g.need, quota.Amounts{})
 	g.meter.unsure = true
+	g.ended()
+}
+
+// ended makes room for the next one.
+func (g *measure) ended() {
+	if g.converts {
+		g.meter.converted()
+	}
 }
 
 // unmeasured ends the measuring of a command that gets no reply.
@@ -143,13 +165,20 @@ func (t *slot) unmeasured() {
 }
 
 // measuring reports whether the command being handled is to be measured.
-func (s *session) measuring() bool { return s.stats.space != nil && s.stats.space.charge.measure }
+func (s *session) measuring() bool {
+	m := s.stats.space
+	return m != nil && m.charge.on && m.charge.measure
+}
 
 // forwardMeasured is forward for a command that is to be measured. It returns false if it is
 // not, and nothing was done. The indexes of its keys are in w.indexes.
 func (s *session) forwardMeasured(cmd *command.Command, r *namespace.Request, prefix []byte, large bool) bool {
 	w := s.w
-	head, g := s.group(nil, stored(r, w.indexes, prefix))
+	keys := stored(r, w.indexes, prefix)
+	if guard := s.copyGuard(); guard != nil {
+		return s.sendMeasured(cmd, guard.around(r, w.indexes, prefix), keys, nil)
+	}
+	head, g := s.group(nil, keys)
 	if g == nil {
 		return false
 	}

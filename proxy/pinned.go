@@ -118,8 +118,10 @@ func (s *session) forget() {
 	s.hearing = false
 	s.mode &^= modePinned | modeTx | modeSubscriber
 	if s.tx != nil {
+		s.tx.space.settle(false)
 		s.use(s.tx.db)
 	}
+	s.uncharge()
 	s.tx, s.sent, s.called = nil, nil, nil
 	s.endPinnedCall()
 	for len(s.standing) > 0 {
@@ -166,6 +168,10 @@ func (s *session) toPin(cmd *command.Command, r *namespace.Request, note uint8) 
 	size := len(r.Raw) + len(w.indexes)*(len(prefix)+24)
 	if s.holds() {
 		s.give(cmd, r.AppendAllPrefixed(s.room(size), w.indexes, prefix))
+		return
+	}
+	if guard := s.copyGuard(); guard != nil {
+		s.pin.End(guard.around(r, w.indexes, prefix), s.noted(cmd, note))
 		return
 	}
 	s.pin.End(r.AppendAllPrefixed(s.pin.Begin(size), w.indexes, prefix), s.noted(cmd, note))
@@ -289,6 +295,12 @@ func (s *session) Reply(t *slot, reply []byte) {
 	case noteStand:
 		s.complete(t.seq, s.stood(), false)
 	case noteScript:
+		if t.vals != nil && t.vals.script != nil {
+			var ok bool
+			if reply, ok = s.measuredScript(t, reply); !ok {
+				return
+			}
+		}
 		if s.mode&modeValues != 0 {
 			if keys, ok := script.SealedKeys(reply); ok {
 				s.unsealPinned(*t, s.called[0], keys)
@@ -334,11 +346,15 @@ func (s *session) Failed(t *slot, err error) {
 	case noteBlocks:
 		s.unblocked(1)
 	case noteExec:
+		s.sent[0].space.settle(!errors.Is(err, upstream.ErrUnavailable))
 		s.sent = s.sent[1:]
 		if errors.Is(err, upstream.ErrUnavailable) { // it was not sent any more
 			err = errExecLost
 		}
 	case noteScript:
+		if t.vals != nil && t.vals.script != nil {
+			t.vals.script.space.settle(true)
+		}
 		s.called = s.called[1:]
 		s.endPinnedCall()
 	case noteStand:

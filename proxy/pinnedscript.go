@@ -80,19 +80,27 @@ func (s *session) calledPinned(t slot, reply []byte) {
 	if sc != nil && !script.Rejected(reply) {
 		sc.Take()
 	}
-	s.complete(t.seq, s.restoreScript(sc, reply), false)
+	s.complete(t.seq, s.restoreScript(sc, reply, t.vals != nil && t.vals.full), false)
 }
 
 // sendPinned sends a script on the session's own connection, as the tenant's user
 // if it is to be isolated.
 func (s *session) sendPinned(sc *script.Script, b []byte, t slot) {
+	if g := s.groupScript(&t, sc != nil && !sc.Trusted); g != nil {
+		s.sendMeasuredScript(g, b, t)
+		return
+	}
 	if sc == nil || sc.Trusted {
 		s.pin.End(b, t)
 		return
 	}
 	login := s.unasked(t.cmd)
 	login.note = noteLogin
-	s.pin.End(s.w.scriptUser(s.who.Tenant).login(s), login)
+	auth, full := s.w.scriptUser(s.who.Tenant).login(s)
+	if full {
+		t.vals = &valueNote{full: true}
+	}
+	s.pin.End(auth, login)
 	s.pin.End(b, t)
 	s.pin.End(s.w.srv.target.AppendLogin(nil), login)
 }

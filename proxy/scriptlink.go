@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"riptide-proxy/namespace"
-	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -32,6 +31,7 @@ type scriptCall struct {
 	tries  uint8
 	plain  bool // of a trusted tenant: no users are changed
 	sha    bool // sent by its hash
+	full   bool // sent as the user that writes nothing
 	// diagnosis: it is asked what is wrong with the script, which does not run
 	diagnosis bool
 	unsealed  uint8    // how often values were made plain for it
@@ -118,7 +118,9 @@ func (w *worker) sendScript(c *scriptCall) {
 	}
 	c.phase = phaseLogin
 	u := w.scriptUser(c.tenant)
-	b := append(k.Begin(len(u.auth)+len(req)+len(w.restGroup)), u.login(c.s)...)
+	var auth []byte
+	auth, c.full = u.login(c.s)
+	b := append(k.Begin(len(auth)+len(req)+len(w.restGroup)), auth...)
 	b = append(b, req...)
 	k.End(append(b, w.restGroup...), *c)
 }
@@ -237,7 +239,7 @@ func (o scriptOwner) answered(c *scriptCall, reply []byte) {
 	if c.script != nil && !c.diagnosis && !script.Rejected(reply) && !bytes.HasPrefix(reply, []byte("-NOSCRIPT")) {
 		o.w.ran(c.tenant, c.script)
 	}
-	s.complete(c.seq, s.restoreScript(c.script, reply), false)
+	s.complete(c.seq, s.restoreScript(c.script, reply, c.full), false)
 }
 
 // diagnose has the upstream say what is wrong with a script in the words that it
@@ -304,16 +306,19 @@ func (o scriptOwner) bySource(c *scriptCall) {
 }
 
 // restoreScript makes a script's reply the tenant's own: errors name the
-// script as the upstream knows it. The rest the script itself has seen to.
-func (s *session) restoreScript(sc *script.Script, reply []byte) []byte {
+// script as the upstream knows it. The rest the script itself has seen to. full tells that it ran as
+// the user that writes nothing.
+func (s *session) restoreScript(sc *script.Script, reply []byte, full bool) []byte {
 	if reply[0] != '-' {
 		return reply
 	}
 	s.stats.countError(reply)
 	w := s.w
 	switch m := s.stats.space; {
-	case m != nil && m.over() && notAllowed(reply):
-		w.reply = resp.AppendError(w.reply[:0], m.overText(quota.Bytes))
+	case full && m != nil && notAllowed(reply):
+		m.pressed = true
+		s.stats.refused++
+		w.reply = resp.AppendError(w.reply[:0], m.overText(max(0, m.overBy())))
 	case sc != nil:
 		w.reply = script.RestoreError(w.reply[:0], reply, sc, s.prefix)
 	default:

@@ -210,12 +210,13 @@ func (w *worker) scriptUser(t *namespace.Tenant) *scriptUser {
 	return u
 }
 
-// login is what a script's group begins with.
-func (u *scriptUser) login(s *session) []byte {
+// login is what a script's group begins with. full tells that it is as the user that writes
+// nothing.
+func (u *scriptUser) login(s *session) (auth []byte, full bool) {
 	if m := s.stats.space; m != nil && m.over() {
-		return u.full
+		return u.full, true
 	}
-	return u.auth
+	return u.auth, false
 }
 
 // provision has the upstream's user made and then what waits for it run.

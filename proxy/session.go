@@ -85,6 +85,7 @@ type session struct {
 	unread  bool         // there may be whole commands in the input
 	skipped *skipped     // the request that is being dropped
 	looked  *looked      // how much the command that comes next can write
+	charges []*txSpace   // of transactions on their way
 
 	partial *resp.Request // the state of an incomplete request
 
@@ -222,7 +223,12 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 			if w.turns.shared {
 				s.link.Expect(s.turn.expect + turnCommand)
 			}
-			if !s.handle(&w.view) {
+			k := s.stats.space
+			handled := s.handle(&w.view)
+			if k != nil {
+				k.handled(handled)
+			}
+			if !handled {
 				w.dropRequest(s, req)
 				s.wantIdle = true
 				return off, netloop.Hold
@@ -238,9 +244,6 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 				if looked {
 					w.toll.pay(m)
 				}
-			}
-			if k := s.stats.space; k != nil {
-				k.sent()
 			}
 		}
 		w.dropRequest(s, req)

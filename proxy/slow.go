@@ -60,6 +60,10 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 				s.stats.countError(reply)
 				s.stats.row(cmd).failed++
 			}
+			if m := s.stats.space; m != nil && cmd.Has(command.Write) {
+				m.unsure, m.pressed = true, true // nobody has measured what it deleted
+				m.ask()
+			}
 			s.slowDone(cmd, op.args, time.Duration(s.w.loop.Now()-began))
 			s.answer(reply)
 		}

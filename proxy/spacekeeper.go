@@ -24,6 +24,7 @@ type spaceKeeper struct {
 	blind  atomic.Bool              // the upstream does not let the proxy measure
 
 	mu      sync.Mutex
+	meters  map[*namespace.Tenant][]*spaceMeter  // of all loops
 	reports map[*namespace.Tenant][]*spaceReport // to be taken to the upstream
 	busy    map[*namespace.Tenant]bool           // being taken there
 	said    atomic.Bool                          // that limits can not be kept
@@ -50,7 +51,7 @@ const (
 
 func newSpaceKeeper(srv *Server) *spaceKeeper {
 	k := &spaceKeeper{
-		srv: srv, limit: make(map[string]quota.Amounts),
+		srv: srv, limit: make(map[string]quota.Amounts), meters: make(map[*namespace.Tenant][]*spaceMeter),
 		reports: make(map[*namespace.Tenant][]*spaceReport), busy: make(map[*namespace.Tenant]bool),
 		turns: make(chan struct{}, drawTurns), counts: make(chan struct{}, countTurns),
 	}
@@ -88,7 +89,12 @@ func (k *spaceKeeper) meter(w *worker, t *tenantStats) *spaceMeter {
 	if !has {
 		return nil
 	}
-	return &spaceMeter{keeper: k, worker: w, stats: t, limit: limit, truth: 1, quiet: spaceIdle}
+	m := newSpaceMeter(k, w, t, limit)
+	tenant := k.srv.own[t.id].tenant
+	k.mu.Lock()
+	k.meters[tenant] = append(k.meters[tenant], m)
+	k.mu.Unlock()
+	return m
 }
 
 // tickSpace runs every spaceTick.
@@ -132,8 +138,9 @@ func (k *spaceKeeper) draw(t *namespace.Tenant) {
 			}
 			return
 		}
+		meters := k.meters[t]
 		k.mu.Unlock()
-		g, err := k.drawOnce(t, reports)
+		g, err := k.drawOnce(t, meters, reports)
 		<-k.turns
 		k.deal(reports, g)
 		if err != nil {
@@ -145,11 +152,19 @@ func (k *spaceKeeper) draw(t *namespace.Tenant) {
 	}
 }
 
-func (k *spaceKeeper) drawOnce(t *namespace.Tenant, reports []*spaceReport) (*quota.Grant, error) {
+// drawOnce takes reports to the upstream. What loops hold that have not reported is held as well.
+func (k *spaceKeeper) drawOnce(t *namespace.Tenant, meters []*spaceMeter, reports []*spaceReport) (*quota.Grant, error) {
 	sum := quota.Report{Proxy: k.srv.id, Limit: k.limit[t.ID], Count: reports[0].Count}
 	for _, r := range reports {
+		r.meter.lent = r.Held
+	}
+	for _, m := range meters {
+		for i, n := range m.lent {
+			sum.Held[i] += n
+		}
+	}
+	for _, r := range reports {
 		for i := range sum.Spent {
-			sum.Held[i] += r.Held[i]
 			sum.Freed[i] += r.Freed[i]
 			sum.Guessed[i] += r.Guessed[i]
 			sum.Spent[i] += r.Spent[i]
@@ -159,6 +174,7 @@ func (k *spaceKeeper) drawOnce(t *namespace.Tenant, reports []*spaceReport) (*qu
 		}
 		sum.Pressed = sum.Pressed || r.Pressed
 		sum.Unsure = sum.Unsure || r.Unsure
+		sum.Hasty = sum.Hasty || r.Hasty
 		sum.Count = min(sum.Count, r.Count)
 	}
 	ctx, cancel := context.WithTimeout(k.srv.ctx, drawTime)
@@ -199,6 +215,11 @@ func (k *spaceKeeper) deal(reports []*spaceReport, g *quota.Grant) {
 		}
 	}
 	for n, r := range reports {
+		if parts[n] != nil {
+			for i, more := range parts[n].Granted {
+				r.meter.lent[i] += more
+			}
+		}
 		w := r.meter.worker
 		w.loop.Post(func() { r.meter.granted(r, parts[n]) })
 	}
@@ -222,20 +243,7 @@ func (k *spaceKeeper) recount(t *namespace.Tenant) {
 	}
 	ctx, cancel := context.WithTimeout(k.srv.ctx, countTime)
 	defer cancel()
-	c, err := quota.BeginCount(ctx, k.client, t.Root())
-	found := make([]quota.Amounts, 1)
-	if err == nil {
-		err = quota.Count(ctx, k.client, &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond}, namespace.EscapeGlob(t.Root())+"[0-9]*", func(key string) int {
-			if _, _, own := t.Split([]byte(key)); own {
-				return 0
-			}
-			return -1
-		}, found)
-	}
-	if err == nil {
-		err = c.End(ctx, k.client, t.Root(), found[0])
-	}
-	if err != nil {
+	if err := k.countOne(ctx, t); err != nil {
 		if ctx.Err() == nil {
 			slog.Warn("a tenant's keys could not be counted", "tenant", t.ID, "error", err)
 		}
@@ -248,4 +256,24 @@ func (k *spaceKeeper) recount(t *namespace.Tenant) {
 			}
 		})
 	}
+}
+
+// countOne counts a tenant's keys, and says now and then that it is still at it.
+func (k *spaceKeeper) countOne(ctx context.Context, t *namespace.Tenant) error {
+	counts, err := quota.BeginCounts(ctx, k.client, [][]byte{t.Root()})
+	if err != nil {
+		return err
+	}
+	found := make([]quota.Amounts, 1)
+	pace := &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond, Beat: func() { quota.StillCounting(ctx, k.client, t.Root()) }}
+	err = quota.Count(ctx, k.client, pace, namespace.EscapeGlob(t.Root())+"[0-9]*", func(key string) int {
+		if _, _, own := t.Split([]byte(key)); own {
+			return 0
+		}
+		return -1
+	}, found)
+	if err != nil {
+		return err
+	}
+	return counts[0].End(ctx, k.client, t.Root(), found[0])
 }

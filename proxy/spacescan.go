@@ -157,13 +157,14 @@ func (k *spaceKeeper) countAll(ctx context.Context, interval time.Duration) erro
 func (k *spaceKeeper) countTenants(ctx context.Context) (same bool, err error) {
 	tenants := k.srv.directory.Tenants()
 	index := make(map[string]int, len(tenants))
-	counts := make([]quota.Counting, len(tenants))
 	found := make([]quota.Amounts, len(tenants))
+	roots := make([][]byte, len(tenants))
 	for i, t := range tenants {
-		index[string(t.Root())] = i
-		if counts[i], err = quota.BeginCount(ctx, k.client, t.Root()); err != nil {
-			return false, err
-		}
+		roots[i], index[string(t.Root())] = t.Root(), i
+	}
+	counts, err := quota.BeginCounts(ctx, k.client, roots)
+	if err != nil {
+		return false, err
 	}
 	pace := &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond}
 	err = quota.Count(ctx, k.client, pace, "t:*", func(key string) int { return ownerOf(key, index, tenants) }, found)

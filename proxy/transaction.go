@@ -23,9 +23,9 @@ type transaction struct {
 	moved bool // a SELECT is queued
 	// aborted: the proxy refused a command, of which the upstream does not know
 	aborted bool
-	lost    bool                // the upstream connection broke
-	held    int                 // bytes that queue takes
-	grows   int64               // that the keys may grow by, see spaceMeter
+	lost    bool // the upstream connection broke
+	held    int  // bytes that queue takes
+	space   txSpace
 	scripts map[string]struct{} // by their SHA
 
 	// holds: nothing is sent before EXEC. front and back are how many replies of EXEC are to
@@ -49,6 +49,8 @@ type queuedCommand struct {
 	// around it, each of which is answered with OK.
 	before, after int
 	script        *script.Script // which the reply is of
+	full          bool           // it runs as the user that writes nothing
+	measured      bool           // what the server takes is asked before and after it
 	vals          *valueNote     // for opening the values in the reply
 }
 
@@ -153,6 +155,7 @@ func (s *session) endTx() *transaction {
 // discardTx ends a transaction at the upstream without an answer to the client.
 func (s *session) discardTx() {
 	tx, watching := s.endTx(), s.watching
+	tx.space.settle(false)
 	s.watching = false
 	s.endHeld(tx, watching)
 	if !tx.lost && !tx.holds {
@@ -175,6 +178,9 @@ var discardRow = command.Lookup([]byte("discard"))
 // discard is DISCARD.
 func discard(s *session, cmd *command.Command, r *namespace.Request) {
 	tx := s.endTx()
+	if tx != nil {
+		tx.space.settle(false)
+	}
 	switch {
 	case tx == nil:
 		s.answerError("ERR DISCARD without MULTI")
@@ -200,6 +206,11 @@ func exec(s *session, cmd *command.Command, r *namespace.Request) {
 	stale, watching := s.watchLost, s.watching
 	s.watching, s.watchLost = false, false
 	note := noteExec
+	if tx.lost || tx.aborted || stale {
+		tx.space.settle(false)
+	} else {
+		s.charged(&tx.space)
+	}
 	switch {
 	case tx.lost:
 		s.answerError(errExecLost.Error())

@@ -169,6 +169,9 @@ type pinnedCall struct {
 func (s *session) unsealPinned(t slot, sc *script.Script, keys [][]byte) {
 	call := s.pinnedCall
 	failed := func(text string) {
+		if t.vals != nil && t.vals.script != nil {
+			t.vals.script.space.settle(false)
+		}
 		if len(s.called) > 0 {
 			s.called = s.called[1:]
 		}

@@ -56,6 +56,8 @@ type valueNote struct {
 	plain []bool
 	// measure is set for a command that is being measured, and is then all there is.
 	measure *measure
+	script  *scriptMeasure // likewise for a script
+	full    bool           // it is a script that runs as the user that writes nothing
 }
 
 // noteOf returns what to remember of a request; nil when its row says it all.

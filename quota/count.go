@@ -24,13 +24,21 @@ return s`)
 // Pace bounds how many commands per second a count sends. It is for one goroutine.
 type Pace struct {
 	PerSecond int64
+	Beat      func() // called every beatTime; nil: nothing is
 	next      time.Time
+	beat      time.Time
 }
+
+const beatTime = 5 * time.Second
 
 func (p *Pace) wait(ctx context.Context) error {
 	now := time.Now()
 	if p.next.Before(now) {
 		p.next = now
+	}
+	if p.Beat != nil && now.Sub(p.beat) > beatTime {
+		p.beat = now
+		p.Beat()
 	}
 	p.next = p.next.Add(time.Second / time.Duration(max(1, p.PerSecond)))
 	d := p.next.Sub(now)
@@ -138,24 +146,61 @@ type Counting struct {
 	start time.Time
 }
 
-// BeginCount is to be called before the first key is looked at.
-func BeginCount(ctx context.Context, client redis.Cmdable, root []byte) (Counting, error) {
-	c := Counting{start: time.Now()}
-	v, err := client.HMGet(ctx, SpaceKey(root), "g1", "g2").Result()
+// countLag is for how long what was reported last may still be on its way to the keys.
+const countLag = 50 * time.Millisecond
+
+// BeginCounts begins counts of several tenants. It is to be called before the first key is
+// looked at, and lets what was reported before arrive there.
+func BeginCounts(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]Counting, error) {
+	counts, err := grownSoFar(ctx, client, roots)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
-	for i := range v {
-		if text, ok := v[i].(string); ok && i < Resources {
-			n, _ := strconv.ParseFloat(text, 64)
-			c.grown[i] = int64(n)
+	select {
+	case <-time.After(countLag):
+		return counts, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// grownSoFar reads what tenants' keys ever grew by.
+func grownSoFar(ctx context.Context, client redis.Cmdable, roots [][]byte) ([]Counting, error) {
+	all, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, root := range roots {
+			p.HMGet(ctx, SpaceKey(root), "g1", "g2")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	counts, start := make([]Counting, len(roots)), time.Now()
+	for n, one := range all {
+		counts[n].start = start
+		for i, v := range one.(*redis.SliceCmd).Val() {
+			if text, ok := v.(string); ok && i < Resources {
+				grown, _ := strconv.ParseFloat(text, 64)
+				counts[n].grown[i] = int64(grown)
+			}
 		}
 	}
-	return c, nil
+	return counts, nil
 }
 
 // End puts what was counted in the place of what was reported until the count began.
 func (c *Counting) End(ctx context.Context, client redis.Scripter, root []byte, found Amounts) error {
 	return countedScript.Run(ctx, client, []string{SpaceKey(root)},
 		found[Bytes], found[Keys], c.grown[Bytes], c.grown[Keys], time.Since(c.start).Milliseconds()).Err()
+}
+
+// stillCounting says so unless the count has been given up meanwhile.
+var stillCounting = redis.NewScript(`if redis.call('HEXISTS', KEYS[1], 'counting') == 0 then return 0 end
+local t = redis.call('TIME')
+return redis.call('HSET', KEYS[1], 'counting', t[1] * 1000 + math.floor(t[2] / 1000))`)
+
+// StillCounting keeps others from counting the same tenant's keys, as they would if nothing was heard
+// of the count for 15 s.
+func StillCounting(ctx context.Context, client redis.Scripter, root []byte) error {
+	return stillCounting.Run(ctx, client, []string{SpaceKey(root)}).Err()
 }

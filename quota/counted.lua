@@ -7,6 +7,6 @@ for r = 1, 2 do
   local more = math.max(0, (tonumber(h[r] or 0) or 0) - tonumber(ARGV[2 + r]))
   redis.call('HSET', KEYS[1], 'b' .. r, tonumber(ARGV[r]) + more, 'm' .. r, ARGV[r], 'e' .. r, more)
 end
-redis.call('HSET', KEYS[1], 'counted', now, 'took', ARGV[5])
+redis.call('HSET', KEYS[1], 'counted', now, 'began', now - ARGV[5], 'took', ARGV[5])
 redis.call('HDEL', KEYS[1], 'counting')
 return redis.call('HINCRBY', KEYS[1], 'n', 1)

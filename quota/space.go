@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -42,6 +43,7 @@ type Report struct {
 	Guessed Amounts // of what is settled: without being measured
 	Pressed bool    // somebody is refused
 	Unsure  bool    // something was written that was not measured
+	Hasty   bool    // likewise, and nobody knows how much it is
 }
 
 // Grant is the answer.
@@ -49,6 +51,7 @@ type Grant struct {
 	Granted Amounts
 	Used    Amounts // by all, allowances included
 	Lent    Amounts // allowances of other proxies
+	Rest    Amounts // that could have been granted in addition
 	Count   int64   // how many times all keys were counted
 	Exact   bool    // every write is to be measured
 	Doubt   bool    // there may be what is needed: a count will tell
@@ -73,7 +76,7 @@ var errAnswer = errors.New("quota: the upstream's answer makes no sense")
 
 // Draw reports and asks for more.
 func (r *Report) Draw(ctx context.Context, client redis.Scripter, root []byte) (*Grant, error) {
-	args := []any{r.Proxy, r.Count, flag(r.Pressed), flag(r.Unsure)}
+	args := []any{r.Proxy, r.Count, flag(r.Pressed), flag(r.Unsure || r.Hasty), flag(r.Hasty)}
 	for i := range Resources {
 		args = append(args, r.Limit[i], r.Held[i], r.Spent[i], r.Settled[i], r.Freed[i], r.Needed[i], r.Wanted[i], r.Guessed[i])
 	}
@@ -81,11 +84,11 @@ func (r *Report) Draw(ctx context.Context, client redis.Scripter, root []byte) (
 	if err != nil {
 		return nil, err
 	}
-	if len(v) != 10 {
+	if len(v) != 12 {
 		return nil, errAnswer
 	}
 	return &Grant{
-		Granted: Amounts{v[0], v[1]}, Used: Amounts{v[2], v[3]}, Count: v[4], Exact: v[5] == 1, Recount: v[6] == 1, Lent: Amounts{v[7], v[8]}, Doubt: v[9] == 1,
+		Granted: Amounts{v[0], v[1]}, Used: Amounts{v[2], v[3]}, Count: v[4], Exact: v[5] == 1, Recount: v[6] == 1, Lent: Amounts{v[7], v[8]}, Doubt: v[9] == 1, Rest: Amounts{v[10], v[11]},
 	}, nil
 }
 
@@ -143,20 +146,10 @@ func parseSpace(h map[string]string) (s Space) {
 		if len(field) < 2 || field[:2] != "p:" {
 			continue
 		}
-		var words [3]int64
-		rest := text
-		for i := range words {
-			word := rest
-			for j := range rest {
-				if rest[j] == ' ' {
-					word, rest = rest[:j], rest[j+1:]
-					break
-				}
-			}
-			words[i] = number(word)
+		if words := strings.Fields(text); len(words) == 3 {
+			s.Used[Bytes] += number(words[0])
+			s.Used[Keys] += number(words[1])
 		}
-		s.Used[Bytes] += words[0]
-		s.Used[Keys] += words[1]
 	}
 	return s
 }
