@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -29,11 +29,11 @@ type Usage interface {
 // format is json without one.
 func handleUsage(mux *http.ServeMux, u Usage) {
 	list := func(w http.ResponseWriter, r *http.Request) {
-		ask, ok := readAsk(w, r, "from", "to", "tag", "format", "by")
+		ask, ok := readAsk(w, r)
 		if !ok {
 			return
 		}
-		lines, err := u.Usage(r.Context(), &ledger.Query{From: ask.from, To: ask.to, Tenant: r.PathValue("id"), By: ask.by, Tags: ask.tags})
+		lines, err := u.Usage(r.Context(), &ledger.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, By: ask.by, Tags: ask.tags})
 		var out bytes.Buffer
 		if err == nil {
 			err = ledger.Write(&out, ask.format, lines)
@@ -43,11 +43,11 @@ func handleUsage(mux *http.ServeMux, u Usage) {
 	mux.HandleFunc("GET /usage", list)
 	mux.HandleFunc("GET /tenants/{id}/usage", list)
 	mux.HandleFunc("GET /tenants/{id}/billing", func(w http.ResponseWriter, r *http.Request) {
-		ask, ok := readAsk(w, r, "from", "to", "tag", "format")
+		ask, ok := readAsk(w, r)
 		if !ok {
 			return
 		}
-		bills, err := u.Bills(r.Context(), &billing.Query{From: ask.from, To: ask.to, Tenant: r.PathValue("id"), Tags: ask.tags})
+		bills, err := u.Bills(r.Context(), &billing.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, Tags: ask.tags})
 		var out bytes.Buffer
 		if err == nil {
 			err = billing.Write(&out, ask.format, bills)
@@ -62,27 +62,44 @@ type ask struct {
 	by       ledger.By
 	format   ledger.Format
 	tags     map[string]string
+	tenant   string // empty: all
 }
 
-// readAsk answers the request itself if it can not be understood, or has other parameters than
-// those: a misspelled one would have the figures of another period be taken for what was asked.
-func readAsk(w http.ResponseWriter, r *http.Request, parameters ...string) (a *ask, ok bool) {
+// readAsk answers the request itself if it can not be understood.
+func readAsk(w http.ResponseWriter, r *http.Request) (a *ask, ok bool) {
 	a, err := parseAsk(r)
-	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
-		if !slices.Contains(parameters, name) {
-			err = fmt.Errorf("%q is not one of the parameters: %s", name, strings.Join(parameters, ", "))
-		}
-	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}
 	return a, err == nil
 }
 
+// parameters are those of a request. A misspelt one must not get everybody's usage for one's.
+var parameters = []string{"from", "to", "tenant", "by", "format", "tag"}
+
 func parseAsk(r *http.Request) (*ask, error) {
-	q := r.URL.Query()
-	a := &ask{by: ledger.ByTotal, format: ledger.JSON, tags: make(map[string]string)}
-	var err error
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range q {
+		switch {
+		case !slices.Contains(parameters, name):
+			return nil, fmt.Errorf("%q is not a parameter (%s)", name, strings.Join(parameters, ", "))
+		case len(values) > 1 && name != "tag":
+			return nil, fmt.Errorf("%s is given %d times", name, len(values))
+		}
+	}
+	a := &ask{by: ledger.ByTotal, format: ledger.JSON, tags: make(map[string]string), tenant: r.PathValue("id")}
+	switch tenant := q.Get("tenant"); {
+	case !q.Has("tenant"):
+	case tenant == "":
+		return nil, errors.New("tenant is empty")
+	case a.tenant != "" && a.tenant != tenant:
+		return nil, fmt.Errorf("tenant is %q, and in the path %q", tenant, a.tenant)
+	default:
+		a.tenant = tenant
+	}
 	if a.from, a.to, err = ledger.ParseSpan(q.Get("from"), q.Get("to"), time.Now()); err != nil {
 		return nil, err
 	}
