@@ -81,7 +81,9 @@ func (c *Command) derive() {
 	c.Hidden = hidden[c.Name]
 	c.Converts = c.Grows && c.Copies == nil && c.Cats&(CatHash|CatSet|CatSortedSet|CatGeo) != 0
 	c.Lumpy = slices.Contains(lumpy, c.Name)
-	c.Extent = extents[c.Name]
+	if c.Extent = extents[c.Name]; c.Extent == nil {
+		c.Extent = c.Reach
+	}
 	if c.Since != "" {
 		c.ErrKeys = true // a server that does not know the command quotes its arguments in the error
 	}
