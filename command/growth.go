@@ -10,7 +10,7 @@ import (
 // growers may make keys take more, though the server does not say so by DenyOOM:
 // by a longer name, by entries that are in nobody's request, or by moving something to where it
 // takes more.
-var growers = []string{"rename", "renamenx", "smove", "move", "vsetattr", "xreadgroup", "xclaim", "xautoclaim"}
+var growers = []string{"rename", "renamenx", "smove", "move", "vsetattr", "xreadgroup", "xclaim", "xautoclaim", "xnack"}
 
 // copiers write what they find elsewhere: what they are given says nothing of how much that is.
 var copiers = map[string]func(args Args) bool{
@@ -38,12 +38,16 @@ var hidden = map[string]func(args Args) int64{
 	"restore":    restoredElements,
 	"xreadgroup": deliveries,
 	"xautoclaim": func(Args) int64 { return pendingEntry },
-	"xclaim":     func(args Args) int64 { return int64(args.Len()) * pendingEntry },
+	"xclaim":     namedEntries,
+	"xnack":      namedEntries,
 }
 
 // pendingEntry is what a group takes to remember an entry, as MEMORY USAGE estimates it: Redis's
 // streamNACK, and its place in two trees.
 const pendingEntry = 600
+
+// namedEntries is for those that name the entries.
+func namedEntries(args Args) int64 { return int64(args.Len()) * pendingEntry }
 
 // deliveries is for XREADGROUP, whose COUNT bounds what it delivers from each stream.
 func deliveries(args Args) int64 {

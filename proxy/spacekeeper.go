@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/quota"
 )
@@ -21,7 +22,8 @@ type spaceKeeper struct {
 	srv    *Server
 	client *redis.Client
 	limit  map[string]quota.Amounts // of tenants that have one
-	blind  atomic.Bool              // the upstream does not let the proxy measure
+	open   bool                     // nothing is limited while the upstream does not answer
+	blind  atomic.Bool              // it does not let the proxy measure
 
 	mu      sync.Mutex
 	meters  map[*namespace.Tenant][]*spaceMeter  // of all loops
@@ -51,7 +53,7 @@ const (
 
 func newSpaceKeeper(srv *Server) *spaceKeeper {
 	k := &spaceKeeper{
-		srv: srv, limit: make(map[string]quota.Amounts), meters: make(map[*namespace.Tenant][]*spaceMeter),
+		srv: srv, open: srv.cfg.Accounting.Unreachable == config.Open, limit: make(map[string]quota.Amounts), meters: make(map[*namespace.Tenant][]*spaceMeter),
 		reports: make(map[*namespace.Tenant][]*spaceReport), busy: make(map[*namespace.Tenant]bool),
 		turns: make(chan struct{}, drawTurns), counts: make(chan struct{}, countTurns),
 	}
@@ -179,7 +181,15 @@ func (k *spaceKeeper) drawOnce(t *namespace.Tenant, meters []*spaceMeter, report
 	}
 	ctx, cancel := context.WithTimeout(k.srv.ctx, drawTime)
 	defer cancel()
-	return sum.Draw(ctx, k.client, t.Root())
+	g, err := sum.Draw(ctx, k.client, t.Root())
+	if err == nil {
+		there := g.Used
+		for i := range there {
+			there[i] = max(0, there[i]-sum.Held[i]-g.Granted[i]-g.Lent[i])
+		}
+		k.spaces.note(t.ID, there)
+	}
+	return g, err
 }
 
 // deal gives each loop its part of a grant: first what is needed, then of what is left

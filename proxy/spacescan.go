@@ -34,6 +34,18 @@ type spaces struct {
 	of map[string]quota.Space
 }
 
+// note takes newer figures of a tenant's.
+func (s *spaces) note(tenant string, used quota.Amounts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = make(map[string]quota.Space)
+	}
+	space := s.of[tenant]
+	space.Used = used
+	s.of[tenant] = space
+}
+
 // Space is what is known of a tenant's keys; ok is false if that is nothing.
 func (s *Server) Space(tenant string) (space quota.Space, ok bool) {
 	s.keeper.spaces.mu.Lock()

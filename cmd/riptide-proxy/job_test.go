@@ -32,6 +32,7 @@ func jobs(t *testing.T, n int) *redis.Client {
 		p.Set(t.Context(), fmt.Sprintf("t:acme:0:k%d", i), document(i), 0)
 	}
 	p.HSet(t.Context(), "t:acme:3:h", "f", document(1))
+	p.HSet(t.Context(), "t:acme:space", "b1", document(2)) // the proxy's own, and no job's
 	p.XAdd(t.Context(), &redis.XAddArgs{Stream: "t:acme:0:s", Values: []string{"f", "v"}})
 	if _, err := p.Exec(t.Context()); err != nil {
 		t.Fatal(err)

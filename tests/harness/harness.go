@@ -297,7 +297,7 @@ var (
 	Globex = Tenant{ID: "globex", Secret: "globex-secret"}
 )
 
-// StartProxy runs the proxy in front of an upstream. RIPTIDE_TEST_LOOPS sets the
+// StartProxy runs the proxy in front of an upstream, or with the one that is built in where none is given. RIPTIDE_TEST_LOOPS sets the
 // number of its event loops, RIPTIDE_TEST_SUBSCRIBERS how many subscribers may
 // have an upstream connection of their own.
 func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
@@ -313,7 +313,11 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	addr := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s\nadmin:\n  listen: %s\n", addr, p.Admin)
-	fmt.Fprintf(&b, "upstream:\n  mode: standalone\n  addresses: [%s]\n%s", upstream, o.Upstream)
+	if upstream == "" {
+		fmt.Fprintf(&b, "upstream:\n  mode: embedded\n%s", o.Upstream)
+	} else {
+		fmt.Fprintf(&b, "upstream:\n  mode: standalone\n  addresses: [%s]\n%s", upstream, o.Upstream)
+	}
 	if n := os.Getenv("RIPTIDE_TEST_SUBSCRIBERS"); n != "" && !strings.Contains(o.Upstream, "subscriber_connections:") {
 		fmt.Fprintf(&b, "  subscriber_connections: %s\n", n)
 	}
