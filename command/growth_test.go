@@ -117,4 +117,3 @@ func TestCopies(t *testing.T) {
 		}
 	}
 }
-
