@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"riptide-proxy/quota/billing"
@@ -29,7 +33,7 @@ func handleUsage(mux *http.ServeMux, u Usage) {
 		if !ok {
 			return
 		}
-		lines, err := u.Usage(r.Context(), &ledger.Query{From: ask.from, To: ask.to, Tenant: r.PathValue("id"), By: ask.by, Tags: ask.tags})
+		lines, err := u.Usage(r.Context(), &ledger.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, By: ask.by, Tags: ask.tags})
 		var out bytes.Buffer
 		if err == nil {
 			err = ledger.Write(&out, ask.format, lines)
@@ -43,7 +47,7 @@ func handleUsage(mux *http.ServeMux, u Usage) {
 		if !ok {
 			return
 		}
-		bills, err := u.Bills(r.Context(), &billing.Query{From: ask.from, To: ask.to, Tenant: r.PathValue("id"), Tags: ask.tags})
+		bills, err := u.Bills(r.Context(), &billing.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, Tags: ask.tags})
 		var out bytes.Buffer
 		if err == nil {
 			err = billing.Write(&out, ask.format, bills)
@@ -58,6 +62,7 @@ type ask struct {
 	by       ledger.By
 	format   ledger.Format
 	tags     map[string]string
+	tenant   string // empty: all
 }
 
 // readAsk answers the request itself if it can not be understood.
@@ -69,10 +74,32 @@ func readAsk(w http.ResponseWriter, r *http.Request) (a *ask, ok bool) {
 	return a, err == nil
 }
 
+// parameters are those of a request. A misspelt one must not get everybody's usage for one's.
+var parameters = []string{"from", "to", "tenant", "by", "format", "tag"}
+
 func parseAsk(r *http.Request) (*ask, error) {
-	q := r.URL.Query()
-	a := &ask{by: ledger.ByTotal, format: ledger.JSON, tags: make(map[string]string)}
-	var err error
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range q {
+		switch {
+		case !slices.Contains(parameters, name):
+			return nil, fmt.Errorf("%q is not a parameter (%s)", name, strings.Join(parameters, ", "))
+		case len(values) > 1 && name != "tag":
+			return nil, fmt.Errorf("%s is given %d times", name, len(values))
+		}
+	}
+	a := &ask{by: ledger.ByTotal, format: ledger.JSON, tags: make(map[string]string), tenant: r.PathValue("id")}
+	switch tenant := q.Get("tenant"); {
+	case !q.Has("tenant"):
+	case tenant == "":
+		return nil, errors.New("tenant is empty")
+	case a.tenant != "" && a.tenant != tenant:
+		return nil, fmt.Errorf("tenant is %q, and in the path %q", tenant, a.tenant)
+	default:
+		a.tenant = tenant
+	}
 	if a.from, a.to, err = ledger.ParseSpan(q.Get("from"), q.Get("to"), time.Now()); err != nil {
 		return nil, err
 	}

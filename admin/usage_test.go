@@ -51,10 +51,13 @@ func TestUsage(t *testing.T) {
 	if w = ask("/usage"); w.Code != 200 || !strings.Contains(w.Body.String(), `"operations": 5`) || u.asked.Tenant != "" || u.asked.By != ledger.ByTotal {
 		t.Errorf("%d %s, asked for %+v", w.Code, w.Body, u.asked)
 	}
+	if w = ask("/usage?tenant=globex"); w.Code != 200 || u.asked.Tenant != "globex" {
+		t.Errorf("%d, asked for %+v", w.Code, u.asked)
+	}
 	if w = ask("/tenants/acme/billing?from=2026-11&to=2026-12"); w.Code != 200 || !strings.Contains(w.Body.String(), `"total": "1.25"`) || u.bills.Tenant != "acme" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	for _, bad := range []string{"by=week", "format=xml", "from=yesterday", "from=2026-12&to=2026-11", "tag=x", "from=1990&to=2026", "from=2026-11-23T15:30"} {
+	for _, bad := range []string{"by=week", "format=xml", "from=yesterday", "from=2026-12&to=2026-11", "tag=x", "from=1990&to=2026", "from=2026-11-23T15:30", "tenants=acme", "form=2026-11", "tenant=", "from=2026&from=2026-11", "by=day;format=csv", "from=%zz"} {
 		for _, path := range []string{"/usage?", "/tenants/acme/usage?", "/tenants/acme/billing?"} {
 			if w := ask(path + bad); w.Code != 400 {
 				t.Errorf("%s%s: %d", path, bad, w.Code)

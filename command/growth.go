@@ -1,7 +1,6 @@
 package command
 
 import (
-	"math"
 	"slices"
 	"strconv"
 )
@@ -67,14 +66,11 @@ func deliveries(args Args) int64 {
 // the same will do for many that follow.
 var lumpy = []string{"append", "setrange", "setbit", "bitfield", "bitop"}
 
-// extents tell how long a value is afterwards at least, in bytes, whatever it was.
-var extents = map[string]func(args Args) int64{
-	"setrange": func(args Args) int64 { return number(args, 2) },
-	"setbit":   func(args Args) int64 { return number(args, 2) / 8 },
-	"bitfield": bitFieldExtent,
-	"pfadd":    func(Args) int64 { return denseHLL },
-	"pfmerge":  func(Args) int64 { return denseHLL },
-	"restore":  restored,
+// extents tell how long a value is afterwards at least, in bytes, whatever it was; beside Reach.
+var extents = map[string]Reach{
+	"pfadd":   func(Args) int64 { return denseHLL },
+	"pfmerge": func(Args) int64 { return denseHLL },
+	"restore": restored,
 }
 
 // denseHLL is the size of a HyperLogLog in its dense form, see Redis's
@@ -93,30 +89,6 @@ func number(args Args, i int) int64 {
 		return 0 // the server refuses it
 	}
 	return min(n, maxExtent)
-}
-
-// bitFieldExtent reads "SET|INCRBY type offset value" wherever they can stand.
-func bitFieldExtent(args Args) (extent int64) {
-	for i := 2; i+2 < args.Len(); i++ {
-		kind := args.At(i)
-		if len(kind) < 2 || len(kind) > 3 || kind[0]|0x20 != 'i' && kind[0]|0x20 != 'u' {
-			continue
-		}
-		bits, err := strconv.ParseInt(string(kind[1:]), 10, 64)
-		if err != nil || bits < 1 || bits > 64 {
-			continue
-		}
-		offset, unit := args.At(i+1), int64(1)
-		if len(offset) > 0 && offset[0] == '#' {
-			offset, unit = offset[1:], bits
-		}
-		n, err := strconv.ParseInt(string(offset), 10, 64)
-		if err != nil || n < 0 || n > math.MaxInt64/128 {
-			continue
-		}
-		extent = max(extent, min((n*unit+bits)/8+1, maxExtent))
-	}
-	return extent
 }
 
 // restored is for RESTORE key ttl serialized-value: a string tells how long it is, even if it is
@@ -187,6 +159,8 @@ func (c *Command) deriveGrowth() {
 	c.Hidden = hidden[c.Name]
 	c.Converts = c.Grows && c.Copies == nil && c.Cats&(CatHash|CatSet|CatSortedSet|CatGeo) != 0
 	c.Lumpy = slices.Contains(lumpy, c.Name)
-	c.Extent = extents[c.Name]
+	if c.Extent = extents[c.Name]; c.Extent == nil {
+		c.Extent = c.Reach
+	}
 	c.Adds = c.Grows && c.Copies == nil && c.Extent == nil && c.Hidden == nil && !c.Lumpy && !c.Converts && c.Has(DenyOOM) && c.Shape.Kind == ShapeOne
 }

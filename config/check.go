@@ -134,7 +134,7 @@ func (l *loader) checkPlans() {
 		if !tenantID.MatchString(name) {
 			s.errorf(path, "%s is not a plan's name (%s)", quote(name), tenantIDGrammar)
 		}
-		s.checkQuotas(path, &l.config.Plans[name].Quotas)
+		s.checkQuotas(path, &l.config.Plans[name].Quotas, nil)
 		l.checkPrices(path, l.config.Plans[name])
 		l.notYet(place{s, join(path, "cold_storage")}, "cold_storage")
 	}

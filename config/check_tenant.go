@@ -86,7 +86,7 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 	within(s, key("databases").path, t.Databases, 1, 1024)
 	s.checkCompression(key("compression").path, &t.Compression)
 	l.checkEncryption(key("encryption"), t.Encryption)
-	s.checkQuotas(key("quotas").path, &t.Quotas)
+	s.checkQuotas(key("quotas").path, &t.Quotas, l.config.Plans[t.Plan])
 	s.checkTags(key("tags").path, t.Tags)
 
 	if len(t.Users) == 0 {
@@ -115,7 +115,7 @@ func (l *loader) checkUser(at place, tenant, name string, u *User) {
 	}
 	quotas := join(at.path, "quotas")
 	if s.has(quotas) {
-		s.checkRates(quotas, &u.Quotas.Rates)
+		s.checkRates(quotas, &u.Quotas.Rates, new(Rates))
 	}
 	if acl := join(at.path, "acl"); s.has(acl) && !s.bad[acl] && !unrestricted(u.ACL) {
 		s.errorf(acl, `is not supported yet and would not be enforced; only "+@all ~* &*" is accepted, or leave it out`)

@@ -74,6 +74,16 @@ var errorCases = []struct{ name, file, want string }{
 	{"long value", rest + "loops: " + strings.Repeat("x", 100) + "\n",
 		`f:3: loops: "` + strings.Repeat("x", 60) + `"... is not a whole number`},
 
+	// Bursts and classes that limit nothing.
+	{"burst without rate", rest + "plans: {a: {ops_burst: 1, bytes_in_per_second: 1, bytes_in_burst: 1, bytes_out_burst: 1}}\n",
+		"f:3: plans.a.ops_burst: limits nothing without ops_per_second\nf:3: plans.a.bytes_out_burst: limits nothing without bytes_out_per_second"},
+	{"burst of the plan's rate", acme + "    plan: a\n    quotas: {ops_burst: 1, bytes_in_burst: 1}\nplans: {a: {ops_per_second: 1}}\n",
+		"f:5: tenants.acme.quotas.bytes_in_burst: limits nothing without bytes_in_per_second"},
+	{"burst of a user", acme + "    plan: a\n    users: {default: {sha256: [" + hashA + "], quotas: {ops_burst: 1}}}\nplans: {a: {ops_per_second: 1}}\n",
+		"f:5: tenants.acme.users.default.quotas.ops_burst: limits nothing without ops_per_second"},
+	{"class without rate", acme + "    plan: a\n    quotas: {classes: {read: {ops_burst: 1}, write: {}}}\nplans: {a: {classes: {read: {ops_per_second: 1}}}}\n",
+		"f:5: tenants.acme.quotas.classes.read: limits nothing without ops_per_second\nf:5: tenants.acme.quotas.classes.write: limits nothing without ops_per_second"},
+
 	// Variables.
 	{"unset variable", "listen: ${LISTEN}\n" + rest, "f:1: listen: the environment variable LISTEN is not set and has no default"},
 	{"bad variable", "\nlisten: ${1}\n" + rest, "f:2: listen: a variable is written ${NAME} or ${NAME:-default}; write $${ for a literal ${"},

@@ -262,7 +262,7 @@ func (s *session) forward(cmd *command.Command, r *namespace.Request) bool {
 	w := s.w
 	k := s.link
 	if k.Down() {
-		s.answerError(errUnavailable)
+		s.unavailable(cmd)
 		return true
 	}
 	if len(r.Raw) > w.maxBulk-maxPrefix && s.tooLong(cmd, r) {

@@ -70,7 +70,7 @@ func (s *session) mayGuard(cmd *command.Command, r *namespace.Request) bool {
 func (s *session) guard(cmd *command.Command, r *namespace.Request) {
 	w, k := s.w, s.link
 	if k.Down() {
-		s.answerError(errUnavailable)
+		s.unavailable(cmd)
 		return
 	}
 	w.indexes, _ = cmd.Prefixed(w.indexes[:0], r)
@@ -105,7 +105,7 @@ func (w *worker) tried(t *slot, reply []byte) bool {
 	defer s.caught(t.cmd)
 	own := w.withoutGuard(s.link.Request())
 	if own == nil || s.stats.values == nil {
-		s.completeError(t.seq, upstream.ErrUnavailable.Error())
+		s.failed(t, upstream.ErrUnavailable)
 		return true
 	}
 	tx := &transaction{holds: true, db: s.db}

@@ -14,7 +14,7 @@ import (
 // key's name, and so can not be sent as it is. The session waits for it.
 func (s *session) runInside(cmd *command.Command, r *namespace.Request) {
 	if s.link.Down() {
-		s.answerError(errUnavailable)
+		s.unavailable(cmd)
 		return
 	}
 	// It is a transaction of one command.

@@ -170,7 +170,7 @@ func restoreKey(s *session, cmd *command.Command, r *namespace.Request) {
 // compose sends a request that a handler made.
 func (s *session) compose(cmd *command.Command, args ...[]byte) {
 	if s.pin == nil && !s.holds() && s.link.Down() {
-		s.answerError(errUnavailable)
+		s.unavailable(cmd)
 		return
 	}
 	size := 32

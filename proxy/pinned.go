@@ -367,7 +367,7 @@ func (s *session) Failed(t *slot, err error) {
 		s.confirm = confirmation{}
 	}
 	if !s.gone {
-		s.completeError(t.seq, err.Error())
+		s.failed(t, err)
 	}
 }
 

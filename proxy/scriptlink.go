@@ -87,7 +87,7 @@ func (w *worker) runScript(c *scriptCall, req []byte) {
 		u := w.scriptUser(c.tenant)
 		if !u.ready {
 			if c.s.link.Down() { // to make the user would only take until it fails
-				c.s.completeError(c.seq, errUnavailable)
+				c.s.failed(&c.slot, upstream.ErrUnavailable)
 				return
 			}
 			c.req = bytes.Clone(req)
@@ -106,7 +106,7 @@ func (w *worker) runScript(c *scriptCall, req []byte) {
 func (w *worker) sendScript(c *scriptCall) {
 	k := w.scriptLink(c.s.proto, c.plain)
 	if k.Down() {
-		c.s.completeError(c.seq, errUnavailable)
+		c.s.failed(&c.slot, upstream.ErrUnavailable)
 		return
 	}
 	req := c.req
@@ -339,7 +339,7 @@ func (o scriptOwner) Failed(c *scriptCall, err error) {
 	}
 	c.s.sealLater(c.plainKeys)
 	if !c.s.gone {
-		c.s.completeError(c.seq, err.Error())
+		c.s.failed(&c.slot, err)
 	}
 }
 

@@ -35,7 +35,7 @@ type slowOp struct {
 // runSlow starts a slow operation. The session waits for it and nobody else.
 func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc) {
 	if s.link.Down() {
-		s.answerError(errUnavailable)
+		s.unavailable(cmd)
 		return
 	}
 	op := &slowOp{srv: s.w.srv, client: s.w.srv.client, tenant: s.who.Tenant, prefix: s.prefix, proto: s.proto}
@@ -53,11 +53,14 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 		}
 		return func() {
 			if len(reply) == 0 {
-				s.answerError(errUnavailable)
+				s.unavailable(cmd)
 				return
 			}
 			if reply[0] == '-' {
 				s.stats.countError(reply)
+				if away(reply) {
+					s.unrun(cmd)
+				}
 				s.stats.row(cmd).failed++
 			}
 			if m := s.stats.space; m != nil && cmd.Has(command.Write) {

@@ -181,7 +181,15 @@ func (k *spaceKeeper) drawOnce(t *namespace.Tenant, meters []*spaceMeter, report
 	}
 	ctx, cancel := context.WithTimeout(k.srv.ctx, drawTime)
 	defer cancel()
-	return sum.Draw(ctx, k.client, t.Root())
+	g, err := sum.Draw(ctx, k.client, t.Root())
+	if err == nil {
+		there := g.Used
+		for i := range there {
+			there[i] = max(0, there[i]-sum.Held[i]-g.Granted[i]-g.Lent[i])
+		}
+		k.spaces.note(t.ID, there)
+	}
+	return g, err
 }
 
 // deal gives each loop its part of a grant: first what is needed, then of what is left

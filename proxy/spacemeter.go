@@ -91,7 +91,9 @@ func (m *spaceMeter) nextProbe() {
 // overText is the error for what is over a limit.
 func (m *spaceMeter) overText(resource int) string {
 	used, limit := m.used[resource], m.limit[resource]
-	if resource == quota.Keys || limit == 0 {
+	// A write gets bytes and a key together or neither, so bytes are missing too when there are no keys left.
+	keys := used < limit && m.limit[quota.Keys] > 0 && m.used[quota.Keys] >= m.limit[quota.Keys]
+	if resource == quota.Keys || limit == 0 || keys {
 		return fmt.Sprintf("OOM tenant %s is over its quota of keys (used %d of %d)", m.stats.id, m.used[quota.Keys], m.limit[quota.Keys])
 	}
 	return fmt.Sprintf("OOM tenant %s is over its memory quota (used %d of %d bytes)", m.stats.id, used, limit)

@@ -34,6 +34,18 @@ type spaces struct {
 	of map[string]quota.Space
 }
 
+// note takes newer figures of a tenant's.
+func (s *spaces) note(tenant string, used quota.Amounts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = make(map[string]quota.Space)
+	}
+	space := s.of[tenant]
+	space.Used = used
+	s.of[tenant] = space
+}
+
 // Space is what is known of a tenant's keys; ok is false if that is nothing.
 func (s *Server) Space(tenant string) (space quota.Space, ok bool) {
 	s.keeper.spaces.mu.Lock()
@@ -60,6 +72,10 @@ func (k *spaceKeeper) run() {
 	defer tick.Stop()
 	interval := time.Duration(k.srv.cfg.Accounting.Interval)
 	next := time.Now().Add(interval / 4)
+	if interval == 0 && !k.limits() {
+		return // nobody counts, and nobody wants to know
+	}
+	failed := ""
 	for {
 		k.read(k.srv.ctx)
 		select {
@@ -69,7 +85,12 @@ func (k *spaceKeeper) run() {
 		}
 		if interval > 0 && time.Now().After(next) {
 			next = time.Now().Add(interval / 4)
-			if err := k.countAll(k.srv.ctx, interval); err != nil && k.srv.ctx.Err() == nil {
+			err := k.countAll(k.srv.ctx, interval)
+			switch {
+			case err == nil:
+				failed = ""
+			case k.srv.ctx.Err() == nil && err.Error() != failed: // once, as long as it is the same
+				failed = err.Error()
 				slog.Warn("the tenants' keys could not be counted", "error", err)
 			}
 		}

@@ -118,7 +118,7 @@ func (s *session) reject(cmd *command.Command, text string) {
 func multi(s *session, cmd *command.Command, r *namespace.Request) {
 	if s.tx != nil {
 		if s.tx.lost {
-			s.answerError(errUnavailable)
+			s.unavailable(cmd)
 			return
 		}
 		if s.tx.holds {
@@ -267,7 +267,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 	h := &handlers[cmd.Handler]
 	switch {
 	case tx.lost:
-		s.answerError(errUnavailable)
+		s.unavailable(cmd)
 	case !usable(cmd):
 		s.reject(cmd, refusal(cmd))
 	case cmd.Has(command.NoMulti):

@@ -250,8 +250,8 @@ func (f *turns) serve() {
 		s.turn.pass = min(t.credit, turnShare)
 		f.granted += s.turn.pass
 		t.credit -= s.turn.pass // until it is known what is used
-		if s.tryResume(); s.held {
-			s.endTurn() // it has to wait for something else
+		if s.tryResume(); s.held || s.conn.Unread() == 0 {
+			s.endTurn() // it has to wait for something else, or has nothing to be taken
 		}
 	}
 }

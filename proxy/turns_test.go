@@ -220,3 +220,28 @@ func TestTurnsEnd(t *testing.T) {
 		return ok
 	})
 }
+
+// A session that has nothing to be taken does not wait for a turn: it would keep it until it sends
+// something.
+func TestTurnsNeedInput(t *testing.T) {
+	s, _ := startFake(t, options{})
+	login(t, s, "acme")
+	login(t, s, "globex")
+	w := s.workers[0]
+	onLoop(t, w, func() {
+		f := &w.turns
+		if !f.shared {
+			t.Fatal("the loop is not shared")
+		}
+		f.granted += 2 * f.window // nobody has a turn
+		for _, x := range w.sessions {
+			x.stats.turn.refill()
+			x.stats.turn.credit = -1
+			x.held = true
+			if x.tryResume(); x.held || x.turn.inLine {
+				t.Error("it waits")
+			}
+		}
+		f.granted -= 2 * f.window
+	})
+}

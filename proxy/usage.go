@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,16 +28,40 @@ import (
 type tally struct {
 	fresh    [command.Classes]uint32 // taken since the others
 	held     [command.Classes]uint32
-	mark     uint32 // slot before which held's are
-	sent     uint64 // what has been sent by the time that their answers have
-	holding  bool   // there are any in held
-	answered bool   // they are; sent is known
+	unrun    [command.Classes]uint32 // of both: those that the upstream was not there for
+	mark     uint32                  // slot before which held's are
+	sent     uint64                  // what has been sent by the time that their answers have
+	holding  bool                    // there are any in held
+	answered bool                    // they are; sent is known
 }
 
 // count counts a command.
 func (s *session) count(cmd *command.Command) {
 	s.stats.commands[cmd.ID]++
 	s.tally.fresh[cmd.Class]++
+}
+
+// unrun is for a command that was not run, as far as is known: nobody is to pay for an upstream
+// that is away. It is counted, or about to be.
+func (s *session) unrun(cmd *command.Command) { s.tally.unrun[cmd.Class]++ }
+
+// unavailable answers a command that the upstream is not there for.
+func (s *session) unavailable(cmd *command.Command) {
+	s.unrun(cmd)
+	s.answerError(errUnavailable)
+}
+
+// failed answers a command in whose reply's place there came err.
+func (s *session) failed(t *slot, err error) {
+	if err != errOversized {
+		s.unrun(t.cmd)
+	}
+	s.completeError(t.seq, err.Error())
+}
+
+// away reports whether a reply says that a command was not run, as far as is known.
+func away(reply []byte) bool {
+	return bytes.HasPrefix(reply, []byte("-UNAVAILABLE ")) || bytes.HasPrefix(reply, []byte("-UNKNOWN "))
 }
 
 // countLast counts the command by which a session has left the tenant: AUTH.
@@ -80,14 +105,14 @@ func (s *session) settleAt(idle bool, sent, unsent uint64) {
 			t.answered, t.sent = true, sent+unsent
 		}
 		if idle || t.answered && sent >= t.sent {
-			s.stats.settle(&t.held)
+			s.answered(&t.held)
 			t.holding, t.answered = false, false
 		}
 	}
 	switch {
 	case t.holding:
 	case idle:
-		s.stats.settle(&t.fresh)
+		s.answered(&t.fresh)
 	case t.fresh != [command.Classes]uint32{}:
 		t.held, t.fresh = t.fresh, [command.Classes]uint32{}
 		t.mark, t.holding = s.tail, true
@@ -96,14 +121,17 @@ func (s *session) settleAt(idle bool, sent, unsent uint64) {
 
 // settleAll counts what a session that leaves its tenant has had.
 func (s *session) settleAll() {
-	s.stats.settle(&s.tally.held)
-	s.stats.settle(&s.tally.fresh)
+	s.answered(&s.tally.held)
+	s.answered(&s.tally.fresh)
 	s.tally = tally{}
 }
 
-func (t *tenantStats) settle(n *[command.Classes]uint32) {
+// answered counts n commands, and none of them any more.
+func (s *session) answered(n *[command.Classes]uint32) {
 	for class := range n {
-		t.settled[class] += uint64(n[class])
+		not := min(n[class], s.tally.unrun[class])
+		s.tally.unrun[class] -= not
+		s.stats.settled[class] += uint64(n[class] - not)
 	}
 	*n = [command.Classes]uint32{}
 }

@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/upstream"
 	"riptide-proxy/value"
 )
 
@@ -175,7 +176,7 @@ func (s *session) sendValues(cmd *command.Command, r *namespace.Request, note ui
 		return false
 	}
 	if s.pin == nil && s.link.Down() {
-		s.answerError(errUnavailable)
+		s.unavailable(cmd)
 		return true
 	}
 	values := w.valuesOf(cmd, r, s.stats.values)
@@ -226,7 +227,7 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 		case v.turns <- struct{}{}:
 			defer func() { <-v.turns }()
 		case <-ctx.Done():
-			return func() { s.completeError(t.seq, errUnavailable) }
+			return func() { s.failed(&t, upstream.ErrUnavailable) }
 		}
 		var n value.Counters
 		x := sealing{marks: w.srv.marks, codec: v.codec, counters: &n, cmd: cmd, r: own, prefix: prefix, prefixed: prefixed, maxBulk: maxBulk}
@@ -240,7 +241,7 @@ func (s *session) sealAside(cmd *command.Command, r *namespace.Request, note uin
 			case s.pin != nil:
 				s.pin.End(b, t)
 			case s.link.Down():
-				s.completeError(t.seq, errUnavailable)
+				s.failed(&t, upstream.ErrUnavailable)
 			default:
 				s.link.End(append(s.link.Begin(len(b)), b...), t)
 			}

@@ -348,7 +348,7 @@ const maxScratch = 1 << 20
 func (w *worker) Failed(t *slot, err error) {
 	t.unmeasured()
 	if !t.s.gone {
-		t.s.completeError(t.seq, err.Error())
+		t.s.failed(t, err)
 	}
 }
 

@@ -85,7 +85,9 @@ func (l *Lender) Run(ctx context.Context) {
 			batch := l.inbox
 			l.inbox = nil
 			l.mu.Unlock()
-			l.serve(ctx, batch)
+			if len(batch) > 0 { // what woke it may have been taken with the batch before
+				l.serve(ctx, batch)
+			}
 		}
 	}
 }

@@ -142,3 +142,23 @@ func portOf(t *testing.T, address string) int {
 	}
 	return port
 }
+
+// Two requests that come together may be taken as one batch, and wake it once more for nothing.
+func TestLenderWokenForNothing(t *testing.T) {
+	l := runLender(t, "127.0.0.1:1", config.Share)
+	for range 20 {
+		answersTo(t, l, 0, Ask{Limit: slowly(), Want: 1}) // which finds out that there is no home
+		l.Submit()
+	}
+	var all sync.WaitGroup
+	for loop := range 4 {
+		all.Go(func() {
+			for range 2000 {
+				answered := make(chan struct{})
+				l.Submit(&Request{Limits: acmeLimits, Loop: loop, Asks: []Ask{{Limit: slowly()}}, Done: func([]Answer) { close(answered) }})
+				<-answered
+			}
+		})
+	}
+	all.Wait()
+}

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -101,7 +100,7 @@ func flag(b bool) int {
 
 // Space is what is known of a tenant's keys without counting them.
 type Space struct {
-	Used    Amounts   // allowances of proxies included
+	Used    Amounts   // what is there, as far as is known
 	Counted Amounts   // what they were when they were counted last
 	At      time.Time // when that was; zero: never
 }
@@ -137,19 +136,10 @@ func parseSpace(h map[string]string) (s Space) {
 		n, _ := strconv.ParseFloat(text, 64)
 		return int64(n)
 	}
-	s.Used = Amounts{number(h["b1"]), number(h["b2"])}
+	s.Used = Amounts{number(h["b1"]), number(h["b2"])} // and not what proxies may still use
 	s.Counted = Amounts{number(h["m1"]), number(h["m2"])}
 	if at := number(h["counted"]); at > 0 {
 		s.At = time.UnixMilli(at)
-	}
-	for field, text := range h {
-		if len(field) < 2 || field[:2] != "p:" {
-			continue
-		}
-		if words := strings.Fields(text); len(words) == 3 {
-			s.Used[Bytes] += number(words[0])
-			s.Used[Keys] += number(words[1])
-		}
 	}
 	return s
 }

@@ -202,7 +202,7 @@ func TestSpaceDeath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := spaces[0]; s.Used[Bytes] != 500 || s.Counted != (Amounts{100, 1}) || time.Since(s.At) > time.Minute {
+	if s := spaces[0]; s.Used[Bytes] != 100 || s.Counted != (Amounts{100, 1}) || time.Since(s.At) > time.Minute {
 		t.Error(s)
 	}
 	if s := spaces[1]; s != (Space{}) {
@@ -238,7 +238,7 @@ func TestParseSpace(t *testing.T) {
 	s := parseSpace(map[string]string{
 		"b1": "100", "b2": "7", "m1": "90", "m2": "6", "counted": "1700000000000", "p:x": "50 2 1700000000000", "p:y": "1 1 1", "p:z": "garbage", "p:": "", "took": "3",
 	})
-	if want := (Space{Used: Amounts{151, 10}, Counted: Amounts{90, 6}, At: time.UnixMilli(1700000000000)}); s != want {
+	if want := (Space{Used: Amounts{100, 7}, Counted: Amounts{90, 6}, At: time.UnixMilli(1700000000000)}); s != want {
 		t.Error(s, want)
 	}
 	if s := parseSpace(nil); s != (Space{}) {

@@ -125,7 +125,8 @@ func TestIsolationBeforeLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer control.Close()
-	expect(t, control, ":0\r\n", "DBSIZE")
+	expect(t, control, "*0\r\n", "KEYS", "t:acme:[0-9]*")
+	expect(t, control, "*0\r\n", "KEYS", "t:globex:[0-9]*")
 
 	// The limits that hold before a login, each with what ends the connection.
 	for request, want := range map[string]string{

@@ -65,7 +65,7 @@ func TestBillsOfAFleet(t *testing.T) {
 		t.Errorf("usage of nobody: %s", got)
 	}
 	for want, args := range map[string][]string{
-		"the period is not over":       {"close", "--from", "2025-02", "--to", "2029-01"},
+		"the period can not be closed": {"close", "--from", "2025-02", "--to", "2029-01"},
 		"say what to close":            {"close"},
 		"no such tenant: nobody":       {"--tenant", "nobody"},
 		"is not hour, day, month":      {"--by", "week"},
@@ -73,6 +73,7 @@ func TestBillsOfAFleet(t *testing.T) {
 		"is not csv, json or table":    {"bill", "--format", "xml"},
 		"is not name=value":            {"--tag", "x"},
 		"ends before it begins":        {"--from", "2025-03", "--to", "2025-02"},
+		"has not begun yet":            {"--from", "2999-01"},
 		"not the beginning of an hour": {"--from", "2025-03-01T10:30"},
 	} {
 		out, err := exec.Command(harness.Binary(t), append([]string{"usage", "--config", p.Config}, args...)...).CombinedOutput()

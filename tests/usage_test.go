@@ -104,3 +104,47 @@ func TestUsageOfOneProxy(t *testing.T) {
 		t.Errorf("globex has done nothing, and has %+v", other)
 	}
 }
+
+// Commands that the upstream was not there for are nobody's usage.
+func TestUsageWithoutUpstream(t *testing.T) {
+	port := harness.FreePort(t)
+	redis := harness.StartRedisOn(t, port)
+	p := harness.StartProxy(t, redis.Addr, harness.Options{Top: fastUsage})
+	p.Ready(t)
+	c := p.Connect(t, harness.Acme)
+	before := usedBy(t, p, "acme").Operations
+	run := int64(0)
+	count := func(args ...string) bool {
+		reply := do(t, c, args...)
+		away := strings.HasPrefix(reply, "-UNAVAILABLE ") || strings.HasPrefix(reply, "-UNKNOWN ")
+		if !away {
+			run++
+		}
+		return !away
+	}
+	harness.Eventually(t, "what Ready sent is counted", func() bool {
+		now := usedBy(t, p, "acme").Operations
+		same := now == before && now > 0
+		before = now
+		return same
+	})
+	count("SET", "k", "v")
+	redis.Kill()
+	harness.Eventually(t, "the upstream is away", func() bool { return !count("GET", "k") })
+	for range 50 {
+		count("GET", "k")
+		count("SET", "k", "v")
+		count("EVAL", "return 1", "0")
+		count("KEYS", "*")
+		count("PUBLISH", "c", "m")
+	}
+	harness.StartRedisOn(t, port)
+	harness.Eventually(t, "the upstream is back", func() bool { return count("GET", "k") })
+	count("MULTI")
+	count("GET", "k")
+	count("EXEC")
+	harness.Eventually(t, "all is counted that was run", func() bool { return usedBy(t, p, "acme").Operations >= before+run })
+	if n := usedBy(t, p, "acme").Operations; n != before+run {
+		t.Errorf("the ledger has %d, and %d were run", n-before, run)
+	}
+}

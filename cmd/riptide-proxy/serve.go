@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"riptide-proxy/admin"
@@ -110,6 +111,7 @@ func load(file string) (*config.Config, []config.DemoLogin, error) {
 
 // connect makes the upstream's target; stop ends what was started for it.
 func connect(cfg *config.Config) (target *upstream.Target, stop func(), err error) {
+	redis.SetLogger(quiet{}) // each outage is told once, by whoever notices it
 	target = &upstream.Target{
 		Username:       cfg.Upstream.Username,
 		Password:       cfg.Upstream.Password.Reveal(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -43,7 +44,7 @@ func usageCommand() *cobra.Command {
 times are of UTC and begin an hour: 2026-11, 2026-11-23, 2026-11-23T15. Without
 --from it is the month that has begun; --to is not in it, and is now without one.
 
-docs/usage.md says what is counted, and how exactly.`,
+docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be limited.`,
 	}, func(ctx context.Context, cmd *cobra.Command) error {
 		q := ledger.Query{From: u.begin, To: u.end, Tenant: u.tenant, Tags: u.chosen}
 		var err error
@@ -76,7 +77,11 @@ func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd
 			return err
 		}
 		defer u.client.Close()
-		return do(ctx, cmd)
+		err := do(ctx, cmd)
+		if failed := net.Error(nil); errors.As(err, &failed) {
+			return fmt.Errorf("the upstream at %s can not be asked: %w", u.client.Options().Addr, err)
+		}
+		return err
 	}
 	f := cmd.Flags()
 	f.StringVarP(&u.file, "config", "c", "", "configuration file")

@@ -3,6 +3,7 @@ package billing
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/big"
@@ -226,6 +227,16 @@ func TestClosedBillNeverChanges(t *testing.T) {
 		now = now.Add(time.Hour)
 		mini.SetTime(now)
 		use(1)
+	}
+	// No hour is in two final bills.
+	for _, period := range [][2]ledger.Hour{{november - 1, november + 1}, {november + 10, november + 11}, {december - 1, december + 1}} {
+		bills, err := (&Query{From: period[0], To: period[1], Tenant: "acme"}).Close(t.Context(), store, cfg)
+		if !errors.Is(err, ledger.ErrOverlap) || len(bills) > 0 {
+			t.Errorf("%v: %v, %v", period, bills, err)
+		}
+	}
+	if _, err := (&Query{From: december, To: december + 1, Tenant: "acme"}).Close(t.Context(), store, cfg); err != nil {
+		t.Error(err)
 	}
 }
 

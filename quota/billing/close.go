@@ -20,7 +20,7 @@ var (
 	// ErrNoCurrency tells that the configuration does not say what money is.
 	ErrNoCurrency = errors.New("there are no bills without billing.currency")
 	// ErrOpen tells that a period still takes usage.
-	ErrOpen = errors.New("the period is not over for as long as usage.grace yet")
+	ErrOpen = errors.New("the period can not be closed yet: it takes reports until usage.grace after its end")
 	// ErrUnpriced tells that a bill can not become final since a plan is gone.
 	ErrUnpriced = errors.New("the configuration does not have the plan any more, so its prices are not known")
 )
@@ -174,9 +174,11 @@ func (c *Closer) Run(ctx context.Context, s *ledger.Store, cfg *config.Config) e
 			if end <= first {
 				break
 			}
-			if _, err := closeOne(ctx, s, cfg, id, root, begin, end); errors.Is(err, ErrUnpriced) {
+			switch _, err := closeOne(ctx, s, cfg, id, root, begin, end); {
+			case errors.Is(err, ErrUnpriced):
 				slog.Warn("a month can not be billed", "tenant", id, "month", begin.Start().Format("2006-01"), "error", err)
-			} else if err != nil {
+			case errors.Is(err, ledger.ErrOverlap): // somebody bills other periods
+			case err != nil:
 				return err
 			}
 			end = begin

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // ErrTooEarly tells that an hour still takes reports.
-var ErrTooEarly = errors.New("the hour is not over for as long as usage.grace yet")
+var ErrTooEarly = errors.New("the hour can not be closed yet: it takes reports until usage.grace after its end")
 
 // Close makes the sums of a tenant's hours that take no more reports, up to but
 // without the hour before, and returns how many that were. A sum that was made is
@@ -113,16 +114,32 @@ func (s *Store) Sweep(ctx context.Context, tenant, root string, keep Hour) (more
 
 func billsKey(root string) string { return root + "usage:bills" }
 
+// ErrOverlap tells that there is a bill of a period that has hours of this one.
+var ErrOverlap = errors.New("there is a bill of a period that overlaps this one")
+
+const overlapWord = "OVERLAP"
+
+// keepBill keeps a bill: ARGV are its period, yyyymmddhh-yyyymmddhh, and its text.
+var keepBill = redis.NewScript(`
+local from, to = string.match(ARGV[1], '^(%d+)-(%d+)$')
+for _, period in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local f, t = string.match(period, '^(%d+)-(%d+)$')
+  if period ~= ARGV[1] and f and f < to and from < t then return redis.error_reply('` + overlapWord + ` ' .. period) end
+end
+redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('HGET', KEYS[1], ARGV[1])`)
+
 // KeepBill stores the bill of a closed period unless there is one, and returns the
-// one that holds.
+// one that holds. An hour is in one bill only: else it is ErrOverlap.
 func (s *Store) KeepBill(ctx context.Context, tenant, root, period string, bill []byte) ([]byte, error) {
 	if err := s.client.HSet(ctx, tenantsKey, tenant, root).Err(); err != nil {
 		return nil, err
 	}
-	if err := s.client.HSetNX(ctx, billsKey(root), period, bill).Err(); err != nil {
-		return nil, err
+	text, err := keepBill.Run(ctx, s.client, []string{billsKey(root)}, period, bill).Text()
+	if other, overlaps := strings.CutPrefix(fmt.Sprint(err), overlapWord+" "); err != nil && overlaps {
+		return nil, fmt.Errorf("%w: %s", ErrOverlap, other)
 	}
-	return s.client.HGet(ctx, billsKey(root), period).Bytes()
+	return []byte(text), err
 }
 
 // Bill returns the bill that is kept of a period, nil if there is none.

@@ -60,6 +60,8 @@ func ParseSpan(from, to string, now time.Time) (begin, end Hour, err error) {
 		}
 	}
 	switch {
+	case to == "" && begin >= end:
+		return 0, 0, errors.New("the time asked for has not begun yet")
 	case begin >= end:
 		return 0, 0, errors.New("the time asked for ends before it begins")
 	case end-begin > maxSpan:

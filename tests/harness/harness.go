@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -325,7 +326,7 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	}
 	b.WriteString(o.Top)
 	if !strings.Contains(o.Top, "usage:") {
-		b.WriteString("usage: {flush: 0s}\n") // tests look at the upstream's keys and commands
+		b.WriteString(usage())
 	}
 	if n := os.Getenv("RIPTIDE_TEST_LOOPS"); n != "" && !strings.Contains(o.Top, "loops:") {
 		fmt.Fprintf(&b, "loops: %s\n", n)
@@ -337,6 +338,9 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	b.WriteString("tenants:\n")
 	for _, tenant := range o.Tenants {
 		fmt.Fprintf(&b, "  %s:\n    users:\n      default: {sha256: [%s]}\n%s", tenant.ID, config.HashSecret(tenant.Secret), tenant.YAML)
+		if quotas := os.Getenv(quotasEnv); quotas != "" && !strings.Contains(tenant.YAML, "quotas:") {
+			fmt.Fprintf(&b, "    quotas: {%s}\n", quotas)
+		}
 		if !strings.Contains(tenant.YAML, "compression:") && !strings.Contains(tenant.YAML, "encryption:") {
 			b.WriteString(values(t))
 		}
@@ -352,6 +356,34 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 		return strings.Contains(p.Log(), " serving ") // so that it is not somebody else who listens
 	})
 	return p
+}
+
+// usageEnv says how often usage is reported of proxies whose configuration does not say it, as
+// 200ms. Without it there is no ledger: tests look at the upstream's keys and commands.
+const usageEnv = "RIPTIDE_TEST_USAGE"
+
+func usage() string {
+	flush := os.Getenv(usageEnv)
+	if flush == "" {
+		flush = "0s"
+	}
+	return fmt.Sprintf("usage: {flush: %s}\n", flush)
+}
+
+// quotasEnv are the quotas of tenants that have none, in YAML's flow style without the braces.
+const quotasEnv = "RIPTIDE_TEST_QUOTAS"
+
+// Accounts reports whether a key of the upstream is one in which proxies keep account of rates,
+// counts, memory or usage. Without RIPTIDE_TEST_USAGE and RIPTIDE_TEST_QUOTAS there are none.
+func Accounts(key string) bool {
+	if os.Getenv(usageEnv) == "" && os.Getenv(quotasEnv) == "" {
+		return false
+	}
+	if strings.HasPrefix(key, "riptide:") {
+		return true
+	}
+	parts := strings.SplitN(key, ":", 4) // t, the tenant, the word, what else
+	return len(parts) > 2 && parts[0] == "t" && slices.Contains([]string{"rates", "counts", "space", "usage"}, parts[2])
 }
 
 // valuesEnv says how the values of tenants are stored that say nothing of it

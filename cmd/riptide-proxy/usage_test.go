@@ -1,0 +1,18 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// Whoever asks for usage is told which server it is that can not be asked.
+func TestUsageWithoutUpstream(t *testing.T) {
+	file := configFile(t, `upstream: {addresses: [127.0.0.1:1], connect_timeout: 10ms}
+tenants:
+  acme: {users: {default: {sha256: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]}}}
+`)
+	_, _, err := run(usageCommand(), "", "--config", file)
+	if err == nil || !strings.HasPrefix(err.Error(), "the upstream at 127.0.0.1:1 can not be asked: ") {
+		t.Error(err)
+	}
+}
