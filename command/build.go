@@ -76,14 +76,7 @@ func byContainer(a, b string) int {
 func (c *Command) derive() {
 	c.Cats = implied(c.Flags, c.Cats)
 	c.Class = classOf(c)
-	c.Grows = c.Has(DenyOOM) || slices.Contains(growers, c.Name)
-	c.Copies = copiers[c.Name]
-	c.Hidden = hidden[c.Name]
-	c.Converts = c.Grows && c.Copies == nil && c.Cats&(CatHash|CatSet|CatSortedSet|CatGeo) != 0
-	c.Lumpy = slices.Contains(lumpy, c.Name)
-	if c.Extent = extents[c.Name]; c.Extent == nil {
-		c.Extent = c.Reach
-	}
+	defer c.deriveGrowth() // which follows from the shape as well
 	if c.Since != "" {
 		c.ErrKeys = true // a server that does not know the command quotes its arguments in the error
 	}

@@ -73,6 +73,7 @@ type Command struct {
 	Extent func(args Args) int64
 	Hidden func(args Args) int64
 	Lumpy  bool // takes much more room now and then
+	Adds   bool // at most what it says, to one key
 	// Converts: it may have the server store all of a key's elements in a way that takes more.
 	Converts bool
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strconv"
 )
 
@@ -149,4 +150,17 @@ func dumpedLength(b []byte) (n int64, rest []byte, ok bool) {
 		u = u<<8 | uint64(c)
 	}
 	return int64(min(u, maxExtent)), b[1+size:], true
+}
+
+// deriveGrowth fills in the fields about growth.
+func (c *Command) deriveGrowth() {
+	c.Grows = c.Has(DenyOOM) || slices.Contains(growers, c.Name)
+	c.Copies = copiers[c.Name]
+	c.Hidden = hidden[c.Name]
+	c.Converts = c.Grows && c.Copies == nil && c.Cats&(CatHash|CatSet|CatSortedSet|CatGeo) != 0
+	c.Lumpy = slices.Contains(lumpy, c.Name)
+	if c.Extent = extents[c.Name]; c.Extent == nil {
+		c.Extent = c.Reach
+	}
+	c.Adds = c.Grows && c.Copies == nil && c.Extent == nil && c.Hidden == nil && !c.Lumpy && !c.Converts && c.Has(DenyOOM) && c.Shape.Kind == ShapeOne
 }

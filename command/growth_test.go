@@ -57,15 +57,15 @@ func TestExtent(t *testing.T) {
 		call   []string
 		extent int64
 	}{
-		{[]string{"setbit", "k", "4294967295", "1"}, 536870911},
+		{[]string{"setbit", "k", "4294967295", "1"}, 536870912},
 		{[]string{"setbit", "k", "x", "1"}, 0},
 		{[]string{"setbit", "k"}, 0},
-		{[]string{"setrange", "k", "1000", "x"}, 1000},
+		{[]string{"setrange", "k", "1000", "x"}, 1001},
 		{[]string{"setrange", "k", "-1", "x"}, 0},
-		{[]string{"setrange", "k", "9223372036854775807", "x"}, maxExtent},
-		{[]string{"bitfield", "k", "SET", "u8", "#1000", "1"}, 1002},
-		{[]string{"bitfield", "k", "set", "i16", "800", "1"}, 103},
-		{[]string{"bitfield", "k", "get", "u8", "0", "overflow", "sat", "incrby", "i64", "#100", "1"}, 809},
+		{[]string{"setrange", "k", "1000000000000", "x"}, 1000000000001},
+		{[]string{"bitfield", "k", "SET", "u8", "#1000", "1"}, 1001},
+		{[]string{"bitfield", "k", "set", "i16", "800", "1"}, 102},
+		{[]string{"bitfield", "k", "get", "u8", "0", "overflow", "sat", "incrby", "i64", "#100", "1"}, 808},
 		{[]string{"bitfield", "k", "set", "u8", "99999999999999999999", "1"}, 0},
 		{[]string{"bitfield", "k"}, 0},
 		{[]string{"pfadd", "k", "a"}, denseHLL},
@@ -117,4 +117,3 @@ func TestCopies(t *testing.T) {
 		}
 	}
 }
-

@@ -42,11 +42,14 @@ const (
 // admit decides whether a command may be handled: it is to wait if not, and has its
 // answer if refused.
 func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Request) (run, refused bool) {
-	m.charge = charge{}
+	if cmd.Adds && s.mode == 0 && m.easy.admit(r) {
+		return true, false
+	}
 	script := handlers[cmd.Handler].script && !cmd.Has(command.ReadOnly)
 	if !cmd.Has(command.Write) && !script {
 		return true, false
 	}
+	m.hardly()
 	copies := cmd.Copies != nil && cmd.Copies(r)
 	alone := copies || cmd.Hidden != nil
 	if alone {
@@ -176,9 +179,17 @@ func (m *spaceMeter) growth(cmd *command.Command, r *namespace.Request) (need qu
 // handled books the charge of a command that was handled. done is false for one that has
 // to wait: it will come again.
 func (m *spaceMeter) handled(done bool) {
+	if m.easy.need != 0 {
+		m.easy.book(done)
+		return
+	}
+	if !m.charge.on {
+		return
+	}
+	defer m.easily()
 	c := m.charge
 	m.charge = charge{}
-	if !c.on || c.measured || !done {
+	if c.measured || !done {
 		return
 	}
 	m.unsure, m.hasty = m.unsure || c.doubt, m.hasty || c.hasty
@@ -187,11 +198,11 @@ func (m *spaceMeter) handled(done bool) {
 		return
 	}
 	for i, n := range c.need {
-		there := n
-		if !m.exact && !c.whole {
-			there = int64(float64(n) * m.truth[i])
+		if m.exact || c.whole {
+			m.spend(i, n, n)
+			m.guessed[i] += n
+		} else {
+			m.guess(i, n)
 		}
-		m.spend(i, n, there)
-		m.guessed[i] += there
 	}
 }

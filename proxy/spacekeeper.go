@@ -25,11 +25,12 @@ type spaceKeeper struct {
 	open   bool                     // nothing is limited while the upstream does not answer
 	blind  atomic.Bool              // it does not let the proxy measure
 
-	mu      sync.Mutex
-	meters  map[*namespace.Tenant][]*spaceMeter  // of all loops
-	reports map[*namespace.Tenant][]*spaceReport // to be taken to the upstream
-	busy    map[*namespace.Tenant]bool           // being taken there
-	said    atomic.Bool                          // that limits can not be kept
+	mu        sync.Mutex
+	meters    map[*namespace.Tenant][]*spaceMeter  // of all loops
+	reports   map[*namespace.Tenant][]*spaceReport // to be taken to the upstream
+	busy      map[*namespace.Tenant]bool           // being taken there
+	said      atomic.Bool                          // that limits can not be kept
+	uncounted atomic.Bool                          // it is said that keys are not
 
 	spaces spaces
 	turns  chan struct{} // bounds how many are being taken there at once
@@ -242,6 +243,19 @@ func (k *spaceKeeper) failed(err error) {
 	}
 }
 
+// notCounted tells that keys could not be counted; only once if it is for what the upstream does not let the
+// proxy do.
+func (k *spaceKeeper) notCounted(ctx context.Context, tenant string, err error) {
+	var said redis.Error
+	switch {
+	case ctx.Err() != nil:
+	case !errors.As(err, &said):
+		slog.Warn("keys could not be counted", "tenant", tenant, "error", err)
+	case !k.uncounted.Swap(true):
+		slog.Error("keys are not counted: the upstream refuses what it takes", "tenant", tenant, "error", err)
+	}
+}
+
 // recount counts a tenant's keys.
 func (k *spaceKeeper) recount(t *namespace.Tenant) {
 	defer k.srv.slow.Done()
@@ -254,9 +268,7 @@ func (k *spaceKeeper) recount(t *namespace.Tenant) {
 	ctx, cancel := context.WithTimeout(k.srv.ctx, countTime)
 	defer cancel()
 	if err := k.countOne(ctx, t); err != nil {
-		if ctx.Err() == nil {
-			slog.Warn("a tenant's keys could not be counted", "tenant", t.ID, "error", err)
-		}
+		k.notCounted(ctx, t.ID, err)
 		return
 	}
 	for _, w := range k.srv.workers {

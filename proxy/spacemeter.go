@@ -19,6 +19,7 @@ type spaceMeter struct {
 	limit  quota.Amounts // 0: none
 	left   quota.Amounts // of the allowance; below 0: what was taken beyond it, and is not reported yet
 	charge charge        // of the command being handled
+	easy   easySpace
 
 	held                           quota.Amounts // what was left after the last grant
 	pending                        quota.Amounts // charged by what is being measured, or waits for its EXEC
@@ -45,6 +46,7 @@ type spaceMeter struct {
 	// Of the growth that is charged, how much is true is found out by measuring a
 	// write whenever about so much was charged, which nobody can foretell.
 	truth      [quota.Resources]float64
+	bound      quota.Amounts // of what is spent, that truth is to be applied to
 	sinceProbe int64
 	probeAt    int64
 	scripts    scriptSpace
@@ -117,6 +119,23 @@ func (m *spaceMeter) spend(resource int, n, there int64) {
 	m.settled[resource] += there
 }
 
+// guess books what has been taken of the allowance, of which only some is taken to be there.
+func (m *spaceMeter) guess(resource int, n int64) {
+	m.left[resource] -= n
+	m.spent[resource] += n
+	m.bound[resource] += n
+}
+
+// estimate settles what was guessed.
+func (m *spaceMeter) estimate() {
+	for i, n := range m.bound {
+		there := int64(float64(n) * m.truth[i])
+		m.settled[i] += there
+		m.guessed[i] += there
+	}
+	m.bound = quota.Amounts{}
+}
+
 // reserve takes a charge out of the allowance until it is settled.
 func (m *spaceMeter) reserve(need quota.Amounts) {
 	for i, n := range need {
@@ -140,6 +159,7 @@ func (m *spaceMeter) settle(need, grown, freed quota.Amounts) {
 // learn takes note of how much of a charge was true.
 func (m *spaceMeter) learn(need, grown quota.Amounts) {
 	m.nextProbe()
+	m.estimate()
 	for i := range need {
 		if need[i] > 0 {
 			m.truth[i] += (min(float64(grown[i])/float64(need[i]), maxTruth) - m.truth[i]) / 4
@@ -150,6 +170,8 @@ func (m *spaceMeter) learn(need, grown quota.Amounts) {
 // tick runs every spaceTick.
 func (m *spaceMeter) tick() {
 	none := quota.Amounts{}
+	m.hardly()
+	defer m.easily()
 	m.ticks++
 	if m.quiet < spaceIdle {
 		m.quiet++
@@ -179,6 +201,8 @@ func (m *spaceMeter) ask() {
 		return
 	}
 	m.reporting = true
+	m.hardly()
+	m.estimate()
 	r := spaceReport{
 		meter: m,
 		Report: quota.Report{
@@ -229,6 +253,7 @@ func (m *spaceMeter) granted(r *spaceReport, g *quota.Grant) {
 		return
 	}
 	m.failed, m.failing = false, 0
+	m.hardly()
 	if g.Count != m.count {
 		m.freed = quota.Amounts{} // the count may have seen it
 	}

@@ -16,9 +16,17 @@ const countPage = 1000
 // tenth of a millisecond.
 const countBatch = 100
 
-// sizes measures keys: KEYS are their names. What is gone takes nothing.
+// sizes measures keys: KEYS are their names. What is gone takes nothing. Where the server does not tell, a key is taken
+// to need what it has serialized, and some room for Redis's structures.
 var sizes = redis.NewScript(`local s = {}
-for i = 1, #KEYS do s[i] = redis.call('MEMORY', 'USAGE', KEYS[i]) or -1 end
+for i = 1, #KEYS do
+  local n = redis.pcall('MEMORY', 'USAGE', KEYS[i])
+  if type(n) == 'table' then
+    local d = redis.pcall('DUMP', KEYS[i])
+    if type(d) == 'string' then n = #d + #KEYS[i] + 96 else n = redis.call('EXISTS', KEYS[i]) == 1 and 96 end
+  end
+  s[i] = n or -1
+end
 return s`)
 
 // Pace bounds how many commands per second a count sends. It is for one goroutine.
