@@ -31,7 +31,7 @@ const (
 	bypassLimit   = 4 << 20
 	bypassWriters = 6
 	// bypassTime is for those whom nothing is refused, as what they write is little.
-	bypassTime = 2 * time.Second
+	bypassTime = time.Second
 )
 
 // noise is text that does not get shorter by compressing it.
@@ -392,18 +392,25 @@ func TestQuotaBypass(t *testing.T) {
 	if os.Getenv("RIPTIDE_TEST_VALUES") != "" {
 		kinds = kinds[:1]
 	}
+	done, most := make(map[string]int), map[bool]int{false: len(bypasses), true: len(bypasses)}
+	if !full {
+		most[true] = 2 // the others say the same of sealed values
+	}
 	for _, kind := range kinds {
 		for _, x := range bypasses {
 			name := x.name
-			if kind != "" && !x.sealed {
+			if kind != "" && !x.sealed || done[kind] >= most[kind != ""] {
 				continue
 			}
+			done[kind]++
 			if kind != "" {
 				name = kind + " " + name
 			}
 			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				if kind != "" {
 					t.Setenv("RIPTIDE_TEST_VALUES", kind)
+				} else {
+					t.Parallel() // they mostly wait
 				}
 				r, up, proxies, tenant := startBypass(t, "")
 				most := x.fill(t, r, proxies, tenant)
@@ -422,12 +429,12 @@ func TestQuotaBypass(t *testing.T) {
 					if err == nil {
 						break
 					}
-					if !isOver(err) || time.Since(flushed) > 3*time.Second {
+					if !isOver(err) || time.Since(flushed) > 2*soon {
 						t.Fatal(err, up.HGetAll(ctx, "t:acme:space").Val())
 					}
 					time.Sleep(10 * time.Millisecond)
 				}
-				if took := time.Since(flushed); took > time.Second {
+				if took := time.Since(flushed); took > soon {
 					t.Errorf("writes work again after %v", took)
 				}
 			})

@@ -34,6 +34,7 @@ func portOf(t *testing.T, addr string) (port int) {
 func TestQuotaFailureUpstream(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
 		t.Run(fmt.Sprintf("keeps=%v", keeps), func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			args := []string{"--dir", dir, "--dbfilename", "dump.rdb"}
 			r := harness.StartRedis(t, args...)

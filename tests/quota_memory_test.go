@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -124,6 +125,9 @@ func TestQuotaMemory(t *testing.T) {
 			return c.Copy(ctx, "source", fmt.Sprintf("c:%d:%d", w, i), 0, true).Err()
 		}},
 	} {
+		if !full && !slices.Contains([]string{"new and old", "hashes", "pipelines", "copies"}, x.name) {
+			continue
+		}
 		t.Run(strings.ReplaceAll(x.name, " ", "_"), func(t *testing.T) {
 			r, up, proxies := startMemory(t, 3, "{memory: 16MiB}")
 			ctx := harness.Context(t)
@@ -183,7 +187,7 @@ func TestQuotaMemory(t *testing.T) {
 				if err == nil {
 					break
 				}
-				if !isOver(err) || time.Since(deleted) > 5*time.Second {
+				if !isOver(err) || time.Since(deleted) > 2*soon {
 					t.Log(up.HGetAll(ctx, "t:acme:space").Val())
 					t.Fatal(err)
 				}
@@ -191,7 +195,7 @@ func TestQuotaMemory(t *testing.T) {
 			}
 			took := time.Since(deleted)
 			t.Log("writes work again after", took)
-			if took > time.Second {
+			if took > soon {
 				t.Error("that is too long")
 			}
 			if n, err := globex.StrLen(ctx, "mine").Result(); n != 1<<20 || err != nil {

@@ -67,7 +67,7 @@ func pipelined(t *testing.T, c *harness.Conn, n int, commands ...[]string) int {
 
 // However a tenant's clients go about it, together they get no more than the tenant's rate.
 func TestRateBypass(t *testing.T) {
-	const rate, burst, lasts = 200, 100, 3 * time.Second
+	const rate, burst, lasts = 200, 100, 2 * time.Second
 	quotas := fmt.Sprintf("ops_per_second: %d, script_cost: 4", rate)
 	tenant := limitedTo(quotas)
 	users := []string{"acme"}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ func refusedUntil(t *testing.T, up *redis.Client, write func() error) time.Durat
 			return took
 		case !isOver(err):
 			t.Fatal(err)
-		case took > 5*time.Second:
+		case took > 2*soon:
 			t.Fatal(err, up.HGetAll(context.Background(), "t:acme:space").Val())
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -59,6 +60,13 @@ func fillUp(ctx context.Context, t *testing.T, c *redis.Client, name string, siz
 	return keys
 }
 
+// soon is within what time what was freed can be used again: a second, of which little is left on a machine
+// that has much else to do.
+var soon = map[bool]time.Duration{true: time.Second, false: 5 * time.Second}[full]
+
+// overwriting is how long who stays below the quota writes.
+var overwriting = map[bool]time.Duration{true: 4 * time.Second, false: 1500 * time.Millisecond}[full]
+
 // Who stays below the quota is never refused anything, however much is written.
 func TestQuotaSpaceNeverRefused(t *testing.T) {
 	for _, x := range []struct {
@@ -86,6 +94,7 @@ func TestQuotaSpaceNeverRefused(t *testing.T) {
 		}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
 			_, up, proxies, tenant := startBypass(t, "")
 			ctx := harness.Context(t)
 			var running sync.WaitGroup
@@ -94,7 +103,7 @@ func TestQuotaSpaceNeverRefused(t *testing.T) {
 				running.Go(func() {
 					begin := time.Now()
 					i := 0
-					for time.Since(begin) < 4*time.Second {
+					for time.Since(begin) < overwriting {
 						p := c.Pipeline()
 						for range 20 {
 							x.write(ctx, p, w, i)
@@ -144,6 +153,9 @@ func TestQuotaSpaceFreed(t *testing.T) {
 			return queue(ctx, true, c, 1, func(p redis.Pipeliner, j int) { p.Del(ctx, names(n)...) })
 		}},
 	} {
+		if !full && !slices.Contains([]string{"DEL", "FLUSHALL", "EVAL", "MULTI"}, x.name) {
+			continue
+		}
 		refusedUntil(t, up, func() error { return c.Set(ctx, "fill:0", "", 0).Err() })
 		refusedUntil(t, up, func() error {
 			return c.RPush(ctx, "list", strings.Fields(strings.Repeat(text(90)+" ", 100))).Err()
@@ -156,7 +168,7 @@ func TestQuotaSpaceFreed(t *testing.T) {
 		if err := x.free(n); err != nil {
 			t.Fatal(x.name, err)
 		}
-		if took := refusedUntil(t, up, func() error { return other.Set(ctx, "again", text(500), 0).Err() }); took > time.Second {
+		if took := refusedUntil(t, up, func() error { return other.Set(ctx, "again", text(500), 0).Err() }); took > soon {
 			t.Error(x.name, "took", took)
 		} else {
 			t.Log(x.name, took)
@@ -254,7 +266,7 @@ func TestQuotaSpaceScripts(t *testing.T) {
 						t.Error("one that deletes:", err)
 					}
 				}
-				if took := refusedUntil(t, up, func() error { return c.Set(ctx, "again", text(500), 0).Err() }); took > time.Second {
+				if took := refusedUntil(t, up, func() error { return c.Set(ctx, "again", text(500), 0).Err() }); took > soon {
 					t.Error("writes work again after", took)
 				}
 			}
@@ -343,7 +355,7 @@ func TestQuotaSpaceKeys(t *testing.T) {
 				t.Error(err)
 			}
 			if most <= limit {
-				if took := refusedUntil(t, up, func() error { return proxies[1].Client(t, harness.Acme).Set(ctx, "again", "", 0).Err() }); took > time.Second {
+				if took := refusedUntil(t, up, func() error { return proxies[1].Client(t, harness.Acme).Set(ctx, "again", "", 0).Err() }); took > soon {
 					t.Error("writes work again after", took)
 				}
 			}

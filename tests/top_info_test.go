@@ -168,11 +168,16 @@ func TestInfoQuota(t *testing.T) {
 		}
 	}
 	p.Client(t, harness.Globex).Set(ctx, "other", "x", 0)
-	sections, err := c.InfoMap(ctx, "quota").Result()
-	if err != nil || len(sections) != 1 {
-		t.Fatal(sections, err)
-	}
-	quota := sections["Quota"] // the other connection is that of Ready
+	var quota map[string]string
+	harness.Eventually(t, "what was written is reported", func() bool {
+		sections, err := c.InfoMap(ctx, "quota").Result()
+		if err != nil || len(sections) != 1 {
+			t.Fatal(sections, err)
+		}
+		quota = sections["Quota"] // the other connection is that of Ready
+		used, _ := strconv.Atoi(quota["quota_memory_used"])
+		return used >= 20_000
+	})
 	for name, want := range map[string]string{
 		"quota_connections_used": "2", "quota_connections_limit": "4", "quota_connections_ratio": "0.5000", "quota_keys_used": "20", "quota_keys_limit": "0",
 		"quota_keys_ratio": "0.0000", "quota_memory_limit": "1048576", "quota_ops_per_second_limit": "100000", "quota_bytes_in_per_second_limit": "0",
