@@ -84,7 +84,6 @@ func newWorld(t *testing.T, victims bool, o harness.Options, args ...string) *wo
 		}
 	}
 	o.Tenants = tenants
-	o.Top += "accounting: {interval: 0s}\n" // what reaches the upstream is looked at
 	w.proxy = harness.StartProxy(t, w.redis.Addr, o)
 	w.proxy.Ready(t)
 	return w
