@@ -139,6 +139,9 @@ func (l *loader) checkPlans() {
 		l.notYet(place{s, join(path, "cold_storage")}, "cold_storage")
 	}
 	a := &l.config.Accounting
+	if a.Interval != 0 {
+		within(s, "accounting.interval", a.Interval, Duration(time.Second), Duration(24*time.Hour))
+	}
 	within(s, "accounting.commands_per_second", int(a.CommandsPerSecond), 1, 1_000_000)
 }
 

@@ -169,6 +169,7 @@ var errorCases = []struct{ name, file, want string }{
 		`f:2: tenants.acme.users.default.sha256[0]: the same secret as that of the admin token "ops" (f:4)`},
 
 	// Plans and quotas.
+	{"interval", rest + "accounting: {interval: 1ms}\n", `f:3: accounting.interval: 1ms is out of range (1s to 24h)`},
 	{"plan", acme + "    plan: fre\nplans: {free: {keys: 1}}\n", `f:4: tenants.acme.plan: there is no plan "fre" (did you mean "free"?)`},
 	{"plan name", rest + "plans: {Free Plan: {keys: 1}}\n",
 		`f:3: plans."Free Plan": "Free Plan" is not a plan's name (1 to 63 of a-z 0-9 _ -, the first a letter or digit)`},

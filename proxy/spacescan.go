@@ -26,6 +26,8 @@ const (
 	// readTime is how often a proxy reads the figures of all tenants.
 	readTime = 10 * time.Second
 	readPage = 500 // tenants at once
+	// countShare is how many times as long as counting all keys took it is not done again.
+	countShare = 20
 )
 
 // spaces are the figures of all tenants, as they were read last.
@@ -136,7 +138,8 @@ func (k *spaceKeeper) countAll(ctx context.Context, interval time.Duration) erro
 	if err != nil {
 		return err
 	}
-	if at, err := time.Parse(time.RFC3339, mark["at"]); err == nil && now.Sub(at) < interval {
+	took, _ := time.ParseDuration(mark["took"])
+	if at, err := time.Parse(time.RFC3339, mark["at"]); err == nil && now.Sub(at) < max(interval, countShare*took) {
 		return nil
 	}
 	if state, err := k.changes(ctx); err != nil || state == mark["state"] {
@@ -152,6 +155,7 @@ func (k *spaceKeeper) countAll(ctx context.Context, interval time.Duration) erro
 		defer cancel()
 		quota.Release(ctx, k.client, scanLock, k.srv.id)
 	}()
+	begun := time.Now()
 	same, err := k.countTenants(ctx)
 	if err != nil {
 		return err
@@ -162,7 +166,7 @@ func (k *spaceKeeper) countAll(ctx context.Context, interval time.Duration) erro
 			return err
 		}
 	}
-	return k.client.HSet(ctx, scanMark, "at", now.UTC().Format(time.RFC3339), "state", state).Err()
+	return k.client.HSet(ctx, scanMark, "at", now.UTC().Format(time.RFC3339), "took", time.Since(begun).String(), "state", state).Err()
 }
 
 // countTenants counts, and reports whether all is as it was.

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -48,12 +45,7 @@ type dictTool struct {
 // command is cmd with the common flags; do runs with the upstream at hand.
 func (d *dictTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd *cobra.Command, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cmd.SilenceUsage, cmd.SilenceErrors = true, true
-		ctx := cmd.Context()
-		if ctx == nil {
-			ctx = context.Background()
-		}
-		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		ctx, stop := running(cmd)
 		defer stop()
 		if err := d.open(ctx); err != nil {
 			return err

@@ -7,10 +7,8 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,12 +57,7 @@ A token for the admin listener is better given in ` + topTokenEnv + ` than by --
 others on the machine can see.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SilenceUsage, cmd.SilenceErrors = true, true
-			ctx := cmd.Context()
-			if ctx == nil {
-				ctx = context.Background()
-			}
-			ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+			ctx, stop := running(cmd)
 			defer stop()
 			if o.once && cmd.Flags().Changed("count") && o.count != 1 {
 				return errors.New("--once is --count 1")

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -66,12 +63,7 @@ docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be 
 func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd *cobra.Command) error) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cmd.SilenceUsage, cmd.SilenceErrors = true, true
-		ctx := cmd.Context()
-		if ctx == nil {
-			ctx = context.Background()
-		}
-		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		ctx, stop := running(cmd)
 		defer stop()
 		if err := u.open(); err != nil {
 			return err
