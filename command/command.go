@@ -72,8 +72,10 @@ type Command struct {
 	Copies func(args Args) bool
 	Extent func(args Args) int64
 	Hidden func(args Args) int64
-	Lumpy  bool // takes much more room now and then
-	Adds   bool // at most what it says, to one key
+	// Delivers tells whether even that follows only from what is at the keys.
+	Delivers func(args Args) bool
+	Lumpy    bool // takes much more room now and then
+	Adds     bool // at most what it says, to one key
 	// Converts: it may have the server store all of a key's elements in a way that takes more.
 	Converts bool
 

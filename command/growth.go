@@ -50,16 +50,35 @@ const pendingEntry = 600
 // namedEntries is for those that name the entries.
 func namedEntries(args Args) int64 { return int64(args.Len()) * pendingEntry }
 
-// deliveries is for XREADGROUP, whose COUNT bounds what it delivers from each stream.
+// deliveries is for XREADGROUP, whose COUNT bounds what it delivers of each stream.
 func deliveries(args Args) int64 {
-	for i := 4; i+1 < args.Len() && !is(args.At(i), "STREAMS"); i++ {
-		if is(args.At(i), "COUNT") {
-			if n := number(args, i+1); n > 0 {
-				return min(n*pendingEntry*int64(args.Len()), maxExtent)
-			}
+	count, streams := delivered(args)
+	return min(count*pendingEntry, maxExtent) * streams
+}
+
+// manyDeliveries reports whether a group's pending entries have to be known to tell what XREADGROUP takes.
+func manyDeliveries(args Args) bool {
+	count, _ := delivered(args)
+	return count == 0 || count > fewEntries
+}
+
+// fewEntries is up to how many entries XREADGROUP may deliver without anybody looking how many there are.
+const fewEntries = 100
+
+// delivered reads COUNT, 0 if there is none, and how many streams there are.
+func delivered(args Args) (count, streams int64) {
+	for i := 4; i < args.Len(); i++ {
+		switch word := args.At(i); {
+		case is(word, "STREAMS"):
+			return count, int64(args.Len()-i-1) / 2
+		case is(word, "COUNT"):
+			i++
+			count = number(args, i)
+		case is(word, "BLOCK"):
+			i++
 		}
 	}
-	return maxExtent
+	return count, 0
 }
 
 // lumpy are those for which the server takes much more room now and then, so that
@@ -157,6 +176,9 @@ func (c *Command) deriveGrowth() {
 	c.Grows = c.Has(DenyOOM) || slices.Contains(growers, c.Name)
 	c.Copies = copiers[c.Name]
 	c.Hidden = hidden[c.Name]
+	if c.Name == "xreadgroup" {
+		c.Delivers = manyDeliveries
+	}
 	c.Converts = c.Grows && c.Copies == nil && c.Cats&(CatHash|CatSet|CatSortedSet|CatGeo) != 0
 	c.Lumpy = slices.Contains(lumpy, c.Name)
 	if c.Extent = extents[c.Name]; c.Extent == nil {

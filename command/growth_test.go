@@ -89,10 +89,11 @@ func TestHidden(t *testing.T) {
 		call   string
 		hidden int64
 	}{
-		{"xreadgroup GROUP g c COUNT 10 STREAMS s >", 10 * pendingEntry * 9},
-		{"xreadgroup GROUP g c STREAMS s >", maxExtent},
-		{"xreadgroup GROUP g c COUNT 0 STREAMS s >", maxExtent},
-		{"xreadgroup GROUP g c BLOCK 0 NOACK STREAMS COUNT 1 > >", maxExtent},
+		{"xreadgroup GROUP g c COUNT 10 STREAMS s >", 10 * pendingEntry},
+		{"xreadgroup GROUP g c COUNT 10 BLOCK 5 STREAMS s t > >", 20 * pendingEntry},
+		{"xreadgroup GROUP g c STREAMS s >", 0},
+		{"xreadgroup GROUP g c COUNT 0 STREAMS s >", 0},
+		{"xreadgroup GROUP g c BLOCK 0 NOACK STREAMS COUNT 1 > >", 0},
 		{"xclaim s g c 0 1-1 2-1", 7 * pendingEntry},
 		{"restore k 0 \x00abc", 0},
 		{"restore k 0 \x01abc", 4 * mostCompressed},
@@ -101,6 +102,17 @@ func TestHidden(t *testing.T) {
 		args := list(strings.Split(x.call, " "))
 		if got := Named(string(args.At(0))).Hidden(args); got != x.hidden {
 			t.Errorf("%q: %d, want %d", x.call, got, x.hidden)
+		}
+	}
+}
+
+func TestDelivers(t *testing.T) {
+	for call, want := range map[string]bool{
+		"xreadgroup GROUP g c STREAMS s >": true, "xreadgroup GROUP g c COUNT 0 STREAMS s >": true, "xreadgroup GROUP g c COUNT 1000 STREAMS s >": true,
+		"xreadgroup GROUP g c COUNT 100 STREAMS s >": false, "xreadgroup GROUP g c BLOCK COUNT COUNT 1 STREAMS s >": false,
+	} {
+		if got := Named("xreadgroup").Delivers(list(strings.Split(call, " "))); got != want {
+			t.Errorf("%s: %v", call, got)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (s *session) lookAt(cmd *command.Command, r *namespace.Request) {
 	}
 	args := prefixedArgs(r, w.indexes, s.prefix)
 	keys := make([]string, len(w.indexes))
-	rest := []any{-1, ""}
+	rest := []any{-1, "", s.prefix}
 	for n, i := range w.indexes {
 		keys[n] = string(args[i])
 	}
@@ -73,6 +73,7 @@ func prefixedArgs(r *namespace.Request, indexes []int32, prefix []byte) [][]byte
 type copyGuard struct {
 	allowed int64
 	refusal string
+	prefix  []byte
 }
 
 // copyGuard returns the guard of the command being handled; nil if it needs none.
@@ -81,7 +82,10 @@ func (s *session) copyGuard() *copyGuard {
 	if m == nil || !m.charge.on || m.charge.allowed == 0 {
 		return nil
 	}
-	return &copyGuard{allowed: m.charge.allowed, refusal: m.overText(quota.Bytes)}
+	if s.tx == nil && (s.tracking || s.subs != nil) {
+		return nil // what a script reads is tracked, and what it causes is told before its reply
+	}
+	return &copyGuard{allowed: m.charge.allowed, refusal: m.overText(quota.Bytes), prefix: s.prefix}
 }
 
 // around is the request with the guard around it, as the upstream is to get it.
@@ -96,9 +100,9 @@ func (g *copyGuard) around(r *namespace.Request, indexes []int32, prefix []byte)
 
 // request is the command with the guard around it. Both are as the upstream is to get them.
 func (g *copyGuard) request(keys, args [][]byte) []byte {
-	all := make([][]byte, 0, 5+len(keys)+len(args))
+	all := make([][]byte, 0, 6+len(keys)+len(args))
 	all = append(all, []byte("EVAL"), []byte(copiesScript), strconv.AppendInt(nil, int64(len(keys)), 10))
 	all = append(all, keys...)
-	all = append(all, strconv.AppendInt(nil, g.allowed, 10), []byte(g.refusal))
+	all = append(all, strconv.AppendInt(nil, g.allowed, 10), []byte(g.refusal), g.prefix)
 	return resp.AppendRequest(nil, append(all, args...)...)
 }

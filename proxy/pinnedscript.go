@@ -77,8 +77,8 @@ func (s *session) calledPinned(t slot, reply []byte) {
 		s.diagnose(t.seq, sc)
 		return
 	}
-	if sc != nil && !script.Rejected(reply) {
-		sc.Take()
+	if sc != nil && !script.Rejected(reply) && sc.Take() {
+		s.w.srv.scripts.remember(s.who.Tenant, sc)
 	}
 	s.complete(t.seq, s.restoreScript(sc, reply, t.vals != nil && t.vals.full), false)
 }

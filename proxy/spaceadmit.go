@@ -58,7 +58,8 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		}
 		s.mode |= modeAwait // one at a time: nobody knows how much it writes
 	}
-	if copies && (s.looked == nil || s.looked.cmd != cmd) {
+	delivers := cmd.Delivers != nil && cmd.Delivers(r)
+	if (copies || delivers) && (s.looked == nil || s.looked.cmd != cmd) {
 		s.lookAt(cmd, r)
 		return false, false
 	}
@@ -77,8 +78,11 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		m.scriptCharge(s, &c, cmd, r)
 	case cmd.Grows:
 		c.need = m.growth(cmd, r)
-		if copies && s.looked.size >= 0 {
+		switch {
+		case copies && s.looked.size >= 0:
 			c.allowed = s.looked.size + s.looked.size/8 + copySlack
+		case delivers:
+			c.need[quota.Bytes] += max(0, s.looked.size)
 		}
 		if c.whole {
 			c.need[quota.Bytes] += c.need[quota.Bytes] / roundShare

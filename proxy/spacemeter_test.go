@@ -219,7 +219,7 @@ func TestUsedMemory(t *testing.T) {
 	for text, want := range map[string]int64{
 		"$30\r\n# Memory\r\nused_memory:12345\r\nused_memory_human:12K\r\n": 12345, "-NOPERM no\r\n": 0, "$0\r\n\r\n": 0, "": 0,
 	} {
-		if got := usedMemory([]byte(text)); got != want {
+		if got := serverTakes([]byte(text), usedMemory); got != want {
 			t.Errorf("%q: %d", text, got)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // the whole server takes before and after it, in one transaction on a connection that is the
 // session's own as long:
 //
-//	MULTI | DBSIZE | INFO memory | AUTH | the script | AUTH | DBSIZE | INFO memory | EXEC
+//	MULTI | INFO memory keyspace | AUTH | the script | AUTH | INFO memory keyspace | EXEC
 //
 // That is near enough: the next count corrects it. Near the limit every script is measured, below
 // it some are, and the others are charged with what those have written.
@@ -105,8 +105,7 @@ func (s *session) sendMeasuredScript(g *scriptMeasure, b []byte, t slot) {
 	own := s.unasked(t.cmd)
 	ask := func(args ...string) { s.pin.End(resp.AppendRequest(s.pin.Begin(64), args...), own) }
 	ask("MULTI")
-	ask("DBSIZE")
-	ask("INFO", "memory")
+	ask("INFO", "memory", "keyspace")
 	if g.isolated {
 		auth, full := s.w.scriptUser(s.who.Tenant).login(s)
 		t.vals.full = full
@@ -116,8 +115,7 @@ func (s *session) sendMeasuredScript(g *scriptMeasure, b []byte, t slot) {
 	if g.isolated {
 		s.pin.End(s.w.srv.target.AppendLogin(nil), own)
 	}
-	ask("DBSIZE")
-	ask("INFO", "memory")
+	ask("INFO", "memory", "keyspace")
 	s.pin.End(resp.AppendRequest(s.pin.Begin(32), "EXEC"), t)
 }
 
@@ -125,11 +123,11 @@ func (s *session) sendMeasuredScript(g *scriptMeasure, b []byte, t slot) {
 // none, and the client has its answer.
 func (s *session) measuredScript(t *slot, reply []byte) (own []byte, ok bool) {
 	g := t.vals.script
-	n, want := 0, 5
+	n, want := 0, 3
 	if g.isolated {
-		want = 7
+		want = 5
 	}
-	var fields [7][]byte
+	var fields [5][]byte
 	count, body, isArray := resp.ArrayElements(reply)
 	for isArray && count == want && n < want {
 		size, err := resp.ValueSize(body)
@@ -157,8 +155,8 @@ func (s *session) measuredScript(t *slot, reply []byte) (own []byte, ok bool) {
 	}
 	t.vals = &valueNote{full: t.vals.full}
 	grown := quota.Amounts{
-		quota.Bytes: max(0, usedMemory(fields[want-1])-usedMemory(fields[1])-int64(len(own))),
-		quota.Keys:  max(0, usage(fields[want-2])-usage(fields[0])),
+		quota.Bytes: max(0, serverTakes(fields[want-1], usedMemory)-serverTakes(fields[0], usedMemory)-int64(len(own))),
+		quota.Keys:  max(0, serverTakes(fields[want-1], usedKeys)-serverTakes(fields[0], usedKeys)),
 	}
 	if m := g.space.meter; m != nil {
 		m.learnScript(grown)
@@ -176,11 +174,17 @@ func (s *session) sealedKeys(reply []byte) bool {
 	return sealed
 }
 
-// usedMemory reads what the server takes from a reply of INFO.
-func usedMemory(info []byte) int64 {
-	_, rest, _ := bytes.Cut(info, []byte("used_memory:"))
-	text, _, _ := bytes.Cut(rest, []byte("\r"))
-	n, _ := resp.ParseInt(text)
+// What INFO tells of a server: its memory in bytes, and its keys.
+var usedMemory, usedKeys = []byte("used_memory:"), []byte("db0:keys=")
+
+// serverTakes reads one of these from a reply of INFO.
+func serverTakes(info, what []byte) int64 {
+	_, rest, _ := bytes.Cut(info, what)
+	end := 0
+	for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
+		end++
+	}
+	n, _ := resp.ParseInt(rest[:end])
 	return n
 }
 
@@ -200,5 +204,5 @@ func (x *execution) usedMemory(q *queuedCommand) int64 {
 	if !q.measured {
 		return 0
 	}
-	return usedMemory(x.next())
+	return serverTakes(x.next(), usedMemory)
 }

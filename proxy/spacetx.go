@@ -19,7 +19,7 @@ type txSpace struct {
 // add completes the charge of a command that is queued: one that copies may find what those
 // before it will have written.
 func (x *txSpace) add(c *charge, cmd *command.Command, r *namespace.Request) {
-	if cmd.Hidden != nil {
+	if cmd.Hidden != nil && (cmd.Delivers == nil || !cmd.Delivers(r)) {
 		c.need[quota.Bytes] += cmd.Hidden(r)
 	}
 	if c.allowed > 0 {
