@@ -27,6 +27,7 @@ type measure struct {
 	replies  int        // that have come
 	failed   []byte     // the first that says that a command is not even queued
 	own      bool       // that was the client's command
+	alone    []byte     // the reply to the client's command where no transaction has begun
 	vals     *valueNote // of the command
 }
 
@@ -82,20 +83,30 @@ func stored(r *namespace.Request, indexes []int32, prefix []byte) [][]byte {
 func (w *worker) measured(t *slot, reply []byte) (own []byte, more bool) {
 	g := t.vals.measure
 	if g.replies++; g.replies < 2*len(g.keys)+3 {
-		if reply[0] == '-' && g.failed == nil {
-			g.failed, g.own = bytes.Clone(reply), g.replies == len(g.keys)+2
+		isOwn := g.replies == len(g.keys)+2
+		switch {
+		case reply[0] == '-' && g.replies == 1: // so each of the others is run by itself
+			g.alone = bytes.Clone(reply)
+		case isOwn && g.alone != nil:
+			g.alone = bytes.Clone(reply)
+		case reply[0] == '-' && g.failed == nil:
+			g.failed, g.own = bytes.Clone(reply), isOwn
 		}
 		return nil, true
 	}
 	t.vals = g.vals
-	if g.failed != nil {
+	switch {
+	case g.alone != nil:
+		g.lost()
+		return g.alone, false
+	case g.failed != nil:
 		g.meter.settle(g.need, quota.Amounts{}, quota.Amounts{}) // nothing has run
 		g.ended()
-		if !g.own {
+		if !g.own && forbids(g.failed) {
 			g.meter.keeper.refused(g.failed)
 			return resp.AppendError(nil, errUnavailable), false
 		}
-		return g.failed, false
+		return g.failed, false // or what holds for any command at the time, such as BUSY
 	}
 	fields, ok := resp.Fields(w.fields[:0], reply)
 	w.fields = fields[:0]
@@ -130,6 +141,11 @@ func (w *worker) measured(t *slot, reply []byte) (own []byte, more bool) {
 	g.meter.settle(g.need, grown, freed)
 	g.ended()
 	return fields[len(g.keys)], false
+}
+
+// forbids reports whether an error says that a command is not to be had, and not only now.
+func forbids(reply []byte) bool {
+	return bytes.HasPrefix(reply, []byte("-NOPERM")) || bytes.HasPrefix(reply, []byte("-ERR unknown"))
 }
 
 // usage reads a reply of MEMORY USAGE; a key that is not there takes nothing.

@@ -24,6 +24,7 @@ type spaceKeeper struct {
 	limit  map[string]quota.Amounts // of tenants that have one
 	open   bool                     // nothing is limited while the upstream does not answer
 	blind  atomic.Bool              // it does not let the proxy measure
+	seeing atomic.Bool              // it has let it measure a script
 
 	mu        sync.Mutex
 	meters    map[*namespace.Tenant][]*spaceMeter  // of all loops
