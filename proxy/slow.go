@@ -67,6 +67,7 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 				m.unsure, m.pressed = true, true // nobody has measured what it deleted
 				m.ask()
 			}
+			s.stats.countFound(cmd, reply)
 			s.slowDone(cmd, op.args, time.Duration(s.w.loop.Now()-began))
 			s.answer(reply)
 		}
