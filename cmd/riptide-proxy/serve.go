@@ -41,6 +41,7 @@ func serveCommand() *cobra.Command {
 
 // serve runs the proxy until it is told to stop.
 func serve(file string, out io.Writer) error {
+	logAs(config.Default().Log) // until the file says how
 	cfg, logins, err := load(file)
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func serve(file string, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()))
 	}
-	slog.Info("serving", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
+	slog.Info("now serving clients", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
 	if logins != nil {
 		welcome(out, srv.Addr(), logins)
 	}
@@ -103,6 +104,9 @@ func load(file string) (*config.Config, []config.DemoLogin, error) {
 		return cfg, logins, nil
 	}
 	cfg, warnings, err := config.Load(file)
+	if cfg != nil {
+		logAs(cfg.Log)
+	}
 	for _, w := range warnings {
 		slog.Warn(w.String())
 	}
