@@ -92,6 +92,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- histogram(descTurns, &s.Turns)
 	collectQuotas(ch, s.Usage)
 	collectMemory(ch, s.Usage)
+	collectTraces(ch, s.Traces)
 	rows := command.All()
 	for tenant, t := range s.Tenants {
 		gauge(descConnections, float64(t.Connections), tenant)

@@ -16,8 +16,9 @@ var (
 	descCacheMemory     = describe("cache_memory_usage_bytes", "Memory that the tenant's keys take in the upstream, as it was measured last.", "tenant")
 	descOperations      = describe("tenant_operations_total", "Commands received, by class.", "tenant", "operation")
 	descPressure        = describe("memory_pressure_events_total", "Commands refused for want of memory, the tenant's or the upstream's (OOM).", "tenant")
+	descSpans           = describe("spans_total", "Spans of commands, handed over for the collector (recorded) or dropped since too many waited.", "result")
 
-	cacheDescs = []*prometheus.Desc{descCacheOperations, descCacheAccess, descCacheHitRate, descCacheMemory, descOperations, descPressure}
+	cacheDescs = []*prometheus.Desc{descSpans, descCacheOperations, descCacheAccess, descCacheHitRate, descCacheMemory, descOperations, descPressure}
 )
 
 // timed are the classes whose time is told: what others take depends on what they wait for or compute.
@@ -66,4 +67,13 @@ func collectMemory(ch chan<- prometheus.Metric, usage map[string][]proxy.Usage) 
 			}
 		}
 	}
+}
+
+// collectTraces tells of spans, where commands are traced.
+func collectTraces(ch chan<- prometheus.Metric, t *proxy.Traces) {
+	if t == nil {
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(descSpans, prometheus.CounterValue, float64(t.Recorded), "recorded")
+	ch <- prometheus.MustNewConstMetric(descSpans, prometheus.CounterValue, float64(t.Dropped), "dropped")
 }

@@ -20,6 +20,7 @@ import (
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
+	"riptide-proxy/tracing"
 	"riptide-proxy/upstream"
 )
 
@@ -62,6 +63,7 @@ type Server struct {
 	accepted atomic.Uint64
 	sessions atomic.Uint64 // ids given out
 	facts    atomic.Pointer[upstream.Facts]
+	tracing  atomic.Pointer[tracing.Recorder]
 	ready    atomic.Bool // the upstream passed its last health check
 	stopping atomic.Bool
 

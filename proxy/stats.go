@@ -149,8 +149,9 @@ type Stats struct {
 	Rejected   uint64 // over limits.clients
 	MaxClients int    // limits.clients
 	UpstreamUp bool
-	Links      int // connections to the upstream that are up
-	InFlight   int // commands the upstream has not answered
+	Links      int     // connections to the upstream that are up
+	InFlight   int     // commands the upstream has not answered
+	Traces     *Traces // nil: nothing is traced
 }
 
 // Alive reports whether every loop answers before ctx ends.
@@ -205,6 +206,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 			}
 		}
 	}
+	sum.Traces = s.traces()
 	now := time.Now()
 	for id, own := range s.own {
 		var f flow

@@ -13,6 +13,7 @@ import (
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
 	"riptide-proxy/resp"
+	"riptide-proxy/tracing"
 	"riptide-proxy/upstream"
 )
 
@@ -50,6 +51,7 @@ type worker struct {
 	nobody *tenantStats   // for connections that have not logged in
 	fed    []*tenantStats // have lines for their monitors
 	meters []*meter       // that are awake
+	traces *tracing.Sampler
 
 	// For use within one command.
 	request  resp.Request
@@ -281,6 +283,9 @@ func (w *worker) answered(t *slot, reply []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
 	t.s.stats.row(t.cmd).latency.Observe(took)
 	t.s.stats.countFound(t.cmd, reply)
+	if w.traces != nil {
+		t.s.trace(t.cmd, reply, took)
+	}
 	return took
 }
 

@@ -58,6 +58,11 @@ func serve(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	traces := &traces{srv: srv, upstream: target.Address}
+	defer traces.close()
+	if err := traces.apply(cfg.Tracing); err != nil {
+		return errors.Join(err, srv.Shutdown(context.Background()))
+	}
 	var usage admin.Usage
 	if v := srv.Usage(); v != nil {
 		usage = v
