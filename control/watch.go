@@ -103,20 +103,24 @@ func (m *Manager) follow(w *fsnotify.Watcher) {
 	}
 }
 
-// dirs are the folders in which the files are, and those in which links to them are.
-func (m *Manager) dirs() []string {
+// dirs are the folders in which the files are, and those in which links to them are. Each has one name only: one that is
+// watched under two would not be watched any more once one of them goes.
+func (m *Manager) dirs() (dirs []string) {
 	f := m.Current().files
-	all := []string{filepath.Dir(f.Path)}
-	if real, err := filepath.EvalSymlinks(f.Path); err == nil {
-		all = append(all, filepath.Dir(real))
-	}
-	if f.TenantsDir != "" {
-		all = append(all, f.TenantsDir, filepath.Dir(f.TenantsDir))
-		if real, err := filepath.EvalSymlinks(f.TenantsDir); err == nil {
-			all = append(all, real)
+	add := func(name string) {
+		if real, err := filepath.EvalSymlinks(name); err == nil && !slices.Contains(dirs, real) {
+			dirs = append(dirs, real)
 		}
 	}
-	return all
+	add(filepath.Dir(f.Path))
+	if real, err := filepath.EvalSymlinks(f.Path); err == nil {
+		add(filepath.Dir(real))
+	}
+	if f.TenantsDir != "" {
+		add(f.TenantsDir)
+		add(filepath.Dir(f.TenantsDir))
+	}
+	return dirs
 }
 
 // signature differs, as good as always, when a file has changed.
