@@ -22,7 +22,9 @@ type Config struct {
 	Listen string `yaml:"listen"`
 
 	// TLS is reserved: its shape is checked, but a file that has it is refused,
-	// since a proxy that ignored it would serve in plain text only. Nil if absent.
+	// since a proxy that ignored it would serve in plain text only.
+	//
+	// Nil if absent.
 	TLS *TLS `yaml:"tls"`
 
 	// Loops is the number of event loops. 0, the default, leaves the choice to
@@ -68,8 +70,9 @@ type Config struct {
 
 	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
 	// that a program can add and remove tenants without editing a shared file.
-	// A relative path starts at the folder of the configuration file. Load has
-	// already merged those tenants into Tenants.
+	// A relative path starts at the folder of the configuration file.
+	//
+	// Load has already merged those tenants into Tenants.
 	TenantsDir string `yaml:"tenants_dir"`
 
 	// Tenants by id, from the file itself and from TenantsDir.
