@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -119,4 +120,38 @@ func TestTracesWithoutCollector(t *testing.T) {
 			t.Fatal(reply)
 		}
 	}
+}
+
+// Tracing is turned on, changed and turned off while the proxy serves.
+func TestTracesChangeLive(t *testing.T) {
+	t.Parallel()
+	first, second := startTraceCollector(t), startTraceCollector(t)
+	p := harness.StartProxy(t, "", harness.Options{})
+	a := p.Connect(t, harness.Acme)
+	plain, err := os.ReadFile(p.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configure := func(top, what string, done func() bool) {
+		t.Helper()
+		if err := os.WriteFile(p.Config, append([]byte(top), plain...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		harness.Eventually(t, what, func() bool {
+			do(t, a, "GET", "k")
+			return done()
+		})
+	}
+	to := func(c *traceCollector) string { return fmt.Sprintf("tracing: {endpoint: '%s', sample: 1}\n", c.URL) }
+	recorded := func() bool { return series(t, p)[`riptide_spans_total{result="recorded"}`] > 0 }
+	configure(to(first), "commands are traced", recorded)
+	// What was recorded for the first is sent when the second takes its place.
+	configure(to(second), "the first collector has spans", func() bool { return first.count("GET acme") > 0 })
+	configure("", "the second one too, once nothing is traced any more", func() bool { return second.count("GET acme") > 0 && !recorded() })
+}
+
+func (c *traceCollector) count(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spans[name]
 }

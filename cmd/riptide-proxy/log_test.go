@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 // What is below the level is not logged; each event is one line, whatever is in it.
@@ -54,5 +56,31 @@ func TestServeLogsAsConfigured(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &event); !ok || err != nil || event.Level == "" {
 			t.Errorf("%q: %v", line, err)
 		}
+	}
+}
+
+// The level and the format change with the file, while the proxy runs.
+func TestLogChangesLive(t *testing.T) {
+	file := configFile(t, embedded(""))
+	p := start(t, "serve", "--config", file)
+	address := p.field(" serving ", "listen")
+	refused := func() {
+		c, err := harness.Dial(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		expect(t, c, "-WRONGPASS invalid username-password pair or user is disabled.\r\n", "AUTH", "acme", "wrong")
+	}
+	refused()
+	if err := os.WriteFile(file, []byte("log: {level: debug, format: json}\n"+embedded("")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "a refused login is logged", func() bool {
+		refused()
+		return strings.Contains(p.output(), `"login refused"`)
+	})
+	if strings.Contains(p.output(), `msg="login refused"`) || !strings.Contains(p.output(), `"level":"DEBUG"`) {
+		t.Error(p.output())
 	}
 }
