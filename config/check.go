@@ -19,6 +19,7 @@ func (l *loader) check() {
 	l.checkPlans()
 	l.checkUsage()
 	l.checkEncryptionKeys()
+	l.checkJWT()
 	l.checkTenants()
 }
 

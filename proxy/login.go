@@ -32,6 +32,10 @@ var ok = []byte("+OK\r\n")
 // then the session stays who it was. A check that takes long is done
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
+	if s.w.srv.tokens.Looks(secret) {
+		s.loginToken(user, secret, done)
+		return
+	}
 	dir := s.w.srv.directory
 	finish := func(who *namespace.Identity, err error) {
 		if err != nil {
@@ -39,26 +43,7 @@ func (s *session) login(user, secret []byte, done func()) {
 			s.answerError(err.Error())
 			return
 		}
-		enter := func() {
-			s.enters(who, func() {
-				s.become(who)
-				done()
-			})
-		}
-		codecs := s.w.srv.codecs
-		known := codecs.knows(who.Tenant)
-		if !known && s.link.Down() {
-			codecs.owe(who.Tenant)
-			known = true // it will be
-		}
-		if known {
-			enter()
-			return
-		}
-		s.async(func(ctx context.Context) func() {
-			codecs.meet(ctx, who.Tenant)
-			return enter
-		})
+		s.loggedIn(who, done)
 	}
 	if !dir.Slow(user, secret) {
 		finish(dir.Authenticate(user, secret))
@@ -84,8 +69,33 @@ func (s *session) login(user, secret []byte, done func()) {
 	})
 }
 
+// loggedIn runs done as the new identity, once all is there that it needs.
+func (s *session) loggedIn(who *namespace.Identity, done func()) {
+	enter := func() {
+		s.enters(who, func() {
+			s.become(who)
+			done()
+		})
+	}
+	codecs := s.w.srv.codecs
+	known := codecs.knows(who.Tenant)
+	if !known && s.link.Down() {
+		codecs.owe(who.Tenant)
+		known = true // it will be
+	}
+	if known {
+		enter()
+		return
+	}
+	s.async(func(ctx context.Context) func() {
+		codecs.meet(ctx, who.Tenant)
+		return enter
+	})
+}
+
 // become makes the session somebody, with nothing left of who it was before.
 func (s *session) become(who *namespace.Identity) {
+	s.token = nil
 	if who == s.who {
 		return
 	}

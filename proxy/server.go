@@ -17,6 +17,7 @@ import (
 
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
@@ -28,6 +29,7 @@ type Server struct {
 	id        string // tells this process from the other proxies of the upstream
 	cfg       *config.Config
 	directory *namespace.Directory
+	tokens    *jwt.Verifier
 	target    *upstream.Target
 	client    *redis.Client // for slow operations
 	health    *redis.Client
@@ -61,9 +63,11 @@ type Server struct {
 	rejected atomic.Uint64
 	accepted atomic.Uint64
 	sessions atomic.Uint64 // ids given out
-	facts    atomic.Pointer[upstream.Facts]
-	ready    atomic.Bool // the upstream passed its last health check
-	stopping atomic.Bool
+	// tokensOver counts sessions that were closed when their token was over.
+	tokensOver atomic.Uint64
+	facts      atomic.Pointer[upstream.Facts]
+	ready      atomic.Bool // the upstream passed its last health check
+	stopping   atomic.Bool
 
 	ctx    context.Context // ends slow operations and the health check
 	cancel context.CancelFunc
@@ -111,6 +115,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		id:        newID()[:16],
 		cfg:       cfg,
 		directory: dir,
+		tokens:    jwt.New(),
 		target:    target,
 		client:    target.Client(slowConns),
 		health:    target.Client(1),
@@ -136,6 +141,10 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
+		return nil, err
+	}
+	useTokens, err := s.loadTokens(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
@@ -166,6 +175,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 			}
 		}()
 	}
+	useTokens()
 	s.meet()
 	s.startUsage()
 	s.codecs.start()
@@ -304,6 +314,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.drained(ctx)
 	s.cancel()
 	s.stopUsage()
+	s.tokens.Close()
 	for _, c := range s.plans {
 		c.Close()
 	}

@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
@@ -31,6 +32,7 @@ type session struct {
 	stats  *tenantStats
 	link   *upstream.Link[slot]
 	rates  *userRates // nil: the user has none of its own
+	token  *jwt.Token // that it has logged in with; nil: with a secret
 
 	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last

@@ -161,6 +161,7 @@ type Stats struct {
 	UpstreamUp bool
 	Links      int // connections to the upstream that are up
 	InFlight   int // commands the upstream has not answered
+	Tokens     TokenStats
 }
 
 // Alive reports whether every loop answers before ctx ends.
@@ -195,6 +196,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Accepted:   s.accepted.Load(),
 		Rejected:   s.rejected.Load(),
 		UpstreamUp: s.ready.Load(),
+		Tokens:     TokenStats{Issuers: s.tokens.Status(), Over: s.tokensOver.Load()},
 	}
 	for _, w := range s.workers {
 		var tenants []*tenantStats
