@@ -102,13 +102,13 @@ func (v *Verifier) Looks(secret []byte) bool {
 
 // shaped reports whether secret is three pieces of base64 with dots between them, of which the first begins
 // with a brace.
-func shaped(secret []byte) bool {
+func shaped[T string | []byte](secret T) bool {
 	if len(secret) < 2 || secret[0] != 'e' || secret[1] < 'w' || secret[1] > 'z' {
 		return false
 	}
 	dots := 0
-	for _, c := range secret {
-		switch {
+	for n := range len(secret) {
+		switch c := secret[n]; {
 		case c == '.':
 			dots++
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
