@@ -77,7 +77,9 @@ func TestJWT(t *testing.T) {
 // Each case is what comes after an issuer's first lines, and all of the errors.
 func TestJWTErrors(t *testing.T) {
 	const at = "jwt.issuers.corp."
-	key := func(more string) string { return "      algorithms: [ES256, HS256]\n      keys:\n        - " + more + "\n" }
+	key := func(more string) string {
+		return "      algorithms: [ES256, HS256]\n      keys:\n        - " + more + "\n"
+	}
 	url := func(u string) string { return "      algorithms: [ES256]\n      jwks: {url: \"" + u + "\"}\n" }
 	es := "      algorithms: [ES256]\n      keys: [{algorithm: ES256, file: k}]\n"
 	for name, c := range map[string]struct{ more, want string }{
