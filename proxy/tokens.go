@@ -78,7 +78,7 @@ func (s *session) loginToken(user, token []byte, done func()) {
 
 // bear makes the session whom a token that is believed speaks of.
 func (s *session) bear(user []byte, t *jwt.Token, done func()) {
-	dir := s.w.srv.directory
+	dir := s.w.conf.directory
 	who, err := dir.Member(t.Tenant, t.User)
 	if err == nil && user != nil && string(user) != "default" && dir.Named(user) != who {
 		err = errors.New("the token is for somebody else than the user that was named")
@@ -87,10 +87,7 @@ func (s *session) bear(user []byte, t *jwt.Token, done func()) {
 		s.refuseToken(err)
 		return
 	}
-	s.loggedIn(who, func() {
-		s.token = t
-		done()
-	})
+	s.loggedIn(who, credential{token: t}, done)
 }
 
 // refuseToken answers as for a wrong secret, whatever is wrong: whoever tries tokens shall
@@ -109,9 +106,9 @@ func (s *session) refuseToken(reason error) {
 
 var errTokenOver = errors.New("the token that the client has logged in with is not valid any more")
 
-// tokenOver ends a session whose token is not valid any more.
-func (s *session) tokenOver() {
-	if s.conn.IsClosed() {
+// checkToken closes a session whose token is not valid any more.
+func (s *session) checkToken(now time.Time) {
+	if s.token == nil || s.token.Valid(now) || s.conn.IsClosed() {
 		return
 	}
 	slog.Debug("client closed: its token is not valid any more", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "user", s.who.User)
