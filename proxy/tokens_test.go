@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ func tokensOf(more string) string {
 
 func tokenFor(t testing.TB, tenant, user string) string {
 	t.Helper()
-	claims := jwt.MapClaims{"iss": "corp", "aud": "riptide", "tenant": tenant, "user": user, "exp": time.Now().Add(time.Hour).Unix()}
+	claims := jwt.MapClaims{"iss": "corp", "aud": "riptide", "tenant": tenant, "user": user, "jti": rand.Text(), "exp": time.Now().Add(time.Hour).Unix()}
 	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(tokenSecret))
 	if err != nil {
 		t.Fatal(err)
@@ -115,5 +116,24 @@ func TestTokensAreBounded(t *testing.T) {
 	}
 	if l.Len() != maxTokens {
 		t.Errorf("%d tokens", l.Len())
+	}
+}
+
+// BenchmarkLogin is a login with the way there and back: with a secret, with a token that the loop remembers, and with
+// tokens that it does not.
+func BenchmarkLogin(b *testing.B) {
+	s := startEmbedded(b, options{})
+	apply(b, s, map[string]string{"acme": ""}, tokensOf(", user_claim: user"))
+	many := make([]string, maxTokens+1)
+	for n := range many {
+		many[n] = tokenFor(b, "acme", "default")
+	}
+	for name, with := range map[string][]string{"secret": {secretOf("acme")}, "remembered": many[:1], "new": many} {
+		b.Run(name, func(b *testing.B) {
+			c := dial(b, s)
+			for n := 0; b.Loop(); n++ {
+				c.expect("+OK\r\n", "AUTH", "acme", with[n%len(with)])
+			}
+		})
 	}
 }

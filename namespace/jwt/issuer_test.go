@@ -233,6 +233,24 @@ func TestKeysOverTLS(t *testing.T) {
 	}
 }
 
+// A URL's query may hold a secret, and neither logs nor errors show it.
+func TestSecretInURL(t *testing.T) {
+	p := publish(t, false, jwkOf(keys(t, ours), "1"))
+	var query atomic.Value
+	p.answers(func(_ http.ResponseWriter, r *http.Request) {
+		query.Store(r.URL.RawQuery)
+		panic(http.ErrAbortHandler)
+	})
+	_, _, i := startStill(t, remote(p.URL+"/keys?code=hunter2", ""))
+	if query.Load() != "code=hunter2" {
+		t.Errorf("the query is %q", query.Load())
+	}
+	s := i.sources[1]
+	if s.name != p.URL+"/keys" || s.wrong == "" || strings.Contains(s.wrong, "hunter2") {
+		t.Errorf("%q: %q", s.name, s.wrong)
+	}
+}
+
 // Another configuration leaves alone what it does not change, ends the rest, and changes nothing if it can not be had.
 func TestAnotherConfiguration(t *testing.T) {
 	k := keys(t, ours)

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -63,17 +65,22 @@ func sources(c *config.JWTIssuer) ([]*source, error) {
 		}})
 	}
 	if c.JWKS.URL != "" {
-		client, err := client(c.JWKS.CA)
+		client, err := newClient(c.JWKS.CA)
 		if err != nil {
 			return nil, err
 		}
-		url := c.JWKS.URL
-		all = append(all, &source{name: url, remote: true, load: func(ctx context.Context) ([]*key, error) {
-			data, err := fetch(ctx, client, url)
+		at, err := url.Parse(c.JWKS.URL)
+		if err != nil {
+			return nil, bare(err)
+		}
+		// What follows a question mark may be a secret, and stays out of logs.
+		name := at.Scheme + "://" + at.Host + at.EscapedPath()
+		all = append(all, &source{name: name, remote: true, load: func(ctx context.Context) ([]*key, error) {
+			data, err := fetch(ctx, client, at.String())
 			if err != nil {
-				return nil, err
+				return nil, bare(err)
 			}
-			return usable(url, data, false)
+			return usable(name, data, false)
 		}})
 	}
 	return all, nil
@@ -94,20 +101,33 @@ func usable(name string, data []byte, secrets bool) ([]*key, error) {
 	return keys, nil
 }
 
+// readFile reads a file that is not too long. Its errors leave out the name, which whoever reports them has.
 func readFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	if !info.Mode().IsRegular() { // opening it could block
 		return nil, errors.New("is not a file")
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
 	defer f.Close()
 	return bounded(f)
+}
+
+func bare(err error) error {
+	var inFile *fs.PathError
+	var atURL *url.Error
+	switch {
+	case errors.As(err, &inFile):
+		return inFile.Err
+	case errors.As(err, &atURL):
+		return atURL.Err
+	}
+	return err
 }
 
 func bounded(r io.Reader) ([]byte, error) {
@@ -118,8 +138,8 @@ func bounded(r io.Reader) ([]byte, error) {
 	return data, err
 }
 
-// client is for reading keys: seldom, so that it keeps no connection open.
-func client(ca string) (*http.Client, error) {
+// newClient makes one for reading keys: seldom, so that it keeps no connection open.
+func newClient(ca string) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DisableKeepAlives = true
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -142,8 +162,8 @@ func client(ca string) (*http.Client, error) {
 	}, nil
 }
 
-func fetch(ctx context.Context, c *http.Client, url string) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func fetch(ctx context.Context, c *http.Client, at string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, err
 	}
