@@ -20,18 +20,7 @@ const maxFile = 16 * MiB
 // with variables taken from the environment. The error is an Errors, unless the
 // file itself could not be read. Warnings come with errors or without.
 func Load(path string) (*Config, []Warning, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	l := newLoader()
-	l.parse(newSource(path, os.LookupEnv), data)
-	l.readTenantsDir(filepath.Dir(path))
-	c, warnings, err := l.finish()
-	if err == nil {
-		locate(c, filepath.Dir(path))
-	}
-	return c, warnings, err
+	return new(Reader).Load(path)
 }
 
 // Parse checks data as Load checks a file called name, with variables taken from
@@ -57,6 +46,7 @@ type loader struct {
 	warnings []Warning
 	pending  map[string]int // feature -> index of its one warning
 	uses     map[string]int // feature -> how often it was given
+	reader   *Reader        // nil: nothing is remembered
 }
 
 // place is a key of a file.
@@ -127,17 +117,22 @@ func (l *loader) readTenant(file, id string) {
 		s.errorAt(0, "", "%v", err)
 		return
 	}
-	t := newTenant()
-	top, ok := s.parseYAML(data)
-	if top != nil && ok {
-		s.value(top, reflect.ValueOf(t).Elem(), "")
-	}
+	t := l.decodeTenant(s, data)
 	if other, twice := l.tenants[id]; twice {
 		s.errorAt(1, "", "tenant %s is also defined at %s", quote(id), other)
 		return
 	}
 	l.tenants[id] = place{s, ""}
 	l.config.Tenants[id] = t
+}
+
+// decodeTenant reads what a tenant's file says.
+func (l *loader) decodeTenant(s *source, data []byte) *Tenant {
+	t := newTenant()
+	if top, ok := l.reader.parse(s, data); top != nil && ok {
+		s.value(top, reflect.ValueOf(t).Elem(), "")
+	}
+	return t
 }
 
 // locate puts base before the relative names of files with keys and of the spool.
@@ -157,6 +152,15 @@ func (l *loader) finish() (*Config, []Warning, error) {
 	if !l.main.unreadable {
 		l.check()
 	}
+	warnings, errs := l.report()
+	if len(errs) > 0 {
+		return nil, warnings, errs
+	}
+	return l.config, warnings, nil
+}
+
+// report is what there is to say, in the order of files and lines.
+func (l *loader) report() ([]Warning, Errors) {
 	for feature, i := range l.pending {
 		if others := l.uses[feature] - 1; others > 0 {
 			l.warnings[i].Text += fmt.Sprintf(" (nor in %d other places)", others)
@@ -172,10 +176,7 @@ func (l *loader) finish() (*Config, []Warning, error) {
 	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
 		return cmp.Or(rank[a.File]-rank[b.File], a.Line-b.Line)
 	})
-	if len(errs) > 0 {
-		return nil, l.warnings, errs
-	}
-	return l.config, l.warnings, nil
+	return l.warnings, errs
 }
 
 const tooLong = "is longer than 16MiB"
