@@ -20,7 +20,8 @@ const maxFile = 16 * MiB
 // with variables taken from the environment. The error is an Errors, unless the
 // file itself could not be read. Warnings come with errors or without.
 func Load(path string) (*Config, []Warning, error) {
-	return new(Reader).Load(path)
+	_, c, warnings, err := ReadFiles(path)
+	return c, warnings, err
 }
 
 // Parse checks data as Load checks a file called name, with variables taken from
@@ -46,7 +47,8 @@ type loader struct {
 	warnings []Warning
 	pending  map[string]int // feature -> index of its one warning
 	uses     map[string]int // feature -> how often it was given
-	reader   *Reader        // nil: nothing is remembered
+	known    *Files         // what was parsed before; nil: nothing
+	parsed   *Files         // where to note what is parsed; nil: nowhere
 }
 
 // place is a key of a file.
@@ -81,7 +83,7 @@ func (l *loader) parse(s *source, data []byte) {
 }
 
 // readTenantsDir decodes the files of tenants_dir; base is where a relative one starts.
-func (l *loader) readTenantsDir(base string) {
+func (l *loader) readTenantsDir(base string, from reader) {
 	dir := l.config.TenantsDir
 	if dir == "" {
 		return
@@ -89,30 +91,29 @@ func (l *loader) readTenantsDir(base string) {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(base, dir)
 	}
-	entries, err := os.ReadDir(dir) // sorted by name
+	names, err := from.list(dir)
 	if err != nil {
 		l.main.errorf("tenants_dir", "%v", err)
 		return
 	}
 	l.readDir = true
-	for _, e := range entries {
-		name := e.Name()
+	for _, name := range names {
 		file := filepath.Join(dir, name)
 		id, isYAML := strings.CutSuffix(name, ".yaml")
 		switch {
 		case strings.HasPrefix(name, "."): // editors' and Kubernetes' own files
 		case isYAML:
-			l.readTenant(file, id)
+			l.readTenant(from, file, id)
 		case strings.HasSuffix(name, ".yml"):
 			l.warnings = append(l.warnings, Warning{File: file, Text: "is ignored: the name of a tenant's file ends in .yaml"})
 		}
 	}
 }
 
-func (l *loader) readTenant(file, id string) {
+func (l *loader) readTenant(from reader, file, id string) {
 	s := newSource(file, l.main.env)
 	l.files = append(l.files, s)
-	data, err := readTenantFile(file)
+	data, err := from.read(file)
 	if err != nil {
 		s.errorAt(0, "", "%v", err)
 		return
@@ -129,7 +130,7 @@ func (l *loader) readTenant(file, id string) {
 // decodeTenant reads what a tenant's file says.
 func (l *loader) decodeTenant(s *source, data []byte) *Tenant {
 	t := newTenant()
-	if top, ok := l.reader.parse(s, data); top != nil && ok {
+	if top, ok := l.tree(s, data); top != nil && ok {
 		s.value(top, reflect.ValueOf(t).Elem(), "")
 	}
 	return t

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What a Reader returns is what Load returns, whatever has changed since it was asked last.
-func TestReader(t *testing.T) {
+// What Again returns is what Load returns, whatever has changed since it was asked last.
+func TestAgain(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) {
 		t.Helper()
@@ -23,10 +23,11 @@ func TestReader(t *testing.T) {
 	}
 	main := filepath.Join(dir, "riptide.yaml")
 	file("riptide.yaml", upstream+"plans: {small: {keys: 1}}\ntenants_dir: t.d\n")
-	var r Reader
+	files := &Files{Path: main}
 	same := func(what string) {
 		t.Helper()
-		got, warnings, err := r.Load(main)
+		next, got, warnings, err := files.Again()
+		files = next
 		want, wantWarnings, wantErr := Load(main)
 		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(warnings, wantWarnings) || !reflect.DeepEqual(err, wantErr) {
 			t.Errorf("%s: %+v %v %v\nwant %+v %v %v", what, got, warnings, err, want, wantWarnings, wantErr)
@@ -56,8 +57,11 @@ func TestReader(t *testing.T) {
 	file("t.d/t3.yaml", "# "+strings.Repeat("x", int(rememberedFile))+"\ndatabases: 3\n")
 	same("a long file")
 	same("a long file again")
-	if len(r.before) != 4 { // all but the long one
-		t.Errorf("%d files are remembered", len(r.before))
+	if len(files.trees) != 4 { // all but the long one
+		t.Errorf("%d files are remembered", len(files.trees))
+	}
+	if again, _, err := files.Load(); err != nil || len(again.Tenants) != 5 {
+		t.Errorf("%v, %v", again, err)
 	}
 }
 
