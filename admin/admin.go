@@ -76,15 +76,7 @@ func Start(address string, o Options) (*Server, error) {
 	}
 	a := newAPI(&o)
 	s := &Server{
-		http: &http.Server{
-			Handler:           a.mux,
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       10 * time.Second,
-			WriteTimeout:      2 * time.Minute, // a reload may take a while
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    64 << 10,
-			ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-		},
+		http: httpServer(a.mux),
 		addr: ln.Addr().String(),
 		api:  a,
 	}
@@ -95,6 +87,19 @@ func Start(address string, o Options) (*Server, error) {
 		}
 	})
 	return s, nil
+}
+
+// httpServer bounds what a client can keep busy by being slow.
+func httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      2 * time.Minute, // a reload may take a while
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
 }
 
 // Addr is where it listens; empty when it does not.

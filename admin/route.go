@@ -111,6 +111,11 @@ func (a *api) refuse(w http.ResponseWriter, q *http.Request, p *Problem) {
 	p.write(w)
 }
 
+// unread are the statuses of requests whose body was not read to its end.
+var unread = map[int]bool{
+	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusTooManyRequests: true, http.StatusRequestTimeout: true, http.StatusRequestEntityTooLarge: true,
+}
+
 // serve lets a request in, runs it and answers if it fails.
 func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
 	out := &answered{ResponseWriter: w}
@@ -119,10 +124,10 @@ func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
 	if err := a.run(out, c); err != nil {
 		p := problemOf(err)
 		reason = p.Title
-		if p.Status == http.StatusRequestTimeout {
-			out.Header().Set("Connection", "close")
-		}
 		if !out.begun {
+			if q.ContentLength != 0 && unread[p.Status] {
+				out.Header().Set("Connection", "close") // or the server would wait for the body before it answers
+			}
 			p.write(out)
 		}
 	}
@@ -132,7 +137,7 @@ func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
 	}
 }
 
-func (a *api) run(w http.ResponseWriter, c *call) (err error) {
+func (a *api) run(w *answered, c *call) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			slog.Error("panic in the admin listener", "route", c.route.name, "panic", p, "stack", string(debug.Stack()))
@@ -155,10 +160,11 @@ func (a *api) run(w http.ResponseWriter, c *call) (err error) {
 	if who.Tenant != "" && (c.route.reach == fleet || c.route.reach == named && c.tenant != who.Tenant) {
 		return problem("forbidden", "it is a token for one tenant")
 	}
-	if c.route.reach == named && !config.ValidTenantID(c.tenant) {
+	if strings.Contains(c.route.path, "{id}") && !config.ValidTenantID(c.tenant) {
 		return noTenant()
 	}
-	c.Body = http.MaxBytesReader(w, c.Body, int64(c.cfg.Admin.RequestSize))
+	// The server has to know its own writer again, so that it does not wait for the rest of what is too long.
+	c.Body = http.MaxBytesReader(w.ResponseWriter, c.Body, int64(c.cfg.Admin.RequestSize))
 	return c.route.run(a, w, c)
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,7 +41,7 @@ func (f *tenantFiles) open(dir string) (*os.Root, error) {
 
 func fileOf(id string) string { return id + ".yaml" }
 
-// read gives a tenant's file; nil: it has none.
+// read gives a tenant's file; nil: it has none. A link that leads out of the folder is not followed.
 func (f *tenantFiles) read(dir, id string) ([]byte, error) {
 	root, err := f.open(dir)
 	if err != nil {
@@ -51,10 +52,11 @@ func (f *tenantFiles) read(dir, id string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil && data == nil {
-		data = []byte{}
+	if err != nil {
+		slog.Warn("a tenant's file can not be read", "tenant", id, "error", err)
+		return nil, problem("conflict", "the tenant's file can not be read here: it may be a link that leads out of tenants_dir")
 	}
-	return data, err
+	return data, nil
 }
 
 // list tells which tenants have a file. Without a folder none has.

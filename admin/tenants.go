@@ -140,11 +140,10 @@ func (a *api) tenant(cfg *config.Config, id string) (*Tenant, string, error) {
 	}
 	var file []byte
 	if cfg.TenantsDir != "" {
-		data, err := a.files.read(cfg.TenantsDir, id)
-		if err != nil {
-			return nil, "", err
+		// What can not be read can not be edited.
+		if data, err := a.files.read(cfg.TenantsDir, id); err == nil {
+			file = data
 		}
-		file = data
 	}
 	view := &Tenant{ID: id, Managed: file != nil, Config: viewOf(t), Limits: limitsOf(cfg, id)}
 	shown, err := json.Marshal(view)
