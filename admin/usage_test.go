@@ -26,7 +26,7 @@ func (u *usages) Usage(_ context.Context, q *ledger.Query) ([]*ledger.Line, erro
 
 func (u *usages) Bills(_ context.Context, q *billing.Query) ([]*billing.Bill, error) {
 	u.bills = q
-	return []*billing.Bill{{Tenant: q.Tenant, Total: "1.25", Currency: "EUR", Items: []billing.Item{}}}, u.err
+	return []*billing.Bill{{Tenant: q.Tenant, Total: "1.25", Currency: "EUR", Items: []billing.Item{}, Tags: map[string]string{}}}, u.err
 }
 
 func (u *usages) Counted() (map[string]ledger.Figures, map[string]ledger.Levels) {

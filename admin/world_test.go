@@ -193,3 +193,10 @@ func (w *world) wait(what string, ok func() bool) {
 	}
 	w.t.Fatal("in vain: " + what)
 }
+
+func unmarshal(t *testing.T, text string, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
