@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -14,55 +13,44 @@ type Dictionaries interface {
 	List(tenant string) ([]*dictionary.Entry, error)
 }
 
-// handleDictionaries serves what this proxy knows of dictionaries. What is in them is not told: it
+// listDictionaries tells what this proxy knows of dictionaries. What is in them is not told: it
 // consists of what the tenant's values have in common.
-func handleDictionaries(mux *http.ServeMux, d Dictionaries) {
-	mux.HandleFunc("GET /tenants/{id}/dictionaries", func(w http.ResponseWriter, r *http.Request) {
-		list, ok := listDictionaries(w, r, d)
-		if !ok {
-			return
-		}
-		infos := make([]dictionary.Info, len(list)) // none is [], not null
-		for i, e := range list {
-			infos[i] = e.Info()
-		}
-		writeJSON(w, infos)
-	})
-	mux.HandleFunc("GET /tenants/{id}/dictionaries/{dict}", func(w http.ResponseWriter, r *http.Request) {
-		id, err := dictionary.ParseID(r.PathValue("dict"))
-		if err != nil {
-			http.Error(w, "no such dictionary", http.StatusNotFound)
-			return
-		}
-		list, ok := listDictionaries(w, r, d)
-		if !ok {
-			return
-		}
-		for _, e := range list {
-			if e.ID == id {
-				writeJSON(w, e.Info())
-				return
-			}
-		}
-		http.Error(w, "no such dictionary", http.StatusNotFound)
-	})
+func listDictionaries(a *api, w http.ResponseWriter, c *call) error {
+	infos, err := a.dictionaries(c.tenant)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, infos)
 }
 
-// listDictionaries answers the request itself if it can not tell.
-func listDictionaries(w http.ResponseWriter, r *http.Request, d Dictionaries) ([]*dictionary.Entry, bool) {
-	list, err := d.List(r.PathValue("id"))
+func showDictionary(a *api, w http.ResponseWriter, c *call) error {
+	missing := problem("not-found", "there is no such dictionary")
+	if _, err := dictionary.ParseID(c.PathValue("dict")); err != nil {
+		return missing
+	}
+	infos, err := a.dictionaries(c.tenant)
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
+		if info.ID == c.PathValue("dict") {
+			return writeJSON(w, http.StatusOK, info)
+		}
+	}
+	return missing
+}
+
+func (a *api) dictionaries(tenant string) ([]dictionary.Info, error) {
+	list, err := a.o.Dictionaries.List(tenant)
 	switch {
 	case errors.Is(err, dictionary.ErrUnknownTenant):
-		http.Error(w, "no such tenant, or one that has no sealed values", http.StatusNotFound)
+		return nil, problem("not-found", "there is no such tenant, or it has no sealed values")
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return nil, err
 	}
-	return list, err == nil
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // a client that has gone away
+	infos := make([]dictionary.Info, len(list)) // none is [], not null
+	for i, e := range list {
+		infos[i] = e.Info()
+	}
+	return infos, nil
 }

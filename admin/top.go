@@ -62,24 +62,41 @@ type UsageReport struct {
 // reportsAtOnce bounds how many reports are being made, since each asks every loop.
 const reportsAtOnce = 2
 
-// handleTenants serves TenantsReport; ?tenant=ID, repeatable, leaves out the others.
-func handleTenants(mux *http.ServeMux, p Proxy) {
-	turns := make(chan struct{}, reportsAtOnce)
-	mux.HandleFunc("GET "+TenantsPath, func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case turns <- struct{}{}:
-			defer func() { <-turns }()
-		case <-r.Context().Done():
-			return
+// stats asks the proxy when it is this request's turn.
+func (a *api) stats(c *call) (*proxy.Stats, error) {
+	select {
+	case a.reports <- struct{}{}:
+		defer func() { <-a.reports }()
+	case <-c.Context().Done():
+		return nil, c.Context().Err()
+	}
+	s, err := statsOf(c.Context(), a.o.Proxy)
+	if err != nil {
+		return nil, problem("unavailable", "an event loop does not answer")
+	}
+	return s, nil
+}
+
+// tenantsReport serves a TenantsReport; ?tenant=ID, repeatable, leaves out the others.
+func tenantsReport(a *api, w http.ResponseWriter, c *call) error {
+	wanted := c.URL.Query()["tenant"]
+	if own := c.who.Tenant; own != "" {
+		if slices.ContainsFunc(wanted, func(id string) bool { return id != own }) {
+			return problem("forbidden", "it is a token for one tenant")
 		}
-		s, err := statsOf(r.Context(), p)
-		if err != nil {
-			http.Error(w, "an event loop does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(reportOf(s, r.URL.Query()["tenant"], time.Now())) // a client that has gone away
-	})
+		wanted = []string{own}
+	}
+	s, err := a.stats(c)
+	if err != nil {
+		return err
+	}
+	r := reportOf(s, wanted, time.Now())
+	if c.who.Tenant != "" { // these are of all tenants
+		r.Clients, r.Rejected = 0, 0
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(r) // a client that has gone away
+	return nil
 }
 
 // reportOf is about the tenants that are wanted; none: about all.

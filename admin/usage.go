@@ -25,35 +25,33 @@ type Usage interface {
 	Counted() (map[string]ledger.Figures, map[string]ledger.Levels)
 }
 
-// handleUsage serves usage and bills. The parameters are those of riptide-proxy usage; the
+// showUsage serves usage. The parameters are those of riptide-proxy usage; the
 // format is json without one.
-func handleUsage(mux *http.ServeMux, u Usage) {
-	list := func(w http.ResponseWriter, r *http.Request) {
-		ask, ok := readAsk(w, r)
-		if !ok {
-			return
-		}
-		lines, err := u.Usage(r.Context(), &ledger.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, By: ask.by, Tags: ask.tags})
-		var out bytes.Buffer
-		if err == nil {
-			err = ledger.Write(&out, ask.format, lines)
-		}
-		ask.answer(w, &out, err)
+func showUsage(a *api, w http.ResponseWriter, c *call) error {
+	ask, err := readAsk(c)
+	if err != nil {
+		return err
 	}
-	mux.HandleFunc("GET /usage", list)
-	mux.HandleFunc("GET /tenants/{id}/usage", list)
-	mux.HandleFunc("GET /tenants/{id}/billing", func(w http.ResponseWriter, r *http.Request) {
-		ask, ok := readAsk(w, r)
-		if !ok {
-			return
-		}
-		bills, err := u.Bills(r.Context(), &billing.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, Tags: ask.tags})
-		var out bytes.Buffer
-		if err == nil {
-			err = billing.Write(&out, ask.format, bills)
-		}
-		ask.answer(w, &out, err)
-	})
+	lines, err := a.o.Usage.Usage(c.Context(), &ledger.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, By: ask.by, Tags: ask.tags})
+	var out bytes.Buffer
+	if err == nil {
+		err = ledger.Write(&out, ask.format, lines)
+	}
+	return ask.answer(w, &out, err)
+}
+
+// showBills serves bills, with the same parameters but for by.
+func showBills(a *api, w http.ResponseWriter, c *call) error {
+	ask, err := readAsk(c)
+	if err != nil {
+		return err
+	}
+	bills, err := a.o.Usage.Bills(c.Context(), &billing.Query{From: ask.from, To: ask.to, Tenant: ask.tenant, Tags: ask.tags})
+	var out bytes.Buffer
+	if err == nil {
+		err = billing.Write(&out, ask.format, bills)
+	}
+	return ask.answer(w, &out, err)
 }
 
 // ask is what a request asks for.
@@ -65,13 +63,19 @@ type ask struct {
 	tenant   string // empty: all
 }
 
-// readAsk answers the request itself if it can not be understood.
-func readAsk(w http.ResponseWriter, r *http.Request) (a *ask, ok bool) {
-	a, err := parseAsk(r)
+// readAsk reads the parameters. A token for one tenant asks about that one.
+func readAsk(c *call) (*ask, error) {
+	a, err := parseAsk(c.Request)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		return nil, problem("bad-request", err.Error())
 	}
-	return a, err == nil
+	if own := c.who.Tenant; own != "" {
+		if a.tenant != "" && a.tenant != own {
+			return nil, problem("forbidden", "it is a token for one tenant")
+		}
+		a.tenant = own
+	}
+	return a, nil
 }
 
 // parameters are those of a request. A misspelt one must not get everybody's usage for one's.
@@ -127,14 +131,14 @@ var contentTypes = map[ledger.Format]string{
 	ledger.JSON: "application/json", ledger.CSV: "text/csv; charset=utf-8", ledger.Table: "text/plain; charset=utf-8",
 }
 
-func (a *ask) answer(w http.ResponseWriter, out *bytes.Buffer, err error) {
+func (a *ask) answer(w http.ResponseWriter, out *bytes.Buffer, err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrUnknownTenant), errors.Is(err, billing.ErrNoCurrency):
-		http.Error(w, err.Error(), http.StatusNotFound)
+		return problem("not-found", err.Error())
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusBadGateway) // it is the upstream that did not answer
-	default:
-		w.Header().Set("Content-Type", contentTypes[a.format])
-		_, _ = out.WriteTo(w) // a client that has gone away
+		return problem("upstream", err.Error())
 	}
+	w.Header().Set("Content-Type", contentTypes[a.format])
+	_, _ = out.WriteTo(w) // a client that has gone away
+	return nil
 }

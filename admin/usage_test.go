@@ -26,7 +26,7 @@ func (u *usages) Usage(_ context.Context, q *ledger.Query) ([]*ledger.Line, erro
 
 func (u *usages) Bills(_ context.Context, q *billing.Query) ([]*billing.Bill, error) {
 	u.bills = q
-	return []*billing.Bill{{Tenant: q.Tenant, Total: "1.25", Currency: "EUR", Items: []billing.Item{}}}, u.err
+	return []*billing.Bill{{Tenant: q.Tenant, Total: "1.25", Currency: "EUR", Items: []billing.Item{}, Tags: map[string]string{}}}, u.err
 }
 
 func (u *usages) Counted() (map[string]ledger.Figures, map[string]ledger.Levels) {
@@ -36,9 +36,7 @@ func (u *usages) Counted() (map[string]ledger.Figures, map[string]ledger.Levels)
 func TestUsage(t *testing.T) {
 	u := &usages{}
 	ask := func(path string) *httptest.ResponseRecorder {
-		w := httptest.NewRecorder()
-		Handler(&stub{ready: true, stats: &proxy.Stats{}}, nil, u).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-		return w
+		return locally(Options{Proxy: &stub{ready: true, stats: &proxy.Stats{}}, Usage: u}, "GET", path)
 	}
 	w := ask("/tenants/acme/usage?from=2026-11&to=2026-12&by=day&format=csv&tag=a=b")
 	if w.Code != 200 || !strings.HasPrefix(w.Body.String(), "tenant,from,to,") || w.Header().Get("Content-Type") != "text/csv; charset=utf-8" {
@@ -58,7 +56,7 @@ func TestUsage(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	for _, bad := range []string{"by=week", "format=xml", "from=yesterday", "from=2026-12&to=2026-11", "tag=x", "from=1990&to=2026", "from=2026-11-23T15:30", "tenants=acme", "form=2026-11", "tenant=", "from=2026&from=2026-11", "by=day;format=csv", "from=%zz"} {
-		for _, path := range []string{"/usage?", "/tenants/acme/usage?", "/tenants/acme/billing?"} {
+		for _, path := range []string{"/usage?", "/tenants/acme/usage?", "/tenants/acme/billing?", "/admin/tenants/acme/usage?"} {
 			if w := ask(path + bad); w.Code != 400 {
 				t.Errorf("%s%s: %d", path, bad, w.Code)
 			}

@@ -109,26 +109,6 @@ func (l *loader) checkUpstream() {
 	}
 }
 
-func (l *loader) checkAdmin() {
-	s := l.main
-	names := map[string]string{}
-	for i, t := range l.config.Admin.Tokens {
-		path := index("admin.tokens", i)
-		if t.Name == "" {
-			s.errorf(path, "the token has no name")
-		} else if first, again := names[t.Name]; again {
-			s.errorf(join(path, "name"), "%s is also the name of %s", quote(t.Name), first)
-		} else {
-			names[t.Name] = path
-		}
-		if t.Role == "" && !s.bad[join(path, "role")] {
-			s.errorf(path, "the token has no role (viewer, operator or admin)")
-		}
-		l.checkSHA256(place{s, join(path, "sha256")}, &l.config.Admin.Tokens[i].SHA256, "the admin token "+quote(t.Name))
-	}
-	l.notYet(place{s, "admin.tokens"}, "admin.tokens")
-}
-
 func (l *loader) checkPlans() {
 	s := l.main
 	for _, name := range sorted(s, "plans", l.config.Plans) {

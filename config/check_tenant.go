@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -156,7 +157,11 @@ func (l *loader) checkArgon2id(at place, phc, identity string) {
 // be either, and one that stands twice, which is a slip of copying.
 func (l *loader) checkOnce(at place, hash, identity string) {
 	if first, again := l.secrets[hash]; again {
-		at.errorf(at.path, "the same secret as that of %s (%s)", first.name, first.place)
+		of := first.name
+		if first.place.source != nil {
+			of += fmt.Sprintf(" (%s)", first.place)
+		}
+		at.errorf(at.path, "the same secret as that of %s", of)
 		return
 	}
 	l.secrets[hash] = owner{identity, at}

@@ -116,22 +116,6 @@ type Limits struct {
 	Fair bool `yaml:"fair"`
 }
 
-// Admin is the HTTP listener for operators.
-type Admin struct {
-	// Listen is its address, host:port. Empty, the default, means no listener.
-	Listen string `yaml:"listen"`
-
-	// Tokens are who may use it, and for what.
-	Tokens []Token `yaml:"tokens"`
-}
-
-// Token is one operator's credential for the admin listener.
-type Token struct {
-	Name   string `yaml:"name"` // who holds it; appears in logs
-	Role   Role   `yaml:"role"`
-	SHA256 string `yaml:"sha256"` // as HashSecret gives it
-}
-
 // Upstream says where the data is kept.
 type Upstream struct {
 	// Mode has to be chosen in a file when Addresses are absent. Default standalone.
@@ -176,6 +160,7 @@ func Default() *Config {
 			Fair:         true,
 			AuthTimeout:  Duration(60 * time.Second),
 		},
+		Admin: defaultAdmin(),
 		Upstream: Upstream{
 			Mode:           Standalone,
 			ConnectTimeout: Duration(3 * time.Second),

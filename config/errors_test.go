@@ -165,6 +165,12 @@ var errorCases = []struct{ name, file, want string }{
 			"f:7: admin.tokens[2]: the token has no role (viewer, operator or admin)\n" +
 			"f:7: admin.tokens[2].sha256: the same secret as that of the admin token \"a\" (f:5)\n" +
 			"f:8: admin.tokens[3].sha256: " + notSHA256},
+	{"token of no tenant", rest + "admin:\n  tokens:\n    - {name: a, role: viewer, sha256: " + hashB + ", tenant: ''}\n" +
+		"    - {name: b, role: viewer, sha256: " + strings.Repeat("c", 64) + ", tenant: ../x}\n",
+		"f:5: admin.tokens[0].tenant: is empty, so that the token would be for all tenants; leave it out if that is meant\n" +
+			"f:6: admin.tokens[1].tenant: \"../x\" is not a tenant id (" + tenantIDGrammar + ")"},
+	{"admin limits", rest + "admin: {requests_per_second: 0, request_size: 1B}\n",
+		"f:3: admin.requests_per_second: 0 is out of range (1 to 100000)\nf:3: admin.request_size: 1B is out of range (1KiB to 16MiB)"},
 	{"token is a tenant's secret", rest + "admin:\n  tokens: [{name: ops, role: admin, sha256: " + hashA + "}]\n",
 		`f:2: tenants.acme.users.default.sha256[0]: the same secret as that of the admin token "ops" (f:4)`},
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Files is the text of a configuration as it was found: the main file and those of the tenants' folder. It
@@ -19,27 +22,57 @@ type Files struct {
 	// TenantsDir is the tenants' folder; empty: there is none.
 	TenantsDir string
 
-	texts map[string][]byte // by path
-	names []string          // of all in TenantsDir
+	texts map[string][]byte     // by path
+	names []string              // of all in TenantsDir
+	trees map[string]*yaml.Node // what tenants' files say, by path; nothing changes them
+}
+
+// rememberedFile is the longest file whose tree is worth remembering: few tenants' are longer, and a tree
+// takes a multiple of its text.
+const rememberedFile = 64 * KiB
+
+// tree is s.parseYAML of data, or what that was the last time if the data is the same.
+func (l *loader) tree(s *source, data []byte) (top *yaml.Node, ok bool) {
+	remembered := false
+	if k := l.known; k != nil {
+		top, remembered = k.trees[s.file]
+		remembered = remembered && bytes.Equal(k.texts[s.file], data)
+	}
+	if !remembered {
+		if top, ok = s.parseYAML(data); !ok {
+			return nil, false
+		}
+	}
+	if l.parsed != l.known && l.parsed != nil && Size(len(data)) <= rememberedFile {
+		l.parsed.trees[s.file] = top
+	}
+	return top, true
 }
 
 // ReadFiles reads the files that Load would read, and says what Load would say. The Files are those that were read,
 // also if there is an error; nil if the main file could not be.
-func ReadFiles(path string) (*Files, *Config, []Warning, error) {
-	f := &Files{Path: path, texts: make(map[string][]byte)}
+func ReadFiles(path string) (*Files, *Config, []Warning, error) { return readFiles(path, nil) }
+
+// Again is ReadFiles of the same configuration. What has not changed is not parsed anew, which is most of
+// the work where there are many tenants.
+func (f *Files) Again() (*Files, *Config, []Warning, error) { return readFiles(f.Path, f) }
+
+func readFiles(path string, known *Files) (*Files, *Config, []Warning, error) {
+	f := &Files{Path: path, texts: make(map[string][]byte), trees: make(map[string]*yaml.Node)}
 	data, err := f.record(path, readFile)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	c, warnings, err := f.load(data, diskReader{f})
+	c, warnings, err := f.load(data, diskReader{f}, known)
 	return f, c, warnings, err
 }
 
 // Load is what the files say, with variables taken from the environment as it is now.
-func (f *Files) Load() (*Config, []Warning, error) { return f.load(f.texts[f.Path], f) }
+func (f *Files) Load() (*Config, []Warning, error) { return f.load(f.texts[f.Path], f, f) }
 
-func (f *Files) load(data []byte, from reader) (*Config, []Warning, error) {
+func (f *Files) load(data []byte, from reader, known *Files) (*Config, []Warning, error) {
 	l := newLoader()
+	l.known, l.parsed = known, f
 	l.parse(newSource(f.Path, os.LookupEnv), data)
 	l.readTenantsDir(filepath.Dir(f.Path), from)
 	c, warnings, err := l.finish()

@@ -47,6 +47,8 @@ type loader struct {
 	warnings []Warning
 	pending  map[string]int // feature -> index of its one warning
 	uses     map[string]int // feature -> how often it was given
+	known    *Files         // what was parsed before; nil: nothing
+	parsed   *Files         // where to note what is parsed; nil: nowhere
 }
 
 // place is a key of a file.
@@ -116,17 +118,22 @@ func (l *loader) readTenant(from reader, file, id string) {
 		s.errorAt(0, "", "%v", err)
 		return
 	}
-	t := newTenant()
-	top, ok := s.parseYAML(data)
-	if top != nil && ok {
-		s.value(top, reflect.ValueOf(t).Elem(), "")
-	}
+	t := l.decodeTenant(s, data)
 	if other, twice := l.tenants[id]; twice {
 		s.errorAt(1, "", "tenant %s is also defined at %s", quote(id), other)
 		return
 	}
 	l.tenants[id] = place{s, ""}
 	l.config.Tenants[id] = t
+}
+
+// decodeTenant reads what a tenant's file says.
+func (l *loader) decodeTenant(s *source, data []byte) *Tenant {
+	t := newTenant()
+	if top, ok := l.tree(s, data); top != nil && ok {
+		s.value(top, reflect.ValueOf(t).Elem(), "")
+	}
+	return t
 }
 
 // locate puts base before the relative names of files with keys and of the spool.
@@ -147,6 +154,15 @@ func (l *loader) finish() (*Config, []Warning, error) {
 	if !l.main.unreadable {
 		l.check()
 	}
+	warnings, errs := l.report()
+	if len(errs) > 0 {
+		return nil, warnings, errs
+	}
+	return l.config, warnings, nil
+}
+
+// report is what there is to say, in the order of files and lines.
+func (l *loader) report() ([]Warning, Errors) {
 	for feature, i := range l.pending {
 		if others := l.uses[feature] - 1; others > 0 {
 			l.warnings[i].Text += fmt.Sprintf(" (nor in %d other places)", others)
@@ -162,10 +178,7 @@ func (l *loader) finish() (*Config, []Warning, error) {
 	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
 		return cmp.Or(rank[a.File]-rank[b.File], a.Line-b.Line)
 	})
-	if len(errs) > 0 {
-		return nil, l.warnings, errs
-	}
-	return l.config, l.warnings, nil
+	return l.warnings, errs
 }
 
 const tooLong = "is longer than 16MiB"

@@ -143,7 +143,7 @@ func (m *Manager) reload(ctx context.Context, source string, force bool) error {
 	if running.files == nil {
 		return ErrNoFile
 	}
-	files, cfg, warnings, err := config.ReadFiles(running.files.Path)
+	files, cfg, warnings, err := running.files.Again()
 	hash := ""
 	if files != nil {
 		hash = files.Hash()

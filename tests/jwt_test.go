@@ -136,7 +136,7 @@ func TestTokenLogin(t *testing.T) {
 		return all
 	}
 	good := with(nil)
-	secret, public := []byte(hmacSecret), must(os.ReadFile(rsaFile))
+	secret, public := []byte(hmacSecret), sure(os.ReadFile(rsaFile))
 	es := func(changes claims) string { return token(t, jwt.SigningMethodES256, ec, nil, with(changes)) }
 	valid := es(nil)
 	parts := strings.Split(valid, ".")
@@ -232,7 +232,7 @@ func TestTokenLogin(t *testing.T) {
 	}
 }
 
-func must[T any](v T, err error) T {
+func sure[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
 	}

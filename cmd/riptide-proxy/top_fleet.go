@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,15 +38,11 @@ const topLargest = 256 << 20
 func newTopFleet(addresses []string, token string) (*topFleet, error) {
 	f := &topFleet{addresses: addresses, token: token, client: &http.Client{Timeout: topPatience}}
 	for _, a := range addresses {
-		base := a
-		if !strings.Contains(base, "://") {
-			base = "http://" + base
+		base, err := adminURL(a)
+		if err != nil {
+			return nil, err
 		}
-		u, err := url.Parse(base)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("--admin %s: want host:port or a URL", a)
-		}
-		f.urls = append(f.urls, strings.TrimSuffix(base, "/")+admin.TenantsPath)
+		f.urls = append(f.urls, base+admin.TenantsPath)
 	}
 	return f, nil
 }

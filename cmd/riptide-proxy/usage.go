@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,6 +24,8 @@ type usageTool struct {
 	format   string
 	tags     []string
 
+	api apiTool // asked instead of the upstream, if it is told whom
+
 	cfg        *config.Config
 	client     *redis.Client
 	store      *ledger.Store
@@ -35,14 +39,19 @@ func usageCommand() *cobra.Command {
 	u := &usageTool{}
 	var by string
 	cmd := u.command(&cobra.Command{
-		Use:   "usage --config FILE [--from T] [--to T] [--tenant ID] [--by hour|day|month|total] [--format csv|json|table]",
+		Use:   "usage --config FILE | --admin HOST:PORT [--from T] [--to T] [--tenant ID] [--by hour|day|month|total] [--format csv|json|table]",
 		Short: "Show what tenants have used, and their bills",
 		Long: `Shows what tenants have used: operations, bytes, memory, keys, connections. All
 times are of UTC and begin an hour: 2026-11, 2026-11-23, 2026-11-23T15. Without
 --from it is the month that has begun; --to is not in it, and is now without one.
 
+With --admin it asks the admin listener of a running proxy instead of the upstream.
+
 docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be limited.`,
 	}, func(ctx context.Context, cmd *cobra.Command) error {
+		if u.api.admin != "" {
+			return u.ask(ctx, cmd, by)
+		}
 		q := ledger.Query{From: u.begin, To: u.end, Tenant: u.tenant, Tags: u.chosen}
 		var err error
 		if q.By, err = ledger.ParseBy(by); err != nil {
@@ -55,6 +64,8 @@ docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be 
 		return ledger.Write(cmd.OutOrStdout(), u.form, lines)
 	})
 	cmd.Flags().StringVar(&by, "by", "total", "what a line is for: hour, day, month or total")
+	cmd.Flags().StringVarP(&u.api.admin, "admin", "a", "", "admin listener of a proxy to ask, host:port or a URL")
+	cmd.Flags().StringVar(&u.api.token, "token", "", "bearer token for it; default: from "+topTokenEnv)
 	cmd.AddCommand(usageBillCommand(), usageCloseCommand())
 	return cmd
 }
@@ -68,7 +79,9 @@ func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd
 		if err := u.open(); err != nil {
 			return err
 		}
-		defer u.client.Close()
+		if u.client != nil {
+			defer u.client.Close()
+		}
 		err := do(ctx, cmd)
 		if failed := net.Error(nil); errors.As(err, &failed) {
 			return fmt.Errorf("the upstream at %s can not be asked: %w", u.client.Options().Addr, err)
@@ -82,10 +95,27 @@ func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd
 	f.StringVar(&u.to, "to", "", "when it ends")
 	f.StringVarP(&u.format, "format", "f", "table", "csv, json or table")
 	f.StringArrayVar(&u.tags, "tag", nil, "only tenants with this tag, name=value; may be given several times")
-	if err := cmd.MarkFlagRequired("config"); err != nil {
-		panic(err) // the flag is defined above
-	}
 	return cmd
+}
+
+// ask has a proxy's admin listener tell.
+func (u *usageTool) ask(ctx context.Context, cmd *cobra.Command, by string) error {
+	if err := u.api.open(); err != nil {
+		return err
+	}
+	defer u.api.client.CloseIdleConnections()
+	q := url.Values{"format": {u.format}, "by": {by}, "tag": u.tags}
+	for name, value := range map[string]string{"from": u.from, "to": u.to, "tenant": u.tenant} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	r, err := u.api.ask(ctx, http.MethodGet, "/usage?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(r.body)
+	return err
 }
 
 func (u *usageTool) open() error {
@@ -103,6 +133,14 @@ func (u *usageTool) open() error {
 			return fmt.Errorf("--tag: %w", err)
 		}
 		u.chosen[name] = value
+	}
+	switch {
+	case u.api.admin != "" && u.file != "":
+		return errors.New("--admin or --config, not both")
+	case u.api.admin != "":
+		return nil
+	case u.file == "":
+		return errors.New("--config names a configuration file")
 	}
 	if u.cfg, _, err = config.Load(u.file); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,6 +32,11 @@ func NewStore(client *redis.Client, grace time.Duration) *Store {
 }
 
 const tenantsKey = "riptide:usage:tenants"
+
+// IsKey tells whether a key that begins with a tenant's root is one of the ledger's.
+func IsKey(root, key string) bool {
+	return key == indexKey(root) || strings.HasPrefix(key, root+"usage:")
+}
 
 func indexKey(root string) string        { return root + "usage" }
 func openKey(root string) string         { return root + "usage:open" }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -279,6 +280,7 @@ type Options struct {
 	Tenants  []Tenant // acme and globex when empty
 	Upstream string   // further lines of the upstream section, indented by two spaces
 	Limits   string   // the limits section's lines, indented by two spaces
+	Admin    string   // further lines of the admin section, indented by two spaces
 	Top      string   // further sections
 	Env      []string // further environment variables of the process
 }
@@ -314,7 +316,7 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %s\nadmin:\n  listen: %s\n", addr, p.Admin)
+	fmt.Fprintf(&b, "listen: %s\nadmin:\n  listen: %s\n%s", addr, p.Admin, o.Admin)
 	if upstream == "" {
 		fmt.Fprintf(&b, "upstream:\n  mode: embedded\n%s", o.Upstream)
 	} else {
@@ -350,14 +352,35 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	if err := os.WriteFile(p.Config, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.Process = start(t, addr, o.Env, Binary(t), "serve", "--config", p.Config)
+	p.serve(t, addr, o.Env)
+	return p
+}
+
+// Restart ends the proxy in good order and runs it again with the same configuration.
+func (p *Proxy) Restart(t testing.TB) *Proxy {
+	t.Helper()
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err, ended := p.Wait(deadline); err != nil || !ended {
+		t.Fatalf("the proxy did not stop: %v", err)
+	}
+	again := &Proxy{Admin: p.Admin, Config: p.Config, Tenants: p.Tenants}
+	again.serve(t, p.Addr, p.Cmd.Env)
+	again.Ready(t)
+	return again
+}
+
+// serve starts the process and waits until it listens.
+func (p *Proxy) serve(t testing.TB, addr string, env []string) {
+	t.Helper()
+	p.Process = start(t, addr, env, Binary(t), "serve", "--config", p.Config)
 	Eventually(t, "the proxy listens", func() bool {
 		if !p.Running() {
 			t.Fatalf("the proxy ended: %v\n%s", p.err, p.Log())
 		}
 		return strings.Contains(p.Log(), " serving ") // so that it is not somebody else who listens
 	})
-	return p
 }
 
 // usageEnv says how often usage is reported of proxies whose configuration does not say it, as

@@ -1,0 +1,289 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"riptide-proxy/config"
+)
+
+// reach is of whom a route tells, and so which tokens may use it.
+type reach uint8
+
+const (
+	// everybody needs no token.
+	everybody reach = iota
+	// fleet is for tokens that are for all tenants.
+	fleet
+	// named is about the tenant in the path: a token for one tenant gets no other's.
+	named
+	// seen tells a token for one tenant of that one only.
+	seen
+)
+
+var reachNames = map[reach]string{everybody: "everybody", fleet: "fleet", named: "tenant", seen: "visible"}
+
+// route is one thing that can be asked for. The table of them, in routes.go, is what the
+// listener serves, what its OpenAPI document lists, and what the tests walk.
+type route struct {
+	method, path string
+	name         string      // in the document
+	summary      string      // likewise
+	role         config.Role // at least
+	reach        reach
+	query        []parameter
+	body         any    // an example of its type; nil: there is none
+	status       int    // when it is done; 0: 200
+	answer       any    // an example of its type; nil: none, or not JSON
+	media        string // of the answer; empty: JSON
+	cond         bool   // takes If-Match
+	run          func(a *api, w http.ResponseWriter, c *call) error
+}
+
+// parameter is one of a query.
+type parameter struct {
+	name, about string
+	many        bool
+}
+
+// call is a request that was let in.
+type call struct {
+	*http.Request
+	route *route
+	who   Principal
+	cfg   *config.Config // that the proxy runs with
+
+	tenant        string // that it is about
+	before, after any    // what it changed
+}
+
+// api is the listener's state.
+type api struct {
+	o      *Options
+	gate   *gate
+	routes []*route
+	mux    *http.ServeMux
+	files  *tenantFiles
+	jobs   *jobs
+	seen   *seenRequests
+	doc    []byte // of OpenAPI
+
+	metrics http.Handler
+	reports chan struct{} // has one in it for each that is being made
+}
+
+// handle registers the routes, and answers for whatever is none of them.
+func (a *api) handle() {
+	methods := map[string][]string{}
+	for _, r := range a.routes {
+		a.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, q *http.Request) { a.serve(w, q, r) })
+		methods[r.path] = append(methods[r.path], r.method)
+		if r.method == http.MethodGet {
+			methods[r.path] = append(methods[r.path], http.MethodHead)
+		}
+	}
+	for path, list := range methods {
+		slices.Sort(list)
+		a.mux.HandleFunc(path, func(w http.ResponseWriter, q *http.Request) {
+			p := problem("method-not-allowed", "")
+			p.allow = strings.Join(list, ", ")
+			a.refuse(w, q, p)
+		})
+	}
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, q *http.Request) { a.refuse(w, q, problem("not-found", "")) })
+}
+
+// refuse answers for what is no route, but only those who have a token.
+func (a *api) refuse(w http.ResponseWriter, q *http.Request, p *Problem) {
+	if _, refused := a.gate.admit(q); refused != nil {
+		p = refused
+	}
+	a.seen.count("", p.Status)
+	p.write(w)
+}
+
+// unread are the statuses of requests whose body was not read to its end.
+var unread = map[int]bool{
+	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusTooManyRequests: true, http.StatusRequestTimeout: true, http.StatusRequestEntityTooLarge: true,
+}
+
+// serve lets a request in, runs it and answers if it fails.
+func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
+	out := &answered{ResponseWriter: w}
+	c := &call{Request: q, route: r, cfg: a.o.State.Current().Config, tenant: q.PathValue("id")}
+	reason := ""
+	if err := a.run(out, c); err != nil {
+		p := problemOf(err)
+		reason = p.Title
+		if !out.begun {
+			if q.ContentLength != 0 && unread[p.Status] {
+				out.Header().Set("Connection", "close") // or the server would wait for the body before it answers
+			}
+			p.write(out)
+		}
+	}
+	a.seen.count(r.name, out.status)
+	if r.method != http.MethodGet || out.status == http.StatusUnauthorized || out.status == http.StatusForbidden {
+		a.audit(c, out.status, reason)
+	}
+}
+
+func (a *api) run(w *answered, c *call) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic in the admin listener", "route", c.route.name, "panic", p, "stack", string(debug.Stack()))
+			err = problem("internal", "")
+		}
+	}()
+	if c.route.reach == everybody {
+		if p := a.gate.limits.byAddress(address(c.Request), c.cfg.Admin.RequestsPerSecond); p != nil {
+			return p
+		}
+		return c.route.run(a, w, c)
+	}
+	who, refused := a.gate.admit(c.Request)
+	if c.who = who; refused != nil {
+		return refused
+	}
+	if !who.Role.Includes(c.route.role) {
+		return problem("forbidden", "it needs the role "+string(c.route.role))
+	}
+	if who.Tenant != "" && (c.route.reach == fleet || c.route.reach == named && c.tenant != who.Tenant) {
+		return problem("forbidden", "it is a token for one tenant")
+	}
+	if strings.Contains(c.route.path, "{id}") && !config.ValidTenantID(c.tenant) {
+		return noTenant()
+	}
+	// The server has to know its own writer again, so that it does not wait for the rest of what is too long.
+	c.Body = http.MaxBytesReader(w.ResponseWriter, c.Body, int64(c.cfg.Admin.RequestSize))
+	return c.route.run(a, w, c)
+}
+
+func noTenant() *Problem { return problem("not-found", "there is no such tenant") }
+
+// answered notes what was answered.
+type answered struct {
+	http.ResponseWriter
+	status int
+	begun  bool
+}
+
+func (w *answered) WriteHeader(status int) {
+	if !w.begun {
+		w.status, w.begun = status, true
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answered) Write(b []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *answered) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// readBody is the whole body, which has to be said to be JSON. An empty one is nil.
+func (c *call) readBody() ([]byte, error) {
+	body, err := io.ReadAll(c.Body)
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return nil, err
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return nil, problem("too-slow", "")
+	case err != nil:
+		return nil, problem("bad-request", "the body ends before it is complete")
+	case len(body) == 0:
+		return nil, nil
+	}
+	kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" && kind != "application/merge-patch+json" {
+		return nil, problem("bad-media-type", "Content-Type is application/json")
+	}
+	return body, nil
+}
+
+// decode reads the body, of which every key has to be known, into v. Without a body v stays as
+// it is, unless it is needed.
+func (c *call) decode(v any, needed bool) error {
+	body, err := c.readBody()
+	if err != nil {
+		return err
+	}
+	if body == nil {
+		if needed {
+			return problem("bad-request", "there is no body")
+		}
+		return nil
+	}
+	d := json.NewDecoder(strings.NewReader(string(body)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return problem("bad-request", jsonFault(err))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return problem("bad-request", "there is something after the JSON")
+	}
+	return nil
+}
+
+// jsonFault says what is wrong with JSON, in the words of the library but for its name.
+func jsonFault(err error) string {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return "the JSON ends before it is complete"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// checkQuery refuses parameters that there are not: a misspelt one must not get everybody's for one's.
+func (c *call) checkQuery() error {
+	for name, values := range c.URL.Query() {
+		i := slices.IndexFunc(c.route.query, func(p parameter) bool { return p.name == name })
+		switch {
+		case i < 0:
+			return problem("bad-request", "there is no parameter "+quoted(name))
+		case len(values) > 1 && !c.route.query[i].many:
+			return problem("bad-request", name+" is given more than once")
+		}
+	}
+	return nil
+}
+
+// quoted shows what somebody has sent.
+func quoted(text string) string {
+	const most = 60
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	b, err := json.Marshal(text)
+	if err != nil {
+		return "?"
+	}
+	return string(b)
+}
+
+// writeJSON answers with a value.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a client that has gone away
+	return nil
+}
