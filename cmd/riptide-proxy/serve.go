@@ -74,7 +74,7 @@ func serve(file string, out io.Writer) error {
 	if v := srv.Usage(); v != nil {
 		usage = v
 	}
-	adm, err := admin.Start(cfg.Admin.Listen, srv, srv.Dictionaries(), usage)
+	adm, err := admin.Start(cfg.Admin.Listen, srv, srv.Dictionaries(), usage, manager.Metrics())
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()))
 	}
