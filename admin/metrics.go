@@ -62,6 +62,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range cacheDescs {
 		ch <- d
 	}
+	for _, d := range tokenDescs {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector. What has not logged in is counted
@@ -93,6 +96,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	collectQuotas(ch, s.Usage)
 	collectMemory(ch, s.Usage)
 	collectTraces(ch, s.Traces)
+	collectTokens(ch, &s.Tokens)
 	rows := command.All()
 	for tenant, t := range s.Tenants {
 		gauge(descConnections, float64(t.Connections), tenant)

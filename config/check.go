@@ -20,6 +20,7 @@ func (l *loader) check() {
 	l.checkUsage()
 	l.checkTracing()
 	l.checkEncryptionKeys()
+	l.checkJWT()
 	l.checkTenants()
 }
 

@@ -53,6 +53,8 @@ type Config struct {
 	// follows from the upstream's username and password.
 	FleetSecret Password `yaml:"fleet_secret"`
 
+	JWT JWT `yaml:"jwt"`
+
 	// EncryptionKeys are the master keys for tenants' values, by name. Keys that no tenant
 	// writes with any more stay here as long as there may be values written with them.
 	EncryptionKeys map[string]*MasterKey `yaml:"encryption_keys"`

@@ -152,6 +152,7 @@ type Stats struct {
 	Links      int     // connections to the upstream that are up
 	InFlight   int     // commands the upstream has not answered
 	Traces     *Traces // nil: nothing is traced
+	Tokens     TokenStats
 }
 
 // Alive reports whether every loop answers before ctx ends.
@@ -188,6 +189,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Rejected:   s.rejected.Load(),
 		MaxClients: r.cfg.Limits.Clients,
 		UpstreamUp: s.ready.Load(),
+		Tokens:     TokenStats{Issuers: s.tokens.Status(), Over: s.tokensOver.Load()},
 	}
 	for _, w := range s.workers {
 		var tenants []*tenantStats

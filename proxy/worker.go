@@ -52,6 +52,8 @@ type worker struct {
 	// sanitizes: the upstream checks what it is to restore
 	sanitizes bool
 
+	tokens *tokenCache
+
 	stats   map[string]*tenantStats
 	nobody  *tenantStats     // for connections that have not logged in
 	fed     []*tenantStats   // have lines for their monitors
@@ -102,7 +104,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
 	w.strangers = resp.UnauthenticatedLimits()
 	w.turns.w, w.turns.window = w, minTurnWindow
 	w.take(s.conf())
@@ -169,13 +171,15 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 	}
 }
 
-// tick closes connections that take too long to log in, and those that do not
-// read.
+// tick closes connections that take too long to log in, those whose token is not valid any
+// more, and those that do not read.
 func (w *worker) tick() {
 	w.turns.adapt()
 	limit := time.Duration(w.conf.cfg.Limits.AuthTimeout)
 	var unfinished map[*tenantStats]int
+	now := time.Now()
 	for _, s := range w.sessions {
+		s.checkToken(now)
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
 		}
