@@ -118,3 +118,21 @@ func TestMetricsOfARun(t *testing.T) {
 		harness.Eventually(t, what, func() bool { return ok(series(t, p)) })
 	}
 }
+
+// Configurations that are taken over, and those that are not, are counted.
+func TestMetricsOfReloads(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProxy(t, "", harness.Options{})
+	text := read(t, p.Config)
+	r := &reloads{p}
+	for range 3 {
+		r.do(t, text+"nonsense: 1\n")
+		r.do(t, text)
+	}
+	s := series(t, p)
+	// The watcher of the file may have been first: then the signal finds the same files again.
+	applied, failed := s[`riptide_config_reload_total{result="applied"}`], s[`riptide_config_reload_total{result="failed"}`]
+	if applied < 3 || failed < 3 || s[`riptide_config_generation`] != applied+1 || s[`riptide_config_applied_timestamp_seconds`] < 1.7e9 {
+		t.Errorf("%v applied, %v failed, generation %v", applied, failed, s[`riptide_config_generation`])
+	}
+}

@@ -19,8 +19,8 @@ type reloads struct {
 }
 
 var (
-	reloadDone    = regexp.MustCompile(`another configuration is running generation=(\d+) source=signal`)
-	reloadRefused = regexp.MustCompile(`the configuration was not taken over source=signal`)
+	reloadDone    = regexp.MustCompile(`another configuration is running"? generation=(\d+) source=signal`)
+	reloadRefused = regexp.MustCompile(`the configuration was not taken over"? source=signal`)
 )
 
 // said is what the proxy has said last: the generation, and how many refusals there were since. Its log is kept for a

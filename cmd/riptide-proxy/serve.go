@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
@@ -76,6 +77,7 @@ func serve(file string, out io.Writer) error {
 	}
 	adm, err := admin.Start(cfg.Admin.Listen, admin.Options{
 		Proxy: srv, State: manager, File: file, Dictionaries: srv.Dictionaries(), Usage: usage,
+		Collectors: []prometheus.Collector{manager.Metrics()},
 	})
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()))
