@@ -63,6 +63,8 @@ type Config struct {
 	Usage   Usage   `yaml:"usage"`
 	Billing Billing `yaml:"billing"`
 
+	Audit Audit `yaml:"audit"`
+
 	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
 	// that a program can add and remove tenants without editing a shared file.
 	// A relative path starts at the folder of the configuration file. Load has
@@ -180,6 +182,7 @@ func Default() *Config {
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
 		Usage:      defaultUsage(),
 		Billing:    Billing{Digits: -1},
+		Audit:      defaultAudit(),
 
 		Plans:   map[string]*Plan{},
 		Tenants: map[string]*Tenant{},

@@ -33,15 +33,18 @@ var ok = []byte("+OK\r\n")
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
 	dir := s.w.srv.directory
+	named := dir.Named(user)
 	finish := func(who *namespace.Identity, err error) {
 		if err != nil {
 			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
+			s.w.audit.login(s, named, err)
 			s.answerError(err.Error())
 			return
 		}
 		enter := func() {
 			s.enters(who, func() {
 				s.become(who)
+				s.w.audit.login(s, who, nil)
 				done()
 			})
 		}
@@ -65,7 +68,7 @@ func (s *session) login(user, secret []byte, done func()) {
 		return
 	}
 	srv := s.w.srv
-	own := srv.own[dir.Named(user).Tenant.ID]
+	own := srv.own[named.Tenant.ID]
 	leave, ok := srv.mayQueue(own)
 	if !ok {
 		s.answerError("UNAVAILABLE too many logins are being checked, try again")

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sys/unix"
 
+	"riptide-proxy/audit"
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
@@ -75,6 +76,9 @@ type Server struct {
 	turns      map[string]chan struct{} // bounds a tenant's slow operations
 	logins     chan struct{}            // bounds logins whose check takes long
 	queue      atomic.Int64             // such logins, waiting or running
+
+	audit       *audit.Log // nil: none is kept
+	auditSecret []byte     // that it was opened with
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
@@ -106,6 +110,16 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err := checkSpool(cfg.Usage.Spool); err != nil {
 		return nil, err
 	}
+	log, err := openAudit(&cfg.Audit)
+	if err != nil {
+		return nil, err
+	}
+	started := false
+	defer func() {
+		if !started {
+			log.Close()
+		}
+	}()
 	target.MaxReply = maxReply
 	s := &Server{
 		id:        newID()[:16],
@@ -125,6 +139,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		own:       make(map[string]*tenantOwn),
 		turns:     make(map[string]chan struct{}),
 		logins:    make(chan struct{}, slowLogins),
+
+		audit: log, auditSecret: []byte(cfg.Audit.Secret.Reveal()),
 	}
 	s.descriptors = descriptors(cfg.Limits.Clients)
 	s.limits.Bulk = int(cfg.Limits.Bulk)
@@ -189,6 +205,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen: %w", err), s.Shutdown(s.ctx))
 	}
+	started = true
 	return s, nil
 }
 

@@ -32,6 +32,8 @@ type tenantStats struct {
 
 	turn turn
 
+	audited quotaSeen // what the audit log has of the counters
+
 	usageStats
 	pins          int // sessions with an upstream connection of their own
 	listeners     int // of those, that have it for subscriptions

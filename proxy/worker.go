@@ -50,6 +50,7 @@ type worker struct {
 	nobody *tenantStats   // for connections that have not logged in
 	fed    []*tenantStats // have lines for their monitors
 	meters []*meter       // that are awake
+	audit  *auditor       // nil: there is no audit log
 
 	// For use within one command.
 	request  resp.Request
@@ -101,6 +102,7 @@ func newWorker(s *Server) (*worker, error) {
 	w.pins.Longest = longestReply
 	w.pins.Total, w.pins.Room = &s.pinned, s.room
 	w.hub = newHub(w)
+	w.audit = newAuditor(w)
 	loop.BeforeWrite(w.flush)
 	return w, nil
 }
@@ -113,7 +115,9 @@ func (w *worker) run() error {
 			w.loop.Every(spaceTick, w.tickSpace)
 		}
 	})
-	return w.loop.Run()
+	err := w.loop.Run()
+	w.audit.close()
+	return err
 }
 
 // link returns the shared link for a protocol version, 2 or 3.
@@ -142,6 +146,9 @@ func (w *worker) flush() {
 	}
 	if len(w.fed) > 0 {
 		w.feedMonitors()
+	}
+	if w.audit != nil {
+		w.audit.flush()
 	}
 }
 
@@ -187,6 +194,9 @@ func (w *worker) tick() {
 		w.boundUnfinished(t, sum)
 	}
 	w.hub.watch(w.srv.target.Timeout)
+	if w.audit != nil {
+		w.audit.quotas()
+	}
 }
 
 // drain has every session end once its commands are answered.

@@ -92,6 +92,7 @@ func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *
 		err = nil // it was asked not to wait
 	}
 	adm.Close()
+	err = errors.Join(err, srv.Audit().Close())
 	slog.Info("stopped", "error", err)
 	return errors.Join(failed, err)
 }
