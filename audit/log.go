@@ -75,7 +75,11 @@ func Open(o Options) (*Log, error) {
 	}
 	l.SetRetention(o.Retention)
 	w := &writer{log: l, stream: s, now: o.Now}
-	w.event(Event{Event: "start"})
+	start := Event{Event: "start"}
+	if s.cut > 0 {
+		start.Reason = fmt.Sprintf("%d bytes that had no seal were cut off: a process was killed while it wrote them", s.cut)
+	}
+	w.event(start)
 	if err := w.flush(); err != nil {
 		s.close()
 		return nil, fmt.Errorf("audit log: %w", err)

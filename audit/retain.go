@@ -65,7 +65,7 @@ func (w *writer) retainStream(files []logFile, r *Retention) {
 		}
 		fields, _ := marshal(gone)
 		w.fields = appendFields(w.fields[:0], w.now(), fields)
-		w.seal(w.fields)
+		w.add(w.fields)
 	}
 }
 

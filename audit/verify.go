@@ -1,14 +1,13 @@
 package audit
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -22,9 +21,11 @@ type Report struct {
 	Last     uint64    `json:"last"`
 	From     time.Time `json:"from,omitzero"`
 	To       time.Time `json:"to,omitzero"`
-	Head     string    `json:"head"`    // hash of the last record: who has noted it can tell later whether the end was cut off
-	Stopped  bool      `json:"stopped"` // the last record says that the process has ended as it should
-	Dropped  uint64    `json:"dropped"` // records that the log says it had no room for
+	Blocks   uint64    `json:"blocks"`             // number of the last block
+	Head     string    `json:"head"`               // its hash: who has noted it can tell later whether the end was cut off
+	Unsealed uint64    `json:"unsealed,omitempty"` // records behind the last seal
+	Stopped  bool      `json:"stopped"`            // the last record says that the process has ended as it should
+	Dropped  uint64    `json:"dropped"`            // records that the log says it had no room for
 	Problems []Problem `json:"problems,omitempty"`
 	More     int       `json:"more_problems,omitempty"` // that are not listed
 }
@@ -70,10 +71,7 @@ func Verify(paths []string, secrets [][]byte) ([]*Report, error) {
 		heads = append(heads, h)
 	}
 	slices.SortStableFunc(heads, func(a, b fileHead) int {
-		if c := bytes.Compare([]byte(a.Log), []byte(b.Log)); c != 0 {
-			return c
-		}
-		return compare(a.n, b.n)
+		return cmp.Or(cmp.Compare(a.Log, b.Log), cmp.Compare(a.Record, b.Record))
 	})
 	for len(heads) > 0 {
 		n := 1
@@ -87,16 +85,6 @@ func Verify(paths []string, secrets [][]byte) ([]*Report, error) {
 	}
 	v.beginnings()
 	return v.reports, nil
-}
-
-func compare(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // expand puts the files of folders in their places.
@@ -124,14 +112,13 @@ func expand(paths []string) (files []string, err error) {
 	return files, nil
 }
 
-// fileHead is where a file's place is.
+// fileHead is what tells a file's place.
 type fileHead struct {
 	header
 	path string
-	n    uint64 // of the first record; 0: it can not be read
 }
 
-// readHead reads the first record. A file in which there is none is a log of its own.
+// readHead reads the first record. A file that does not begin with one as it should is a log of its own.
 func readHead(path string) (h fileHead, err error) {
 	h.path = path
 	f, err := os.Open(path)
@@ -143,16 +130,9 @@ func readHead(path string) (h fileHead, err error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) && !errors.Is(err, errLong) {
 		return h, err
 	}
-	body, at, ok := split(line)
-	if !ok || json.Unmarshal(append(bytes.Clone(body), '}'), &h.header) != nil || h.Event != headerEvent {
+	if json.Unmarshal(line, &h.header) != nil || h.Event != headerEvent || h.Log == "" || h.Block == 0 || h.Record == 0 {
 		h.header = header{}
-		// Its name tells which number its first record has.
-		if m := fileName.FindStringSubmatch(filepath.Base(path)); m != nil {
-			fmt.Sscan(m[2], &h.n)
-		}
-		return h, nil
 	}
-	h.n = at.n
 	return h, nil
 }
 
@@ -173,7 +153,7 @@ func (v *verifier) log(files []fileHead) error {
 			return err
 		}
 	}
-	r.Last, r.Head = w.n, hex.EncodeToString(w.head[:])
+	r.Last, r.Blocks, r.Head = w.record, w.block, hex.EncodeToString(w.head[:])
 	return nil
 }
 

@@ -14,13 +14,16 @@ import (
 type walk struct {
 	*verifier
 	report    *Report
-	link              // the record that the next one has to follow
-	sealer    *sealer // nil: the file's secret is not known
-	known     bool    // head is the hash that the next record was made with
-	name      string  // of the file
-	line      int
-	begun     bool // there was a record
-	lastEvent string
+	link             // the block that the next one has to follow
+	known     bool   // its hash is
+	begun     bool   // there was a block
+	lastEvent string // of a record
+
+	sealer  *sealer // nil: the file's secret is not known
+	name    string  // of the file
+	line    int
+	first   int    // line of the block
+	records uint64 // in it so far
 }
 
 // file goes through one file; last says that none follows.
@@ -32,39 +35,37 @@ func (w *walk) file(h fileHead, last bool) error {
 	defer f.Close()
 	w.name, w.line = h.path, 0
 	w.begin(h)
-	torn := false
-	for in := newLines(f); ; {
+	w.next()
+	in := newLines(f)
+	for {
 		w.line++
 		line, err := in.next()
 		switch {
-		case errors.Is(err, io.EOF):
-			if w.line == 1 {
-				w.report.problem(w.name, 1, "the file is empty")
-			}
-		case errors.Is(err, errTorn):
-			torn = true
+		case err == nil:
+			w.look(line)
+			continue
 		case errors.Is(err, errLong):
-			w.report.problem(w.name, w.line, "is no record: the line is too long")
-			w.known = false
-			err = in.skip()
-			if err == nil {
+			w.report.problem(w.name, w.line, "the line is too long")
+			if err = in.skip(); err == nil {
 				continue
 			}
-			if !errors.Is(err, io.EOF) {
-				return err
-			}
-		case err != nil:
+		case errors.Is(err, errTorn):
+			w.records++
+			err = io.EOF
+		}
+		if !errors.Is(err, io.EOF) {
 			return err
-		default:
-			w.record(line)
-			continue
 		}
 		break
 	}
-	if torn && !last {
-		w.report.problem(w.name, w.line, "the last line is not whole")
+	switch {
+	case w.line == 1:
+		w.report.problem(w.name, 1, "the file is empty")
+	case w.records > 0 && !last:
+		w.report.problem(w.name, w.first, "what follows has no seal")
 	}
-	w.report.Stopped = w.lastEvent == "stop" && !torn
+	w.report.Unsealed = w.records
+	w.report.Stopped = w.lastEvent == "stop" && w.records == 0
 	return nil
 }
 
@@ -83,22 +84,33 @@ func (w *walk) begin(h fileHead) {
 		w.report.problem(w.name, 1, "the chain was made without a secret")
 	}
 	var previous [hashSize]byte
-	n, err := hex.Decode(previous[:], []byte(h.Previous))
-	if err != nil || n != hashSize || len(h.Previous) != 2*hashSize {
-		w.report.problem(w.name, 1, "does not tell the hash of the record before")
-		w.known = false
-		return
+	if len(h.Previous) == 2*hashSize {
+		hex.Decode(previous[:], []byte(h.Previous))
 	}
+	expected := link{h.Block - 1, h.Record - 1, previous}
 	switch {
-	case !w.begun && h.n == 1 && previous != [hashSize]byte{}:
-		w.report.problem(w.name, 1, "the first record follows another one")
-	case w.begun && w.known && h.n == w.n+1 && previous != w.head && h.Damaged == "":
-		w.report.problem(w.name, 1, "the file does not follow %s: that was changed at its end", filepath.Base(w.report.Files[len(w.report.Files)-2]))
+	case !w.begun:
+		if h.Block == 1 && expected != (link{}) {
+			w.report.problem(w.name, 1, "the first block follows another one")
+		}
+		w.report.First = h.Record
+	case h.Block > w.block+1:
+		w.report.problem(w.name, 1, "blocks %d to %d are missing before this file (%d records)", w.block+1, h.Block-1, h.Record-1-w.record)
+	case h.Block < w.block+1:
+		w.report.problem(w.name, 1, "block %d follows block %d", h.Block, w.block)
+	case w.known && expected != w.link && h.Damaged == "":
+		w.report.problem(w.name, 1, "does not follow %s, which was changed at its end", filepath.Base(w.report.Files[len(w.report.Files)-2]))
 	}
-	if !w.begun {
-		w.n = h.n - 1
+	w.link, w.known, w.begun = expected, true, true
+}
+
+// next begins a block.
+func (w *walk) next() {
+	w.first, w.records = w.line+1, 0
+	if w.sealer != nil {
+		w.sealer.head = w.head
+		w.sealer.begin()
 	}
-	w.head, w.known = previous, true
 }
 
 // sealerFor finds the secret with a fingerprint.
@@ -111,54 +123,73 @@ func (w *walk) sealerFor(print string) *sealer {
 	return nil
 }
 
-// record looks at one line.
-func (w *walk) record(line []byte) {
-	r := w.report
-	body, at, ok := split(line)
+// look looks at one line.
+func (w *walk) look(line []byte) {
+	if body, says, head, ok := parseSeal(line); ok {
+		if w.sealer != nil {
+			w.sealer.hash.Write(body)
+			w.sealer.end()
+		}
+		w.sealed(&says, head)
+		w.next()
+		return
+	}
+	if w.sealer != nil {
+		w.sealer.hash.Write(line)
+		w.sealer.hash.Write([]byte("\n"))
+	}
+	w.note(line)
+}
+
+// note looks at a line that is no seal.
+func (w *walk) note(line []byte) {
 	var says struct {
 		removal
 		Time  time.Time `json:"time"`
 		Count uint64    `json:"count"`
 	}
-	if ok {
-		ok = json.Unmarshal(append(body[:len(body):len(body)], '}'), &says) == nil
-	}
-	if !ok {
-		r.problem(w.name, w.line, "is no record")
-		w.known = false
+	w.records++
+	if json.Unmarshal(line, &says) != nil {
+		w.report.problem(w.name, w.line, "is no record")
 		return
 	}
-	first := !w.begun
-	if first {
-		w.begun, r.First, r.From = true, at.n, says.Time
-		if !w.known {
-			w.n = at.n - 1
-		}
+	r := w.report
+	if r.Records == 0 {
+		r.From = says.Time
 	}
-	gap := at.n != w.n+1
-	switch {
-	case at.n > w.n+2:
-		r.problem(w.name, w.line, "records %d to %d are missing before this line", w.n+1, at.n-1)
-	case at.n == w.n+2:
-		r.problem(w.name, w.line, "record %d is missing before this line", w.n+1)
-	case gap:
-		r.problem(w.name, w.line, "record %d follows record %d", at.n, w.n)
-	}
-	// What follows a gap can not be looked at, but at the beginning of a file, which tells what it follows.
-	if w.sealer != nil && w.known && (!gap || w.line == 1) {
-		w.sealer.head = w.head
-		w.sealer.advance(body)
-		if w.sealer.head != at.head {
-			r.problem(w.name, w.line, "record %d was changed, or the one before", at.n)
-		}
-	}
-	w.link, w.known, w.lastEvent = at, true, says.Event
 	r.Records++
-	r.To = says.Time
+	r.To, w.lastEvent = says.Time, says.Event
 	switch says.Event {
 	case removalEvent:
 		w.removed[says.File] = says.Through
 	case "dropped":
 		r.Dropped += says.Count
 	}
+}
+
+// sealed looks at a seal.
+func (w *walk) sealed(says *seal, head [hashSize]byte) {
+	r := w.report
+	follows := w.known && says.Block == w.block+1
+	switch {
+	case !w.begun:
+		r.First = says.Last - says.Records + 1
+	case says.Block <= w.block:
+		r.problem(w.name, w.line, "block %d follows block %d", says.Block, w.block)
+	case says.Block > w.block+1 && w.records > says.Records:
+		r.problem(w.name, w.line, "the seals of blocks %d to %d are missing before this line", w.block+1, says.Block-1)
+	case says.Block > w.block+1:
+		r.problem(w.name, w.line, "blocks %d to %d are missing before this block, which begins at line %d", w.block+1, says.Block-1, w.first)
+	}
+	switch {
+	case w.records < says.Records:
+		r.problem(w.name, w.line, "%d of %d records are missing in the block of lines %d to %d", says.Records-w.records, says.Records, w.first, w.line)
+	case w.records > says.Records && follows:
+		r.problem(w.name, w.line, "%d records were added to the block of lines %d to %d", w.records-says.Records, w.first, w.line)
+	case w.sealer != nil && follows && w.sealer.head != head:
+		r.problem(w.name, w.line, "the block of lines %d to %d was changed", w.first, w.line)
+	case follows && says.Last != w.record+says.Records:
+		r.problem(w.name, w.line, "the block's last record is %d, and not %d", says.Last, w.record+says.Records)
+	}
+	w.link, w.known, w.begun = says.link(head), true, true
 }

@@ -13,9 +13,11 @@ type writer struct {
 	stream *stream
 	now    func() time.Time
 
-	out     []byte // sealed records that are not written yet
+	out     []byte // records that are not written yet
 	from    link   // the chain's end before them
 	waiting int    // how many they are
+	block   int    // where in out those begin that have no seal
+	records int    // how many they are
 	fields  []byte // scratch
 
 	told     uint64    // dropped records that are recorded as such
@@ -49,7 +51,7 @@ func (w *writer) run() {
 		case c := <-w.log.chunks:
 			w.chunk(c)
 		case e := <-w.log.events:
-			w.seal(e)
+			w.add(e)
 		case <-tick.C:
 		case <-w.log.closed:
 			w.end()
@@ -74,7 +76,7 @@ func (w *writer) gather() {
 		case c := <-w.log.chunks:
 			w.chunk(c)
 		case e := <-w.log.events:
-			w.seal(e)
+			w.add(e)
 		default:
 			w.write()
 			w.drops()
@@ -94,7 +96,7 @@ func (w *writer) end() {
 func (w *writer) chunk(c chunk) {
 	for rest := c.lines; len(rest) > 0; {
 		fields, after, _ := bytes.Cut(rest, []byte("\n"))
-		w.seal(fields)
+		w.add(fields)
 		rest = after
 	}
 	if cap(c.lines) > maxSpare {
@@ -109,18 +111,32 @@ func (w *writer) chunk(c chunk) {
 // event takes one of the writer's own.
 func (w *writer) event(e Event) {
 	w.fields = appendEvent(w.fields[:0], w.now(), e)
-	w.seal(w.fields)
+	w.add(w.fields)
 }
 
-// seal makes a record of fields.
-func (w *writer) seal(fields []byte) {
+// add makes a record of fields.
+func (w *writer) add(fields []byte) {
 	if len(w.out) == 0 {
 		w.from = w.stream.sealer.link
 	}
-	w.out = w.stream.sealer.append(w.out, fields)
+	w.out = append(w.out, '{')
+	w.out = append(w.out, fields...)
+	w.out = append(w.out, "}\n"...)
 	w.waiting++
+	w.records++
+	if len(w.out)-w.block >= blockSize {
+		w.seal()
+	}
 	if len(w.out) >= writeSize {
 		w.write()
+	}
+}
+
+// seal ends a block.
+func (w *writer) seal() {
+	if w.records > 0 {
+		w.out = w.stream.sealer.seal(w.out, w.block, w.records, w.now())
+		w.block, w.records = len(w.out), 0
 	}
 }
 
@@ -135,7 +151,7 @@ func (w *writer) drops() {
 		Count uint64 `json:"count"`
 	}{"dropped", n - w.told})
 	w.fields = appendFields(w.fields[:0], w.now(), fields)
-	w.seal(w.fields)
+	w.add(w.fields)
 	w.waiting-- // it is not dropped itself, but tried again
 	if w.flush() != nil {
 		return
@@ -161,9 +177,10 @@ func (w *writer) flush() error {
 	if len(w.out) == 0 {
 		return nil
 	}
+	w.seal()
 	n, size := w.waiting, len(w.out)
 	err := w.stream.write(w.out, w.from)
-	w.out, w.waiting = w.out[:0], 0
+	w.out, w.waiting, w.block = w.out[:0], 0, 0
 	if err != nil {
 		w.log.dropped.Add(uint64(n))
 		return err

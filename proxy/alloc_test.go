@@ -15,7 +15,7 @@ import (
 
 // startFrugal runs a proxy on an upstream that answers SET and GET, and
 // allocates nothing while it does.
-func startFrugal(t *testing.T, value string) *Server {
+func startFrugal(t testing.TB, value string, o options) *Server {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,7 +31,7 @@ func startFrugal(t *testing.T, value string) *Server {
 			go answerFrugally(c, bulk(value))
 		}
 	}()
-	return startProxy(t, ln.Addr().String(), options{})
+	return startProxy(t, ln.Addr().String(), o)
 }
 
 func answerFrugally(c net.Conn, value []byte) {
@@ -88,7 +88,7 @@ func TestNoAllocationPerCommand(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			value := strings.Repeat("v", x.size)
-			s := startFrugal(t, value)
+			s := startFrugal(t, value, options{})
 			harness.Eventually(t, "the upstream is there", s.Ready)
 			c := login(t, s, "acme")
 			ask := bytes.Repeat(append(harness.Request("SET", "key", value), pipeline("GET key")...), x.depth)

@@ -39,7 +39,7 @@ written and follows the one before. Without files it reads those of the
 configuration. What is wrong is told with file and line, and makes the exit code 1.
 
 That records are missing at the very end shows only by comparing the printed head,
-the hash of the last record, with one that was noted elsewhere.`,
+the hash of the last block, with one that was noted elsewhere.`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
 			secrets, err := readSecrets(secretFiles)
@@ -132,7 +132,7 @@ func printReport(out io.Writer, r *audit.Report) {
 	if !r.Stopped {
 		fmt.Fprintln(out, "end: the log is still written, its process was killed, or its last records were removed")
 	}
-	fmt.Fprintf(out, "head: %d %s\n", r.Last, r.Head)
+	fmt.Fprintf(out, "head: block %d, %s\n", r.Blocks, r.Head)
 }
 
 // auditKeyCommand is riptide-proxy audit key.
