@@ -26,7 +26,7 @@ const (
 	// tailSize is how long the end of a seal is.
 	tailSize = len(chainStart) + 2*hashSize + len(lineEnd)
 	// blockSize is how many bytes of records have one seal, more or less: as exact is Verify in telling a place.
-	blockSize = 8 << 10
+	blockSize = ChunkSize / 2
 	// maxLine is the longest line there can be, its end included.
 	maxLine = 256 << 10
 

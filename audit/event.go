@@ -35,7 +35,7 @@ const maxChange = 64 << 10
 // maxText is how much of a text is kept.
 const maxText = 4 << 10
 
-// appendEvent appends the fields of an event.
+// appendEvent appends the record of an event.
 func appendEvent(b []byte, at time.Time, e Event) []byte {
 	for _, text := range []*string{&e.Actor, &e.Role, &e.Client, &e.Tenant, &e.Action, &e.Source, &e.Outcome, &e.Reason, &e.Hash} {
 		if len(*text) > maxText {
@@ -47,15 +47,16 @@ func appendEvent(b []byte, at time.Time, e Event) []byte {
 	if err != nil { // both were marshalled before
 		text = fmt.Appendf(nil, `{"event":%q}`, e.Event)
 	}
-	return appendFields(b, at, text)
+	return appendRecord(b, at, text)
 }
 
-// appendFields appends the time and the fields of a JSON object.
-func appendFields(b []byte, at time.Time, object []byte) []byte {
-	b = append(b, `"time":"`...)
+// appendRecord appends the record with the time and the fields of a JSON object.
+func appendRecord(b []byte, at time.Time, object []byte) []byte {
+	b = append(b, `{"time":"`...)
 	b = AppendTime(b, at)
 	b = append(b, `",`...)
-	return append(b, bytes.TrimSuffix(bytes.TrimPrefix(object, []byte("{")), []byte("}"))...)
+	b = append(b, bytes.TrimPrefix(object, []byte("{"))...)
+	return append(b, '\n')
 }
 
 // bounded is a value to be written, or what is said in its place.

@@ -129,8 +129,7 @@ func (s *stream) begin(damaged string) error {
 	if err != nil {
 		return err
 	}
-	block := append(appendFields([]byte("{"), now, object), "}\n"...)
-	block = s.sealer.seal(block, 0, 1, now)
+	block := s.sealer.seal(appendRecord(nil, now, object), 0, 1, now)
 	if _, err = f.Write(block); err != nil {
 		s.sealer.link = before
 		return errors.Join(err, f.Close(), os.Remove(path))

@@ -27,14 +27,14 @@ type Retention struct {
 
 const (
 	// ChunkSize is how many bytes of records an event loop gathers before it hands them over, more or less.
-	ChunkSize = 32 << 10
+	ChunkSize = 16 << 10
 	// ChunkTime is how long it gathers them at most.
 	ChunkTime = 100 * time.Millisecond
 	// waitingEvents is how many Events may wait to be written. Commands can not take their room.
 	waitingEvents = 256
 )
 
-// chunk is what is handed over: the fields of records, each with a line feed behind it.
+// chunk is what is handed over: records, each with a line feed behind it.
 type chunk struct {
 	lines   []byte
 	records int
@@ -112,8 +112,8 @@ func (l *Log) Event(e Event) {
 	}
 }
 
-// Hand takes over what an event loop has gathered: the fields of records, with a line feed behind
-// each. It returns an empty buffer to go on with. Where there is no room the records are dropped and counted.
+// Hand takes over what an event loop has gathered: records, which are JSON objects that begin with their time, with a
+// line feed behind each. It returns an empty buffer to go on with. Where there is no room the records are dropped and counted.
 func (l *Log) Hand(lines []byte, records int) (empty []byte) {
 	select {
 	case l.chunks <- chunk{lines, records}:

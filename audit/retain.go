@@ -64,8 +64,7 @@ func (w *writer) retainStream(files []logFile, r *Retention) {
 			return
 		}
 		fields, _ := marshal(gone)
-		w.fields = appendFields(w.fields[:0], w.now(), fields)
-		w.add(w.fields)
+		w.add(appendRecord(nil, w.now(), fields), 1)
 	}
 }
 

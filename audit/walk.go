@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -95,7 +96,7 @@ func (w *walk) begin(h fileHead) {
 		}
 		w.report.First = h.Record
 	case h.Block > w.block+1:
-		w.report.problem(w.name, 1, "blocks %d to %d are missing before this file (%d records)", w.block+1, h.Block-1, h.Record-1-w.record)
+		w.report.problem(w.name, 1, "%s missing before this file (%d records)", blocks("block", w.block+1, h.Block-1), h.Record-1-w.record)
 	case h.Block < w.block+1:
 		w.report.problem(w.name, 1, "block %d follows block %d", h.Block, w.block)
 	case w.known && expected != w.link && h.Damaged == "":
@@ -177,9 +178,9 @@ func (w *walk) sealed(says *seal, head [hashSize]byte) {
 	case says.Block <= w.block:
 		r.problem(w.name, w.line, "block %d follows block %d", says.Block, w.block)
 	case says.Block > w.block+1 && w.records > says.Records:
-		r.problem(w.name, w.line, "the seals of blocks %d to %d are missing before this line", w.block+1, says.Block-1)
+		r.problem(w.name, w.line, "%s missing before this line", blocks("the seal of block", w.block+1, says.Block-1))
 	case says.Block > w.block+1:
-		r.problem(w.name, w.line, "blocks %d to %d are missing before this block, which begins at line %d", w.block+1, says.Block-1, w.first)
+		r.problem(w.name, w.line, "%s missing before this block, which begins at line %d", blocks("block", w.block+1, says.Block-1), w.first)
 	}
 	switch {
 	case w.records < says.Records:
@@ -192,4 +193,12 @@ func (w *walk) sealed(says *seal, head [hashSize]byte) {
 		r.problem(w.name, w.line, "the block's last record is %d, and not %d", says.Last, w.record+says.Records)
 	}
 	w.link, w.known, w.begun = says.link(head), true, true
+}
+
+// blocks words which are missing.
+func blocks(what string, from, to uint64) string {
+	if from == to {
+		return fmt.Sprintf("%s %d is", what, from)
+	}
+	return fmt.Sprintf("%ss %d to %d are", what, from, to)
 }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"time"
@@ -18,7 +17,6 @@ type writer struct {
 	waiting int    // how many they are
 	block   int    // where in out those begin that have no seal
 	records int    // how many they are
-	fields  []byte // scratch
 
 	told     uint64    // dropped records that are recorded as such
 	unsynced bool      // something was written since the last sync
@@ -51,7 +49,7 @@ func (w *writer) run() {
 		case c := <-w.log.chunks:
 			w.chunk(c)
 		case e := <-w.log.events:
-			w.add(e)
+			w.add(e, 1)
 		case <-tick.C:
 		case <-w.log.closed:
 			w.end()
@@ -76,7 +74,7 @@ func (w *writer) gather() {
 		case c := <-w.log.chunks:
 			w.chunk(c)
 		case e := <-w.log.events:
-			w.add(e)
+			w.add(e, 1)
 		default:
 			w.write()
 			w.drops()
@@ -94,11 +92,7 @@ func (w *writer) end() {
 
 // chunk takes what a loop has gathered.
 func (w *writer) chunk(c chunk) {
-	for rest := c.lines; len(rest) > 0; {
-		fields, after, _ := bytes.Cut(rest, []byte("\n"))
-		w.add(fields)
-		rest = after
-	}
+	w.add(c.lines, c.records)
 	if cap(c.lines) > maxSpare {
 		return
 	}
@@ -109,21 +103,16 @@ func (w *writer) chunk(c chunk) {
 }
 
 // event takes one of the writer's own.
-func (w *writer) event(e Event) {
-	w.fields = appendEvent(w.fields[:0], w.now(), e)
-	w.add(w.fields)
-}
+func (w *writer) event(e Event) { w.add(appendEvent(nil, w.now(), e), 1) }
 
-// add makes a record of fields.
-func (w *writer) add(fields []byte) {
+// add adds records.
+func (w *writer) add(lines []byte, records int) {
 	if len(w.out) == 0 {
 		w.from = w.stream.sealer.link
 	}
-	w.out = append(w.out, '{')
-	w.out = append(w.out, fields...)
-	w.out = append(w.out, "}\n"...)
-	w.waiting++
-	w.records++
+	w.out = append(w.out, lines...)
+	w.waiting += records
+	w.records += records
 	if len(w.out)-w.block >= blockSize {
 		w.seal()
 	}
@@ -150,8 +139,7 @@ func (w *writer) drops() {
 		Event string `json:"event"`
 		Count uint64 `json:"count"`
 	}{"dropped", n - w.told})
-	w.fields = appendFields(w.fields[:0], w.now(), fields)
-	w.add(w.fields)
+	w.add(appendRecord(nil, w.now(), fields), 1)
 	w.waiting-- // it is not dropped itself, but tried again
 	if w.flush() != nil {
 		return

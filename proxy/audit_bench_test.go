@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"riptide-proxy/command"
+	"riptide-proxy/namespace"
+	"riptide-proxy/resp"
 	"riptide-proxy/tests/harness"
 )
 
@@ -65,6 +68,41 @@ func BenchmarkAudit(b *testing.B) {
 				b.ReportMetric(0, "ns/op")
 			})
 		}
+	}
+}
+
+// What it costs the loop alone.
+func BenchmarkAuditLoop(b *testing.B) {
+	s := startFrugal(b, "v", options{top: fmt.Sprintf("audit: {dir: %q, level: write}\n", b.TempDir())})
+	b.Cleanup(func() { s.audit.Close() })
+	login(b, s, "acme")
+	var req resp.Request
+	raw := harness.Request("SET", "k64:000000012345", strings.Repeat("v", 64))
+	limits := resp.DefaultLimits()
+	if _, err := req.Scan(raw, &limits); err != nil {
+		b.Fatal(err)
+	}
+	view := &namespace.Request{Raw: raw, Args: req.Args}
+	cmd := command.Named("set")
+	for _, depth := range []int{1, 16} {
+		b.Run(fmt.Sprintf("pipeline=%d", depth), func(b *testing.B) {
+			b.ReportAllocs()
+			onLoop(b, s.workers[0], func() {
+				w := s.workers[0]
+				k := w.stats["acme"].first
+				for n := 0; b.Loop(); n++ {
+					w.audit.remember(k, cmd, view)
+					if k.tail++; int(k.tail-k.head) < depth {
+						continue
+					}
+					for k.head != k.tail {
+						k.head++
+						w.audit.answered(k, k.head-1, ok)
+					}
+					w.audit.endRun()
+				}
+			})
+		})
 	}
 }
 

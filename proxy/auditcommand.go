@@ -15,15 +15,15 @@ type remembered struct {
 	commands []auditedCommand
 	first    int    // of commands
 	keys     []byte // their names as they are written, one after the other
-	used     int    // of keys, by those before first
+	used     uint32 // of keys, by those before first
 }
 
 // auditedCommand is one of them.
 type auditedCommand struct {
 	cmd *command.Command
-	db  int
+	db  int32
 	seq uint32 // the slot that its first answer fills
-	end int    // of its part of keys
+	end uint32 // of its part of keys
 }
 
 const (
@@ -36,6 +36,16 @@ const (
 
 // handle runs a command that is to be recorded, as session.run.
 func (a *auditor) handle(s *session, cmd *command.Command, r *namespace.Request) bool {
+	a.remember(s, cmd, r)
+	if s.run(cmd, r) {
+		return true
+	}
+	a.forget(s) // it will come again
+	return false
+}
+
+// remember remembers the command that is about to be run.
+func (a *auditor) remember(s *session, cmd *command.Command, r *namespace.Request) {
 	p := s.remembered
 	if p == nil {
 		p = a.take()
@@ -44,20 +54,22 @@ func (a *auditor) handle(s *session, cmd *command.Command, r *namespace.Request)
 	if a.names {
 		p.keys = a.appendKeys(p.keys, s, cmd, r)
 	}
-	p.commands = append(p.commands, auditedCommand{cmd: cmd, db: s.db, seq: s.tail, end: len(p.keys)})
-	if s.run(cmd, r) {
-		return true
+	p.commands = append(p.commands, auditedCommand{cmd: cmd, db: int32(s.db), seq: s.tail, end: uint32(len(p.keys))})
+}
+
+// forget forgets the command that was remembered last.
+func (a *auditor) forget(s *session) {
+	p := s.remembered
+	if p == nil {
+		return // the connection is gone
 	}
-	if s.remembered == p { // it will come again
-		last := len(p.commands) - 1
-		size := p.used
-		if last > p.first {
-			size = p.commands[last-1].end
-		}
-		p.commands, p.keys = p.commands[:last], p.keys[:size]
-		a.done(s, p)
+	last := len(p.commands) - 1
+	size := p.used
+	if last > p.first {
+		size = p.commands[last-1].end
 	}
-	return false
+	p.commands, p.keys = p.commands[:last], p.keys[:size]
+	a.done(s, p)
 }
 
 // take returns a place for commands to be remembered.
@@ -141,7 +153,7 @@ func (a *auditor) unanswered(s *session) {
 // ended records the first of the commands that are remembered. Without a reply it was not answered.
 func (a *auditor) ended(s *session, p *remembered, reply []byte) {
 	c := &p.commands[p.first]
-	what := auditRun{s: s, who: s.who, cmd: c.cmd, db: c.db, event: "command", outcome: outcomeUnanswered}
+	what := auditRun{s: s, who: s.who, cmd: c.cmd, db: int(c.db), event: "command", outcome: outcomeUnanswered}
 	if reply != nil {
 		what.outcome = outcomeOf(c.cmd, reply, a.run.outcome)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"riptide-proxy/audit"
+	"riptide-proxy/namespace"
 )
 
 const (
@@ -53,25 +54,13 @@ func (a *auditor) begin(what *auditRun) {
 		a.stamp, a.stamped = audit.AppendTime(a.stamp[:0], time.Now()), now
 	}
 	a.start = len(a.buf)
-	b := append(a.buf, `"time":"`...)
+	b := append(a.buf, `{"time":"`...)
 	b = append(b, a.stamp...)
 	b = append(b, `","event":"`...)
 	b = append(b, what.event...)
 	b = append(b, '"')
-	if what.who != nil {
-		b = append(b, `,"tenant":"`...)
-		b = append(b, what.who.Tenant.ID...)
-		b = append(b, `","user":`...)
-		b = audit.AppendQuoted(b, what.who.User)
-	}
 	if what.s != nil {
-		b = append(b, `,"client":"`...)
-		if peer := what.s.conn.Peer(); peer.IsValid() {
-			b = peer.AppendTo(b)
-		} else {
-			b = append(b, "unix"...)
-		}
-		b = append(b, '"')
+		b = append(b, what.s.subject(what.who)...)
 	}
 	if what.cmd != nil {
 		if what.who != nil {
@@ -102,7 +91,7 @@ func (a *auditor) endRun() {
 		b = append(b, `,"reason":`...)
 		b = audit.AppendQuoted(b, a.run.reason)
 	}
-	a.buf = append(b, '\n')
+	a.buf = append(b, "}\n"...)
 	a.records++
 	a.open, a.run = false, auditRun{}
 }
@@ -123,6 +112,34 @@ func (a *auditor) overQuota(t *tenantStats, throttled, refused uint64) {
 		b = append(b, `,"reason":`...)
 		b = audit.AppendQuoted(b, t.audited.reason)
 	}
-	a.buf = append(b, '\n')
+	a.buf = append(b, "}\n"...)
 	a.records++
+}
+
+// subject is who a session's records are about, as they are written.
+type subject struct {
+	who  *namespace.Identity
+	text []byte
+}
+
+// subject returns the fields that tell who a session is, or would have been.
+func (s *session) subject(who *namespace.Identity) []byte {
+	if s.audited != nil && s.audited.who == who {
+		return s.audited.text
+	}
+	var b []byte
+	if who != nil {
+		b = append(b, `,"tenant":`...)
+		b = audit.AppendQuoted(b, who.Tenant.ID)
+		b = append(b, `,"user":`...)
+		b = audit.AppendQuoted(b, who.User)
+	}
+	client := "unix"
+	if peer := s.conn.Peer(); peer.IsValid() {
+		client = peer.String()
+	}
+	b = append(b, `,"client":`...)
+	b = audit.AppendQuoted(b, client)
+	s.audited = &subject{who, b}
+	return b
 }
