@@ -205,7 +205,7 @@ func TestVerifyFiles(t *testing.T) {
 	}
 }
 
-// Whatever a file has in it: Verify ends, and so does going on at its end.
+// Whatever a file has in it: Verify ends, and so does looking for its end.
 func FuzzFiles(f *testing.F) {
 	dir := f.TempDir()
 	names, _ := sealed(f, dir, nil)
@@ -227,19 +227,9 @@ func FuzzFiles(f *testing.F) {
 		if _, err := Verify([]string{path}, [][]byte{[]byte("secret")}); err != nil {
 			t.Fatal(err)
 		}
-		s, err := openStream(dir, nil, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := s.sealer.link
-		if err := s.write(s.sealer.seal(record(1), 0, 1, time.Now()), before); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.close(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Verify([]string{dir}, nil); err != nil {
-			t.Fatal(err)
+		end, err := readEnd(path)
+		if err != nil || end.size > int64(len(text)) {
+			t.Fatal(end.size, err)
 		}
 	})
 }

@@ -30,8 +30,11 @@ const (
 	// As much of a command's keys as is recorded.
 	auditedKeys    = 64
 	auditedKeySize = 256
-	// keptCommands is how many commands' room is kept for the next session.
+	// keptCommands is how many commands a place has room for that is small. So many places
+	// are kept for the next session, and of larger ones.
 	keptCommands = 64
+	keptSmall    = 1024
+	keptLarge    = 16
 )
 
 // handle runs a command that is to be recorded, as session.run.
@@ -87,7 +90,8 @@ func (a *auditor) done(s *session, p *remembered) {
 	switch left := len(p.commands) - p.first; {
 	case left == 0:
 		s.remembered = nil
-		if cap(p.commands) <= keptCommands && cap(p.keys) <= keptCommands*auditedKeySize && len(a.spare) < 1024 {
+		small := cap(p.commands) <= keptCommands && cap(p.keys) <= keptCommands*auditedKeySize
+		if len(a.spare) < keptLarge || small && len(a.spare) < keptSmall {
 			*p = remembered{commands: p.commands[:0], keys: p.keys[:0]}
 			a.spare = append(a.spare, p)
 		}
@@ -210,7 +214,7 @@ func (a *auditor) refused(s *session, text string) {
 		cmd = command.All()[s.last]
 	}
 	code, _, _ := strings.Cut(text, " ")
-	a.record(auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code}, nil)
+	a.record(auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text}, nil)
 }
 
 // login records a login, or the attempt: who it would have been, if there is such a user.
