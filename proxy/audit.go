@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"log/slog"
 	"time"
 
 	"riptide-proxy/audit"
@@ -39,18 +38,6 @@ func retentionOf(c *config.Audit) audit.Retention {
 // Audit is the audit log, nil if there is none, for those who have something else to record. It is open until it is
 // closed, by whoever has shut the server down and has nothing more to record.
 func (s *Server) Audit() *audit.Log { return s.audit }
-
-// applyAudit takes over what of the audit log's configuration can be changed while it is written: everything but where, with
-// which secret and with how much room.
-func (s *Server) applyAudit(c *config.Audit) {
-	if s.audit == nil {
-		return
-	}
-	s.audit.SetRetention(retentionOf(c))
-	for _, w := range s.workers {
-		w.loop.Post(func() { w.audit.apply(c) })
-	}
-}
 
 // auditor is a loop's part in the audit log.
 type auditor struct {
@@ -101,24 +88,25 @@ func newAuditor(w *worker) *auditor {
 		return nil
 	}
 	a := &auditor{w: w, log: w.srv.audit, buf: make([]byte, 0, 2*audit.ChunkSize), stamped: -1}
-	a.apply(&w.srv.cfg.Audit)
+	a.apply(&w.srv.conf().cfg.Audit)
 	return a
 }
 
-// apply takes over a configuration, but for the secret, which is that of the start.
+// apply goes by a configuration: by all of it but where the log is, with which secret and how much may wait, which
+// only a start can change.
 func (a *auditor) apply(c *config.Audit) {
-	a.level, a.names = auditLevels[c.Level], c.Keys != config.NoKeys
-	secret := a.w.srv.auditSecret
+	if a == nil {
+		return
+	}
+	a.level, a.names, a.hash = auditLevels[c.Level], c.Keys != config.NoKeys, nil
 	if c.Keys != config.HashedKeys {
-		a.hash = nil
 		return
 	}
-	if len(secret) == 0 {
-		slog.Warn("the audit log was opened without a secret, so that names of keys are not recorded until the proxy is restarted")
-		a.names = false
-		return
+	if secret := a.w.srv.auditSecret; len(secret) > 0 {
+		a.hash = audit.NewKeyHash(secret)
+	} else {
+		a.names = false // rather than in plain
 	}
-	a.hash = audit.NewKeyHash(secret)
 }
 
 // flush is for the end of a turn.

@@ -327,10 +327,9 @@ func TestAuditApply(t *testing.T) {
 	c := login(t, s, "acme")
 	c.do("SET", "a", "1")
 	apply := func(change func(*config.Audit)) {
-		section := s.cfg.Audit
-		change(&section)
-		s.applyAudit(&section)
-		if err := s.Alive(t.Context()); err != nil { // and so what was posted has run
+		cfg := *s.conf().cfg
+		change(&cfg.Audit)
+		if err := s.Apply(t.Context(), &cfg); err != nil {
 			t.Fatal(err)
 		}
 	}

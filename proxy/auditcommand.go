@@ -229,6 +229,13 @@ func (a *auditor) login(s *session, who *namespace.Identity, err error) {
 	a.record(auditRun{s: s, who: who, event: "login", outcome: outcome}, nil)
 }
 
+// revoked records that a connection is closed since the client may not have it any more.
+func (a *auditor) revoked(s *session) {
+	if a != nil {
+		a.record(auditRun{s: s, who: s.who, event: "revoked", outcome: "closed"}, nil)
+	}
+}
+
 // quotaSeen is what of a tenant's counters is recorded.
 type quotaSeen struct {
 	throttled, refused uint64

@@ -32,9 +32,9 @@ var ok = []byte("+OK\r\n")
 // then the session stays who it was. A check that takes long is done
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
-	dir := s.w.srv.directory
+	dir := s.w.conf.directory
 	named := dir.Named(user)
-	finish := func(who *namespace.Identity, err error) {
+	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
 		if err != nil {
 			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
 			s.w.audit.login(s, named, err)
@@ -43,7 +43,13 @@ func (s *session) login(user, secret []byte, done func()) {
 		}
 		enter := func() {
 			s.enters(who, func() {
+				if who = s.w.conf.directory.Still(who, proof); who == nil { // the configuration is another one by now
+					s.w.audit.login(s, named, namespace.ErrWrongPass)
+					s.answerError(namespace.ErrWrongPass.Error())
+					return
+				}
 				s.become(who)
+				s.proof = proof
 				s.w.audit.login(s, who, nil)
 				done()
 			})
@@ -68,7 +74,7 @@ func (s *session) login(user, secret []byte, done func()) {
 		return
 	}
 	srv := s.w.srv
-	own := srv.own[named.Tenant.ID]
+	own := s.w.conf.own[named.Tenant.ID]
 	leave, ok := srv.mayQueue(own)
 	if !ok {
 		s.answerError("UNAVAILABLE too many logins are being checked, try again")
@@ -82,14 +88,14 @@ func (s *session) login(user, secret []byte, done func()) {
 			return func() {}
 		}
 		defer done()
-		who, err := dir.Authenticate(user, secret)
-		return func() { finish(who, err) }
+		who, proof, err := dir.Authenticate(user, secret)
+		return func() { finish(who, proof, err) }
 	})
 }
 
 // become makes the session somebody, with nothing left of who it was before.
 func (s *session) become(who *namespace.Identity) {
-	if who == s.who {
+	if s.who != nil && who != nil && *who == *s.who || who == s.who {
 		return
 	}
 	s.drop()
@@ -102,17 +108,18 @@ func (s *session) become(who *namespace.Identity) {
 		s.name = ""
 		s.about = about{local: s.about.local}
 	}
-	s.who = who
+	s.who, s.mine, s.proof = who, nil, ""
 	if who == nil {
 		s.stats = s.w.nobody
-		s.limits = &s.w.srv.strangers
+		s.limits = &s.w.strangers
 		s.born = s.w.loop.Now()
 		s.prefix = nil
 		s.shape = nil
 	} else {
+		s.mine = s.w.conf.own[who.Tenant.ID]
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
-		s.limits = &s.w.srv.limits
+		s.limits = &s.w.limits
 		s.shape = s.own().shape
 		s.use(0)
 		s.takeNumber()
