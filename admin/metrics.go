@@ -58,6 +58,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range quotaDescs {
 		ch <- d
 	}
+	for _, d := range auditDescs {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector. What has not logged in is counted
@@ -86,6 +89,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descInFlight, float64(s.InFlight))
 	ch <- histogram(descTurns, &s.Turns)
 	collectQuotas(ch, s.Usage)
+	collectAudit(ch, s.Audit)
 	rows := command.All()
 	for tenant, t := range s.Tenants {
 		gauge(descConnections, float64(t.Connections), tenant)

@@ -28,7 +28,7 @@ const (
 	// blockSize is how many bytes of records have one seal, more or less: as exact is Verify in telling a place.
 	blockSize = ChunkSize / 2
 	// maxLine is the longest line there can be, its end included.
-	maxLine = 256 << 10
+	maxLine = 512 << 10
 
 	sealEvent = "seal"
 )

@@ -20,10 +20,14 @@ type Event struct {
 	Outcome string `json:"outcome,omitempty"`
 	Reason  string `json:"reason,omitempty"` // why not
 
-	// Before and After are what was changed, as far as it is no secret: they are written as encoding/json
+	// Before and After are what was changed, as far as it is no secret. They are written as encoding/json
 	// does. Where that takes more than 64 KiB, its length is written instead.
 	Before any `json:"before,omitempty"`
 	After  any `json:"after,omitempty"`
+
+	// Changes are differences, written likewise; MoreChanges is how many there are besides.
+	Changes     any `json:"changes,omitempty"`
+	MoreChanges int `json:"more_changes,omitempty"`
 
 	Generation uint64 `json:"generation,omitempty"` // of the configuration
 	Hash       string `json:"hash,omitempty"`       // of its files
@@ -42,7 +46,7 @@ func appendEvent(b []byte, at time.Time, e Event) []byte {
 			*text = (*text)[:maxText] + "..."
 		}
 	}
-	e.Before, e.After = bounded(e.Before), bounded(e.After)
+	e.Before, e.After, e.Changes = bounded(e.Before), bounded(e.After), bounded(e.Changes)
 	text, err := marshal(e)
 	if err != nil { // both were marshalled before
 		text = fmt.Appendf(nil, `{"event":%q}`, e.Event)

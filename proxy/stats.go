@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"riptide-proxy/audit"
 	"riptide-proxy/command"
 	"riptide-proxy/netloop"
 	"riptide-proxy/value"
@@ -161,8 +162,9 @@ type Stats struct {
 	Accepted   uint64
 	Rejected   uint64 // over limits.clients
 	UpstreamUp bool
-	Links      int // connections to the upstream that are up
-	InFlight   int // commands the upstream has not answered
+	Links      int          // connections to the upstream that are up
+	InFlight   int          // commands the upstream has not answered
+	Audit      *audit.Stats // nil: there is no audit log
 }
 
 // Alive reports whether every loop answers before ctx ends.
@@ -198,6 +200,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Accepted:   s.accepted.Load(),
 		Rejected:   s.rejected.Load(),
 		UpstreamUp: s.ready.Load(),
+		Audit:      s.audit.Stats(),
 	}
 	for _, w := range s.workers {
 		var tenants []*tenantStats

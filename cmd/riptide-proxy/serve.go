@@ -62,13 +62,14 @@ func serve(file string, out io.Writer) error {
 		return err
 	}
 	manager := control.New(srv, files, cfg, warnings)
+	manager.OnResult(func(r control.Result) { srv.Audit().Event(reloadEvent(r)) })
 	var usage admin.Usage
 	if v := srv.Usage(); v != nil {
 		usage = v
 	}
 	adm, err := admin.Start(cfg.Admin.Listen, srv, srv.Dictionaries(), usage)
 	if err != nil {
-		return errors.Join(err, srv.Shutdown(context.Background()))
+		return errors.Join(err, srv.Shutdown(context.Background()), srv.Audit().Close())
 	}
 	slog.Info("serving", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
 	if logins != nil {
