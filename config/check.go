@@ -19,7 +19,9 @@ func (l *loader) check() {
 	l.checkPlans()
 	l.checkUsage()
 	l.checkAudit()
+	l.checkTracing()
 	l.checkEncryptionKeys()
+	l.checkJWT()
 	l.checkTenants()
 }
 

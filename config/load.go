@@ -136,6 +136,7 @@ func locate(c *Config, base string) {
 			*dir = filepath.Join(base, *dir)
 		}
 	}
+	locateJWT(&c.JWT, base)
 	for _, k := range c.EncryptionKeys {
 		if k.File != "" && !filepath.IsAbs(k.File) {
 			k.File = filepath.Join(base, k.File)
