@@ -59,6 +59,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range quotaDescs {
 		ch <- d
 	}
+	for _, d := range auditDescs {
+		ch <- d
+	}
 	for _, d := range cacheDescs {
 		ch <- d
 	}
@@ -94,6 +97,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descInFlight, float64(s.InFlight))
 	ch <- histogram(descTurns, &s.Turns)
 	collectQuotas(ch, s.Usage)
+	collectAudit(ch, s.Audit)
 	collectMemory(ch, s.Usage)
 	collectTraces(ch, s.Traces)
 	collectTokens(ch, &s.Tokens)

@@ -36,6 +36,10 @@ var goals = []goal{
 	{"quotas-p1-set", allQuotas.name, noQuotas.name, cpu, "<=", 1.03},
 	{"quotas-p16-get", allQuotas.name, noQuotas.name, cpu, "<=", 1.03},
 	{"quotas-p16-set", allQuotas.name, noQuotas.name, cpu, "<=", 1.03},
+	{"audit-p1-get", withAudit.name, noAudit.name, cpu, "<=", 1.05},
+	{"audit-p1-set", withAudit.name, noAudit.name, cpu, "<=", 1.05},
+	{"audit-p16-get", withAudit.name, noAudit.name, cpu, "<=", 1.05},
+	{"audit-p16-set", withAudit.name, noAudit.name, cpu, "<=", 1.05},
 }
 
 // String is the goal without its row, such as "riptide's CPU <= 0.80 x twemproxy".

@@ -28,6 +28,7 @@ type variant struct {
 	limits   string // what the limits' section has, if anything
 	apart    bool   // it has a Redis of its own
 	encrypts bool   // settings name the encryption key "bench"
+	audits   bool   // it has an audit log, at level write
 }
 
 func (v variant) start(ctx context.Context, e *env) (*server, error) {
@@ -49,6 +50,9 @@ func (v variant) start(ctx context.Context, e *env) (*server, error) {
 	text := riptideConfig(ports[0], ports[1], redis.port, tenants, v.settings)
 	if v.limits != "" {
 		text += fmt.Sprintf("limits: {%s}\n", v.limits)
+	}
+	if v.audits {
+		text += fmt.Sprintf("audit: {dir: %q, level: write, keep_files: 2}\n", filepath.Join(e.dir, "audit-"+v.tenant))
 	}
 	if v.encrypts {
 		key, err := e.write("riptide-"+v.tenant+".key", hexSHA256(rand.Text()))

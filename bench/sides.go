@@ -35,6 +35,7 @@ var sideServers = map[string]variant{
 	"unfair": {tenant: "urus", limits: "fair: false"},
 	"apart":  {tenant: "asia", apart: true},
 	"quotas": {tenant: "quad", settings: "quotas: {" + highQuotas + "}"},
+	"audit":  {tenant: "auks", audits: true},
 }
 
 // highQuotas are such as nobody comes near.
@@ -48,6 +49,9 @@ var (
 
 	noQuotas  = side{name: "no quotas", server: "fair"}
 	allQuotas = side{name: "quotas", server: "quotas"}
+
+	noAudit   = side{name: "no audit log", server: "fair"}
+	withAudit = side{name: "audit log", server: "audit"}
 )
 
 const (
@@ -65,19 +69,20 @@ var sideRows = append([]sideRow{{
 	what:  "a quiet tenant beside a noisy one",
 	sides: []side{alone, elsewhere, unfair, fair},
 	run:   (*bench).runNeighbour,
-}}, quotaRows()...)
+}}, append(pairRows("quotas", "quotas that nobody is near", noQuotas, allQuotas), pairRows("audit", "an audit log at level write", noAudit, withAudit)...)...)
 
-func quotaRows() (all []sideRow) {
+// pairRows compare riptide without something with one that has it.
+func pairRows(label, what string, without, with side) (all []sideRow) {
 	for _, depth := range []int{1, 16} {
 		for _, op := range []string{"GET", "SET"} {
 			r := sideRow{
-				label: strings.ToLower(fmt.Sprintf("quotas-p%d-%s", depth, op)),
-				what:  fmt.Sprintf("50 clients, %s, %s, %s, quotas that nobody is near", pipelining(depth), small.label, op),
+				label: strings.ToLower(fmt.Sprintf("%s-p%d-%s", label, depth, op)),
+				what:  fmt.Sprintf("50 clients, %s, %s, %s, %s", pipelining(depth), small.label, op, what),
 				main:  depth == 1 == (op == "GET"),
-				run:   (*bench).runQuotas,
+				run:   (*bench).runPair,
 			}
 			// Twice in a round, in the order ABBA: they differ by little if all is well.
-			for _, d := range []side{noQuotas, allQuotas, allQuotas, noQuotas} {
+			for _, d := range []side{without, with, with, without} {
 				d.op, d.depth = op, depth
 				r.sides = append(r.sides, d)
 			}
@@ -133,7 +138,7 @@ func newSideResult(r sideRow) *result {
 	return res
 }
 
-func (b *bench) runQuotas(ctx context.Context, d side) (sample, error) {
+func (b *bench) runPair(ctx context.Context, d side) (sample, error) {
 	s := b.sides[d.server]
 	return b.generate(ctx, s, job{
 		Addr: s.addr(), Logins: slices.Repeat([]login{s.login}, 50), Pipeline: d.depth, Op: d.op, Keys: tenantKeys, Duration: tenantRun,

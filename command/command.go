@@ -16,6 +16,7 @@ type Command struct {
 	Flags    Flag     // as COMMAND reports them
 	Cats     Category // ACL categories as COMMAND reports them
 	Class    Class    // derived: what quotas and bills count it as
+	Audit    Audit    // derived: how much the audit log has to be told for it to be recorded
 	Keys     KeySpecs // where the keys are, as COMMAND reports it
 	Split    Split    // how a cluster distributes the command over its nodes
 	Join     Join     // how the nodes' answers become one

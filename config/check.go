@@ -18,6 +18,7 @@ func (l *loader) check() {
 	l.checkAdmin()
 	l.checkPlans()
 	l.checkUsage()
+	l.checkAudit()
 	l.checkTracing()
 	l.checkEncryptionKeys()
 	l.checkJWT()

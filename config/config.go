@@ -67,6 +67,7 @@ type Config struct {
 	Usage   Usage   `yaml:"usage"`
 	Billing Billing `yaml:"billing"`
 
+	Audit Audit `yaml:"audit"`
 	Log     Log     `yaml:"log"`
 	Tracing Tracing `yaml:"tracing"`
 
@@ -173,6 +174,7 @@ func Default() *Config {
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
 		Usage:      defaultUsage(),
 		Billing:    Billing{Digits: -1},
+		Audit:      defaultAudit(),
 		Log:        defaultLog(),
 		Tracing:    defaultTracing(),
 

@@ -50,6 +50,12 @@ var errorCases = []struct{ name, file, want string }{
 	{"list as key", rest + "? [a]\n: b\n", "f:3: a key must be a plain word (merging with << is not supported)"},
 	{"too deep", rest + "x: " + strings.Repeat("[", 20000), "f:3: is not YAML: exceeded max depth of 10000"},
 
+	{"audit without a folder", rest + "audit:\n  level: all\n", "f:3: audit: there is no audit log without audit.dir"},
+	{"audit", rest + "audit:\n  dir: a\n  level: writ\n  keys: hashed\n  buffer: 1KiB\n  keep_for: 1s\n  sync: 0s\n",
+		"f:5: audit.level: \"writ\" is not one of none, admin, write, all (did you mean \"write\"?)\nf:6: audit.keys: hashed needs audit.secret: without one, names are found again by hashing likely ones\n" +
+			"f:7: audit.buffer: 1KiB is out of range (1MiB to 1GiB)\nf:8: audit.keep_for: 1s is out of range (1h to 1000000h)"},
+	{"audit secret", rest + "audit: {dir: a, secret: short}\n", "f:3: audit.secret: is shorter than 16 characters"},
+
 	// Keys and types.
 	{"unknown key", rest + "limits:\n  blk: 1MiB\nlisen: x\nfoo: 1\n",
 		"f:4: limits.blk: unknown key (did you mean \"bulk\"?)\nf:5: lisen: unknown key (did you mean \"listen\"?)\nf:6: foo: unknown key"},

@@ -21,6 +21,9 @@ var fixed = []struct {
 	{"usage.grace", func(c *Config) any { return c.Usage.Grace }},
 	{"usage.retention", func(c *Config) any { return c.Usage.Retention }},
 	{"usage.spool", func(c *Config) any { return c.Usage.Spool }},
+	{"audit.dir", func(c *Config) any { return c.Audit.Dir }},
+	{"audit.secret", func(c *Config) any { return c.Audit.Secret }},
+	{"audit.buffer", func(c *Config) any { return c.Audit.Buffer }},
 }
 
 // Fixed names the keys of a new configuration that a running proxy, started with another, does not take over: they

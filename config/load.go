@@ -136,10 +136,12 @@ func (l *loader) decodeTenant(s *source, data []byte) *Tenant {
 	return t
 }
 
-// locate puts base before the relative names of files with keys and of the spool.
+// locate puts base before the relative names of files with keys, of the spool and of the audit log.
 func locate(c *Config, base string) {
-	if c.Usage.Spool != "" && !filepath.IsAbs(c.Usage.Spool) {
-		c.Usage.Spool = filepath.Join(base, c.Usage.Spool)
+	for _, dir := range []*string{&c.Usage.Spool, &c.Audit.Dir} {
+		if *dir != "" && !filepath.IsAbs(*dir) {
+			*dir = filepath.Join(base, *dir)
+		}
 	}
 	locateJWT(&c.JWT, base)
 	for _, k := range c.EncryptionKeys {

@@ -14,6 +14,7 @@ func secretOf(secret string) *User { return &User{SHA256: []string{HashSecret(se
 
 // TestFull reads a file with every key that is accepted, field by field.
 func TestFull(t *testing.T) {
+	t.Setenv("AUDIT_SECRET", "0123456789abcdef")
 	t.Setenv("REDIS_PASSWORD", "p: [a]\nloops: 7")
 	got, warnings, err := Load("testdata/full.yaml")
 	if err != nil {
@@ -47,6 +48,10 @@ func TestFull(t *testing.T) {
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
 		Usage:      Usage{Flush: Duration(10 * time.Second), Grace: Duration(20 * time.Minute), Retention: Duration(24000 * time.Hour), Spool: "testdata/spool"},
 		Billing:    Billing{Currency: "EUR", Digits: 4},
+		Audit: Audit{
+			Dir: "testdata/audit", Level: AuditWrite, Keys: HashedKeys, Secret: "0123456789abcdef", Buffer: 16 * MiB,
+			RotateSize: GiB, RotateEvery: Duration(time.Hour), KeepFiles: 10, KeepFor: Duration(720 * time.Hour),
+		},
 		Log:        Log{Level: LogWarn, Format: LogJSON},
 		Tracing: Tracing{
 			Endpoint: "https://collector.example:4318", Headers: map[string]Password{"authorization": "p: [a]\nloops: 7"},

@@ -66,6 +66,7 @@ type Manager struct {
 
 	mu       sync.Mutex // one change at a time
 	prepares []Prepare
+	results  []func(Result)
 	history  []*Generation // oldest first, the running one last
 	number   uint64
 	seen     string // hash of the files as they were tried last
@@ -214,6 +215,7 @@ func (m *Manager) apply(ctx context.Context, g *Generation) error {
 
 // done counts and logs what has come of a try.
 func (m *Manager) done(source string, err error) error {
+	m.tell(source, err)
 	if err != nil {
 		m.counters[Failed].Add(1)
 		m.last = failure{err, time.Now()}

@@ -44,6 +44,7 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 		}
 	}
 	s.now.Store(next)
+	s.audit.SetRetention(retentionOf(&cfg.Audit))
 	useTokens()
 	s.lending.lender.SetPolicy(cfg.Accounting.Unreachable)
 	s.codecs.change(s.ctx, next, values)
@@ -143,6 +144,7 @@ func (r *running) reporting() []ledger.Tenant {
 // apply has the loop go by a configuration.
 func (w *worker) apply(next *running, changes []string, values *valueChange) {
 	w.take(next)
+	w.audit.apply(&next.cfg.Audit)
 	w.turns.refair()
 	if f := w.srv.facts.Load(); f != nil {
 		w.pins.Limit = w.srv.pinLimit(f.MaxClients)
@@ -186,6 +188,7 @@ func (w *worker) change(t *tenantStats, own *tenantOwn) {
 		who := w.still(s.who, s.credential)
 		if who == nil || who.Tenant != s.who.Tenant {
 			delete(w.scriptUsers, s.who.Tenant)
+			w.audit.revoked(s)
 			s.conn.Close(errRevoked)
 			continue
 		}

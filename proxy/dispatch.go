@@ -53,6 +53,14 @@ func (s *session) handle(r *namespace.Request) bool {
 		s.reject(cmd, "NOAUTH Authentication required.")
 		return true
 	}
+	if a := s.w.audit; a != nil && cmd.Audit <= a.level {
+		return a.handle(s, cmd, r)
+	}
+	return s.run(cmd, r)
+}
+
+// run runs a command that the client may send, as handle.
+func (s *session) run(cmd *command.Command, r *namespace.Request) bool {
 	if s.shape != nil && s.misshapen(cmd, r) {
 		return true
 	}

@@ -147,6 +147,9 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 			x.out = append(x.out, errTooMuch)
 			break
 		}
+		if a := s.w.audit; a != nil {
+			a.cmd = q.cmd
+		}
 		reply := s.capture(func() {
 			if h.slow != nil {
 				s.runSlow(q.cmd, r, h.slow)
@@ -154,6 +157,9 @@ func (x *execution) one(q *queuedCommand, element []byte) {
 				h.run(s, q.cmd, r)
 			}
 		})
+		if a := s.w.audit; a != nil {
+			a.cmd = nil
+		}
 		if s.deferred != nil {
 			x.later = append(x.later, laterReply{at: len(x.out), work: s.deferred})
 			s.deferred = nil

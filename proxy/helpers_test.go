@@ -27,6 +27,7 @@ type options struct {
 	limits  string // the limits section's content, in YAML's flow style
 	timeout time.Duration
 	tenants string // further tenants, indented by two spaces
+	top     string // further sections
 }
 
 // secretOf is every tenant's own: "<tenant>-secret".
@@ -38,7 +39,7 @@ func hashOf(tenant string) string { return config.HashSecret(secretOf(tenant)) }
 // ends with the test.
 func startProxy(t testing.TB, address string, o options) *Server {
 	t.Helper()
-	text := "listen: 127.0.0.1:0\nupstream: {addresses: [" + address + "]}\nlimits: {" + o.limits + "}\nusage: {flush: 0s}\ntenants:\n"
+	text := "listen: 127.0.0.1:0\nupstream: {addresses: [" + address + "]}\nlimits: {" + o.limits + "}\nusage: {flush: 0s}\n" + o.top + "tenants:\n"
 	for _, id := range []string{"acme", "globex"} {
 		text += "  " + id + ": {users: {default: {sha256: [" + hashOf(id) + "]}}}\n"
 	}

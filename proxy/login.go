@@ -39,9 +39,11 @@ func (s *session) login(user, secret []byte, done func()) {
 		return
 	}
 	dir := s.w.conf.directory
+	named := dir.Named(user)
 	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
 		if err != nil {
 			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
+			s.w.audit.login(s, named, err)
 			s.answerError(err.Error())
 			return
 		}
@@ -52,7 +54,7 @@ func (s *session) login(user, secret []byte, done func()) {
 		return
 	}
 	srv := s.w.srv
-	own := s.w.conf.own[dir.Named(user).Tenant.ID]
+	own := s.w.conf.own[named.Tenant.ID]
 	leave, ok := srv.mayQueue(own)
 	if !ok {
 		s.answerError("UNAVAILABLE too many logins are being checked, try again")
@@ -76,11 +78,13 @@ func (s *session) loggedIn(who *namespace.Identity, with credential, done func()
 	enter := func() {
 		s.enters(who, func() {
 			if who = s.w.still(who, with); who == nil { // the configuration is another one by now
+				s.w.audit.login(s, nil, namespace.ErrWrongPass)
 				s.answerError(namespace.ErrWrongPass.Error())
 				return
 			}
 			s.become(who)
 			s.credential = with
+			s.w.audit.login(s, who, nil)
 			done()
 		})
 	}

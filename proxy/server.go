@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sys/unix"
 
+	"riptide-proxy/audit"
 	"riptide-proxy/config"
 	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/netloop"
@@ -76,6 +77,9 @@ type Server struct {
 	background sync.WaitGroup
 	logins     chan struct{} // bounds logins whose check takes long
 	queue      atomic.Int64  // such logins, waiting or running
+
+	audit       *audit.Log // nil: none is kept
+	auditSecret []byte     // that it was opened with
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
@@ -103,6 +107,16 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err := checkSpool(cfg.Usage.Spool); err != nil {
 		return nil, err
 	}
+	log, err := openAudit(&cfg.Audit)
+	if err != nil {
+		return nil, err
+	}
+	started := false
+	defer func() {
+		if !started {
+			log.Close()
+		}
+	}()
 	target.MaxReply = maxReply
 	s := &Server{
 		id:      newID()[:16],
@@ -117,6 +131,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		suspect: make(chan struct{}, 1),
 		born:    time.Now(),
 		logins:  make(chan struct{}, slowLogins),
+
+		audit: log, auditSecret: []byte(cfg.Audit.Secret.Reveal()),
 	}
 	first, err := s.newRunning(cfg, nil)
 	if err != nil {
@@ -183,6 +199,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen: %w", err), s.Shutdown(s.ctx))
 	}
+	started = true
 	return s, nil
 }
 

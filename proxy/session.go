@@ -89,6 +89,9 @@ type session struct {
 	looked  *looked      // how much the command that comes next can write
 	charges []*txSpace   // of transactions on their way
 
+	remembered *remembered // commands to be recorded once they are answered; nil: none
+	audited    *subject    // of its records
+
 	partial *resp.Request // the state of an incomplete request
 
 	turn        place
@@ -168,6 +171,9 @@ func (s *session) Written() { s.tryResume() }
 func (s *session) Closed(error) {
 	s.gone = true
 	s.parked, s.aside = nil, nil
+	if s.remembered != nil {
+		s.w.audit.unanswered(s)
+	}
 	s.drop()
 	if s.cancel != nil {
 		s.cancel()
@@ -229,6 +235,9 @@ func (s *session) answer(reply []byte) {
 }
 
 func (s *session) answerError(text string) {
+	if a := s.w.audit; a != nil {
+		a.failed(s, text)
+	}
 	if s.capturing {
 		s.captured = resp.AppendError(s.captured, text)
 		s.stats.countError(s.captured)
@@ -277,6 +286,9 @@ func (s *session) complete(seq uint32, reply []byte, input bool) {
 
 // emit writes the head's reply to the client.
 func (s *session) emit(reply []byte, input bool) {
+	if s.remembered != nil {
+		s.w.audit.answered(s, s.head-1, reply)
+	}
 	if unread := s.conn.Unsent(); unread > s.w.output && (unread > hardOutput*s.w.output || s.stuck()) {
 		s.giveUp()
 		return

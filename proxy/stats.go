@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"riptide-proxy/audit"
 	"riptide-proxy/command"
 	"riptide-proxy/netloop"
 	"riptide-proxy/value"
@@ -32,6 +33,8 @@ type tenantStats struct {
 	space       *spaceMeter        // nil: its keys may take what they want
 
 	turn turn
+
+	audited quotaSeen // what the audit log has of the counters
 
 	usageStats
 	pins          int // sessions with an upstream connection of their own
@@ -153,6 +156,7 @@ type Stats struct {
 	InFlight   int     // commands the upstream has not answered
 	Traces     *Traces // nil: nothing is traced
 	Tokens     TokenStats
+	Audit      *audit.Stats // nil: there is no audit log
 }
 
 // Alive reports whether every loop answers before ctx ends.
@@ -190,6 +194,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		MaxClients: r.cfg.Limits.Clients,
 		UpstreamUp: s.ready.Load(),
 		Tokens:     TokenStats{Issuers: s.tokens.Status(), Over: s.tokensOver.Load()},
+		Audit:      s.audit.Stats(),
 	}
 	for _, w := range s.workers {
 		var tenants []*tenantStats

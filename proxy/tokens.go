@@ -94,14 +94,15 @@ func (s *session) bear(user []byte, t *jwt.Token, done func()) {
 // not learn from it.
 func (s *session) refuseToken(reason error) {
 	slog.Debug("login refused", "client", s.conn.Peer().String(), "error", reason)
+	told := namespace.ErrWrongPass
 	switch {
 	case errors.Is(reason, namespace.ErrSuspended):
-		s.answerError(reason.Error())
+		told = reason
 	case errors.Is(reason, jwt.ErrNoKeys):
-		s.answerError(errNoTokenKeys.Error())
-	default:
-		s.answerError(namespace.ErrWrongPass.Error())
+		told = errNoTokenKeys
 	}
+	s.w.audit.login(s, nil, told)
+	s.answerError(told.Error())
 }
 
 var errTokenOver = errors.New("the token that the client has logged in with is not valid any more")
@@ -113,5 +114,6 @@ func (s *session) checkToken(now time.Time) {
 	}
 	slog.Debug("client closed: its token is not valid any more", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "user", s.who.User)
 	s.w.srv.tokensOver.Add(1)
+	s.w.audit.revoked(s)
 	s.conn.Close(errTokenOver)
 }

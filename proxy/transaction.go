@@ -111,6 +111,10 @@ func (s *session) reject(cmd *command.Command, text string) {
 	if s.tx != nil {
 		s.tx.aborted = true
 	}
+	if a := s.w.audit; a != nil {
+		a.cmd = cmd
+		defer func() { a.cmd = nil }()
+	}
 	s.answerError(text)
 }
 

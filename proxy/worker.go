@@ -62,6 +62,7 @@ type worker struct {
 	spaces  []*spaceMeter    // of tenants whose keys may not take what they want
 	ticking bool             // they are looked at
 	traces  *tracing.Sampler // nil: nothing is traced
+	audit   *auditor         // nil: there is no audit log
 
 	// For use within one command.
 	request  resp.Request
@@ -115,6 +116,7 @@ func newWorker(s *Server) (*worker, error) {
 	w.pins.Longest = longestReply
 	w.pins.Total, w.pins.Room = &s.pinned, s.room
 	w.hub = newHub(w)
+	w.audit = newAuditor(w)
 	loop.BeforeWrite(w.flush)
 	return w, nil
 }
@@ -124,7 +126,9 @@ func (w *worker) run() error {
 		w.link(2)
 		w.loop.Every(time.Second, w.tick)
 	})
-	return w.loop.Run()
+	err := w.loop.Run()
+	w.audit.close()
+	return err
 }
 
 // link returns the shared link for a protocol version, 2 or 3.
@@ -153,6 +157,9 @@ func (w *worker) flush() {
 	}
 	if len(w.fed) > 0 {
 		w.feedMonitors()
+	}
+	if w.audit != nil {
+		w.audit.flush()
 	}
 }
 
@@ -200,6 +207,9 @@ func (w *worker) tick() {
 		w.boundUnfinished(t, sum)
 	}
 	w.hub.watch(w.srv.target.Timeout)
+	if w.audit != nil {
+		w.audit.quotas()
+	}
 }
 
 // drain has every session end once its commands are answered.

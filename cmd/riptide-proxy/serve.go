@@ -64,6 +64,7 @@ func serve(file string, out io.Writer) error {
 		return err
 	}
 	manager := control.New(srv, files, cfg, warnings)
+	manager.OnResult(func(r control.Result) { srv.Audit().Event(reloadEvent(r)) })
 	traces := &traces{srv: srv, upstream: target.Address}
 	traces.apply(cfg.Tracing)
 	defer traces.close()
@@ -80,7 +81,7 @@ func serve(file string, out io.Writer) error {
 		Collectors: []prometheus.Collector{manager.Metrics()},
 	})
 	if err != nil {
-		return errors.Join(err, srv.Shutdown(context.Background()))
+		return errors.Join(err, srv.Shutdown(context.Background()), srv.Audit().Close())
 	}
 	slog.Info("now serving clients", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
 	if logins != nil {
@@ -130,6 +131,7 @@ func wait(manager *control.Manager, signals <-chan os.Signal, srv *proxy.Server,
 		err = nil // it was asked not to wait
 	}
 	adm.Close()
+	err = errors.Join(err, srv.Audit().Close())
 	slog.Info("stopped", "error", err)
 	return errors.Join(failed, err)
 }

@@ -1,0 +1,145 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+
+	"riptide-proxy/audit"
+	"riptide-proxy/namespace"
+)
+
+const (
+	// maxRun is how many commands share a record, and runSize how long it may be, in bytes, to become longer.
+	maxRun  = 1000
+	runSize = 8 << 10
+)
+
+// record records that commands had an outcome. keys are the names of one command's, as they are to be
+// written.
+func (a *auditor) record(what auditRun, keys []byte) {
+	if a.open && a.run == what && (a.listed || len(keys) == 0) && a.count < maxRun && len(a.buf)-a.start < runSize {
+		a.count++
+		if len(keys) > 0 {
+			a.buf = append(a.buf, ',')
+			a.buf = append(a.buf, keys...)
+		}
+		return
+	}
+	a.begin(&what)
+	a.run, a.open, a.count = what, true, 1
+	if a.listed = len(keys) > 0; a.listed {
+		if what.cmd.Channels {
+			a.buf = append(a.buf, `,"channels":[`...)
+		} else {
+			a.buf = append(a.buf, `,"keys":[`...)
+		}
+		a.buf = append(a.buf, keys...)
+	}
+}
+
+// begin begins a record.
+func (a *auditor) begin(what *auditRun) {
+	if a.open {
+		a.endRun()
+	}
+	if len(a.buf) >= audit.ChunkSize {
+		a.hand()
+	}
+	now := a.w.loop.Now()
+	if len(a.buf) == 0 {
+		a.began = now
+		a.w.loop.After(audit.ChunkTime, func() {}) // has the loop take a turn, if it would sleep
+	}
+	if a.stamped != now {
+		a.stamp, a.stamped = audit.AppendTime(a.stamp[:0], time.Now()), now
+	}
+	a.start = len(a.buf)
+	b := append(a.buf, `{"time":"`...)
+	b = append(b, a.stamp...)
+	b = append(b, `","event":"`...)
+	b = append(b, what.event...)
+	b = append(b, '"')
+	if what.s != nil {
+		b = append(b, what.s.subject(what.who)...)
+	}
+	if what.cmd != nil {
+		if what.who != nil {
+			b = append(b, `,"db":`...)
+			b = strconv.AppendInt(b, int64(what.db), 10)
+		}
+		b = append(b, `,"command":"`...)
+		b = append(b, what.cmd.Name...)
+		b = append(b, '"')
+	}
+	a.buf = b
+}
+
+// endRun ends the record at the end of the buffer.
+func (a *auditor) endRun() {
+	b := a.buf
+	if a.listed {
+		b = append(b, ']')
+	}
+	if a.count > 1 {
+		b = append(b, `,"count":`...)
+		b = strconv.AppendInt(b, int64(a.count), 10)
+	}
+	b = append(b, `,"outcome":"`...)
+	b = append(b, a.run.outcome...)
+	b = append(b, '"')
+	if a.run.reason != "" {
+		b = append(b, `,"reason":`...)
+		b = audit.AppendQuoted(b, a.run.reason)
+	}
+	a.buf = append(b, "}\n"...)
+	a.records++
+	a.open, a.run = false, auditRun{}
+}
+
+// overQuota records what became of a tenant's commands and connections because of its quotas.
+func (a *auditor) overQuota(t *tenantStats, throttled, refused uint64) {
+	if a.open {
+		a.endRun()
+	}
+	a.begin(&auditRun{event: "quota"})
+	b := append(a.buf, `,"tenant":"`...)
+	b = append(b, t.id...)
+	b = append(b, `","throttled":`...)
+	b = strconv.AppendUint(b, throttled, 10)
+	b = append(b, `,"refused":`...)
+	b = strconv.AppendUint(b, refused, 10)
+	if t.audited.reason != "" {
+		b = append(b, `,"reason":`...)
+		b = audit.AppendQuoted(b, t.audited.reason)
+	}
+	a.buf = append(b, "}\n"...)
+	a.records++
+}
+
+// subject is who a session's records are about, as they are written.
+type subject struct {
+	who  *namespace.Identity
+	text []byte
+}
+
+// subject returns the fields that tell who a session is, or would have been.
+func (s *session) subject(who *namespace.Identity) []byte {
+	if s.audited != nil && s.audited.who == who {
+		return s.audited.text
+	}
+	var b []byte
+	if who != nil {
+		b = append(b, `,"tenant":`...)
+		b = audit.AppendQuoted(b, who.Tenant.ID)
+		b = append(b, `,"user":`...)
+		b = audit.AppendQuoted(b, who.User)
+	}
+	client := "unix"
+	if peer := s.conn.Peer(); peer.IsValid() {
+		client = peer.String()
+	}
+	b = append(b, `,"client":`...)
+	b = audit.AppendQuoted(b, client)
+	s.audited = &subject{who, b}
+	return b
+}
