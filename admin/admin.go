@@ -52,7 +52,7 @@ type Options struct {
 	Dictionaries Dictionaries           // nil: none are told of
 	Usage        Usage                  // nil: there is no ledger
 	Checkpoints  Checkpoints            // nil: there are none
-	Verify       Verify                 // nil: the configuration's tokens are all that there are
+	Signed       Signed                 // nil: the configuration's tokens are all that there are
 	Audit        func(Event)            // nil: what is done is only in the log
 	Collectors   []prometheus.Collector // further metrics
 }
@@ -125,7 +125,7 @@ func newAPI(o *Options) *api {
 		o: o, mux: http.NewServeMux(), routes: routes(o), files: newTenantFiles(o.File), jobs: newJobs(), seen: newSeenRequests(),
 		reports: make(chan struct{}, reportsAtOnce),
 	}
-	a.gate = &gate{current: func() *config.Config { return o.State.Current().Config }, verify: o.Verify, limits: newLimits()}
+	a.gate = &gate{current: func() *config.Config { return o.State.Current().Config }, signed: o.Signed, limits: newLimits()}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		&collector{o.Proxy},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -20,9 +21,13 @@ type Principal struct {
 	Tenant string // the only one that it sees; empty: all
 }
 
-// Verify looks at a token that is none of the configuration's, such as a signed
-// one. ok is false if it is not valid.
-type Verify func(token string) (who Principal, ok bool)
+// Signed tells what tokens are worth that are none of the configuration's. A jwt.Verifier does.
+type Signed interface {
+	// Operators tells whether such tokens may have a role at all.
+	Operators() bool
+	// Operator is who holds a token: a name for logs, a role, and the only tenant that it is for (empty: all).
+	Operator(ctx context.Context, token string) (name string, role config.Role, tenant string, err error)
+}
 
 // longestToken bounds what is hashed for a stranger, in bytes.
 const longestToken = 16 << 10
@@ -68,7 +73,7 @@ func (t *tokens) find(text string) (Principal, bool) {
 // gate lets requests in.
 type gate struct {
 	current func() *config.Config
-	verify  Verify // nil: there are no other tokens
+	signed  Signed // nil: there are no other tokens
 	cached  atomic.Pointer[tokens]
 	limits  *limits
 }
@@ -100,22 +105,24 @@ func (g *gate) admit(r *http.Request) (Principal, *Problem) {
 	if p := g.limits.byAddress(address(r), rate); p != nil {
 		return Principal{}, p
 	}
-	if len(header) == 0 && len(t.list) == 0 && g.verify == nil && onThisMachine(r) {
+	signed := g.signed != nil && g.signed.Operators()
+	if len(header) == 0 && len(t.list) == 0 && !signed && onThisMachine(r) {
 		return Principal{Name: "local", Role: config.Viewer}, nil
 	}
-	if bearer && g.verify != nil && len(text) <= longestToken {
+	if bearer && signed && len(text) <= longestToken {
 		if p := g.limits.tryKey(address(r)); p != nil {
 			return Principal{}, p
 		}
-		if who, ok := g.verify(text); ok && who.Role.Includes(config.Viewer) {
-			return who, g.limits.byName("verified "+who.Tenant+" "+who.Name, rate)
+		name, role, tenant, err := g.signed.Operator(r.Context(), text)
+		if err == nil && role.Includes(config.Viewer) {
+			return Principal{name, role, tenant}, g.limits.byName("signed "+tenant+" "+name, rate)
 		}
 	}
 	detail := "send it as Authorization: Bearer <token>"
 	switch {
 	case len(header) > 0:
 		detail = "the one that was sent is not known"
-	case len(t.list) == 0 && g.verify == nil:
+	case len(t.list) == 0 && !signed:
 		detail = "without admin.tokens only requests from the same machine are answered"
 	}
 	return Principal{}, problem("unauthorized", detail)

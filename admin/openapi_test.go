@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -157,6 +159,19 @@ func undescribed(t *testing.T, o *openapi3.Operation, r *reply) {
 			if len(schema.Properties) > 0 && schema.Properties[key] == nil {
 				t.Errorf("%s: %s is not described", o.OperationID, key)
 			}
+		}
+	}
+}
+
+// Every code of an error is explained to operators.
+func TestDocumentedProblems(t *testing.T) {
+	text, err := os.ReadFile("../docs/admin.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, p := range problems {
+		if !strings.Contains(string(text), "`"+code+"`") || !strings.Contains(string(text), strconv.Itoa(p.status)) {
+			t.Errorf("docs/admin.md has no %s (%d)", code, p.status)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"riptide-proxy/config"
@@ -176,14 +178,20 @@ func rollbackState(a *api, w http.ResponseWriter, c *call) error {
 	return showState(a, w, c)
 }
 
-// before is the generation before the one that runs, or before that it was rolled back to; 0: there is none.
+// before is the last generation that was another one before the one that runs, or before that which it was rolled
+// back to; 0: there is none.
 func (a *api) before() (number uint64) {
 	now := a.o.State.Current()
-	for _, g := range a.o.State.History() { // the oldest first
-		if g.Hash == now.Hash {
-			break
+	limit := now.Number
+	if to, is := strings.CutPrefix(now.Source, rolledBack+" to "); is {
+		if n, err := strconv.ParseUint(to, 10, 64); err == nil {
+			limit = n
 		}
-		number = g.Number
+	}
+	for _, g := range a.o.State.History() { // the oldest first
+		if g.Number < limit && g.Hash != now.Hash {
+			number = g.Number
+		}
 	}
 	return number
 }

@@ -67,7 +67,7 @@ type Config struct {
 	Usage   Usage   `yaml:"usage"`
 	Billing Billing `yaml:"billing"`
 
-	Audit Audit `yaml:"audit"`
+	Audit   Audit   `yaml:"audit"`
 	Log     Log     `yaml:"log"`
 	Tracing Tracing `yaml:"tracing"`
 

@@ -52,7 +52,7 @@ func TestFull(t *testing.T) {
 			Dir: "testdata/audit", Level: AuditWrite, Keys: HashedKeys, Secret: "0123456789abcdef", Buffer: 16 * MiB,
 			RotateSize: GiB, RotateEvery: Duration(time.Hour), KeepFiles: 10, KeepFor: Duration(720 * time.Hour),
 		},
-		Log:        Log{Level: LogWarn, Format: LogJSON},
+		Log: Log{Level: LogWarn, Format: LogJSON},
 		Tracing: Tracing{
 			Endpoint: "https://collector.example:4318", Headers: map[string]Password{"authorization": "p: [a]\nloops: 7"},
 			Sample: 0.05, Slow: Duration(20 * time.Millisecond),

@@ -81,8 +81,8 @@ func call(t testing.TB, p *harness.Proxy, who, method, path, body string, header
 	return answer{resp.StatusCode, resp.Header, string(text)}
 }
 
-// must is call for what is answered with a status.
-func must(t testing.TB, status int, p *harness.Proxy, who, method, path, body string, header ...string) answer {
+// asked is call for what is answered with a status.
+func asked(t testing.TB, status int, p *harness.Proxy, who, method, path, body string, header ...string) answer {
 	t.Helper()
 	a := call(t, p, who, method, path, body, header...)
 	if a.status != status {
@@ -120,7 +120,7 @@ func TestAdminManyTenants(t *testing.T) {
 		id := fmt.Sprintf("tenant-%d", i)
 		body := fmt.Sprintf(`{"id":%q,"plan":"small","users":{"default":{"sha256":[%q]}},"tags":{"number":"%d"}}`, id, config.HashSecret(secret(i)), i)
 		begun := time.Now()
-		must(t, 201, p, "admin", "POST", "/admin/tenants", body)
+		asked(t, 201, p, "admin", "POST", "/admin/tenants", body)
 		took[i] = time.Since(begun)
 		c := p.Connect(t, harness.Tenant{ID: id, Secret: secret(i)})
 		if reply := do(t, c, "SET", "own", id); reply != "+OK\r\n" {
@@ -156,7 +156,7 @@ func TestAdminTenantLife(t *testing.T) {
 	t.Parallel()
 	redis := harness.StartRedis(t)
 	p, dir := administered(t, redis, "usage: {flush: 100ms}\n")
-	must(t, 201, p, "admin", "POST", "/admin/tenants", `{"id":"initech","users":{"default":{"sha256":["`+config.HashSecret("one")+`"]}}}`)
+	asked(t, 201, p, "admin", "POST", "/admin/tenants", `{"id":"initech","users":{"default":{"sha256":["`+config.HashSecret("one")+`"]}}}`)
 	who := harness.Tenant{ID: "initech", Secret: "one"}
 	c := p.Connect(t, who)
 	do(t, c, "SET", "a", "1")
@@ -166,20 +166,20 @@ func TestAdminTenantLife(t *testing.T) {
 	do(t, c, "CLIENT", "SETNAME", "worker")
 	do(t, c, "EVAL", "return redis.call('SET', 'c', '3')", "0")
 
-	if a := must(t, 200, p, "viewer", "GET", "/admin/tenants/initech/connections", ""); !strings.Contains(a.body, `"name": "worker"`) || !strings.Contains(a.body, `"database": 3`) {
+	if a := asked(t, 200, p, "viewer", "GET", "/admin/tenants/initech/connections", ""); !strings.Contains(a.body, `"name": "worker"`) || !strings.Contains(a.body, `"database": 3`) {
 		t.Error(a.body)
 	}
 	do(t, c, "BLPOP", "nothing", "0.05")
-	if a := must(t, 200, p, "operator", "GET", "/admin/tenants/initech/slowlog", ""); !strings.Contains(a.body, `"commands"`) {
+	if a := asked(t, 200, p, "operator", "GET", "/admin/tenants/initech/slowlog", ""); !strings.Contains(a.body, `"commands"`) {
 		t.Error(a.body)
 	}
 	wait := func(a answer) {
 		t.Helper()
 		harness.Eventually(t, "the job is done", func() bool {
-			return strings.Contains(must(t, 200, p, "viewer", "GET", a.header.Get("Location"), "").body, `"state": "done"`)
+			return strings.Contains(asked(t, 200, p, "viewer", "GET", a.header.Get("Location"), "").body, `"state": "done"`)
 		})
 	}
-	wait(must(t, 202, p, "operator", "POST", "/admin/cache/invalidate", `{"tenant":"initech","pattern":"session:*","database":3}`))
+	wait(asked(t, 202, p, "operator", "POST", "/admin/cache/invalidate", `{"tenant":"initech","pattern":"session:*","database":3}`))
 	if reply := do(t, c, "EXISTS", "session:1", "b"); reply != ":1\r\n" {
 		t.Error(reply)
 	}
@@ -187,21 +187,21 @@ func TestAdminTenantLife(t *testing.T) {
 	do(t, other, "SET", "session:1", "acme's")
 
 	// A suspended tenant loses its connections, and has them back afterwards.
-	must(t, 200, p, "operator", "POST", "/admin/tenants/initech/suspend", "")
+	asked(t, 200, p, "operator", "POST", "/admin/tenants/initech/suspend", "")
 	if reply, err := c.Do("PING"); err == nil {
 		t.Errorf("suspended: %s", reply)
 	}
 	if reply := refusedLogin(t, p, who); !strings.HasPrefix(reply, "-NOPERM") {
 		t.Error(reply)
 	}
-	must(t, 200, p, "operator", "POST", "/admin/tenants/initech/resume", "")
+	asked(t, 200, p, "operator", "POST", "/admin/tenants/initech/resume", "")
 	c = p.Connect(t, who)
 
 	// A new secret works beside the one before, and then instead of it.
-	must(t, 200, p, "admin", "POST", "/admin/tenants/initech/rotate-key", `{"sha256":"`+config.HashSecret("two")+`"}`)
+	asked(t, 200, p, "admin", "POST", "/admin/tenants/initech/rotate-key", `{"sha256":"`+config.HashSecret("two")+`"}`)
 	two := p.Connect(t, harness.Tenant{ID: "initech", Secret: "two"})
 	do(t, c, "PING")
-	must(t, 200, p, "admin", "POST", "/admin/tenants/initech/rotate-key", `{"sha256":"`+config.HashSecret("three")+`","revoke":true}`)
+	asked(t, 200, p, "admin", "POST", "/admin/tenants/initech/rotate-key", `{"sha256":"`+config.HashSecret("three")+`","revoke":true}`)
 	for what, gone := range map[string]*harness.Conn{"one": c, "two": two} {
 		if reply, err := gone.Do("PING"); err == nil {
 			t.Errorf("the secret %s: %s", what, reply)
@@ -211,7 +211,7 @@ func TestAdminTenantLife(t *testing.T) {
 
 	// What the upstream has of it goes with it, but for the ledger.
 	harness.Eventually(t, "usage is reported", func() bool { return usedBy(t, p, "initech").Operations > 0 })
-	a := must(t, 202, p, "admin", "DELETE", "/admin/tenants/initech", "", "If-Match", "*")
+	a := asked(t, 202, p, "admin", "DELETE", "/admin/tenants/initech", "", "If-Match", "*")
 	if reply, err := c.Do("PING"); err == nil {
 		t.Errorf("deleted: %s", reply)
 	}
@@ -241,7 +241,7 @@ func TestAdminTenantLife(t *testing.T) {
 	if files, _ := os.ReadDir(dir); len(files) != 0 {
 		t.Error(files)
 	}
-	must(t, 201, p, "admin", "POST", "/admin/tenants", `{"id":"initech"}`)
+	asked(t, 201, p, "admin", "POST", "/admin/tenants", `{"id":"initech"}`)
 	if log := p.Log(); strings.Contains(log, config.HashSecret("one")) || strings.Contains(log, "admin-token") {
 		t.Error("a secret is in the log")
 	}
@@ -279,7 +279,7 @@ func TestAdminMatrix(t *testing.T) {
 			Reach string `json:"x-reach"`
 		}
 	}
-	if err := json.Unmarshal([]byte(must(t, 200, p, "viewer", "GET", "/admin/openapi.json", "").body), &doc); err != nil {
+	if err := json.Unmarshal([]byte(asked(t, 200, p, "viewer", "GET", "/admin/openapi.json", "").body), &doc); err != nil {
 		t.Fatal(err)
 	}
 	rank := map[string]int{"viewer": 1, "operator": 2, "admin": 3}
@@ -345,7 +345,8 @@ func TestAdminTool(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(dir, "initech.yaml")); err != nil || !strings.Contains(string(text), "databases: \"4\"") && !strings.Contains(string(text), "databases: 4") {
 		t.Errorf("%v %s", err, text)
 	}
-	run("viewer", "initech", "tenant", "connections", "initech")
+	c = p.Connect(t, harness.Tenant{ID: "initech", Secret: secret}) // another number of databases has ended the one before
+	run("viewer", c.LocalAddr().String(), "tenant", "connections", "initech")
 	run("viewer", "TOOK", "tenant", "slowlog", "initech")
 	next := strings.TrimSpace(run("admin", "", "tenant", "rotate-key", "initech"))
 	p.Connect(t, harness.Tenant{ID: "initech", Secret: next}).Close()

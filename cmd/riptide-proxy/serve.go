@@ -77,7 +77,7 @@ func serve(file string, out io.Writer) error {
 		usage = v
 	}
 	adm, err := admin.Start(cfg.Admin.Listen, admin.Options{
-		Proxy: srv, State: manager, File: file, Dictionaries: srv.Dictionaries(), Usage: usage,
+		Proxy: srv, State: manager, File: file, Dictionaries: srv.Dictionaries(), Usage: usage, Signed: srv.Tokens(),
 		Collectors: []prometheus.Collector{manager.Metrics()},
 	})
 	if err != nil {
