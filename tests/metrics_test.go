@@ -94,6 +94,7 @@ func TestMetricsOfARun(t *testing.T) {
 	// What is measured or reported beside the commands comes a moment later.
 	up := redis.NewClient(&redis.Options{Addr: p.Upstream})
 	defer up.Close()
+	harness.Eventually(t, "the memory is measured", func() bool { return series(t, p)[`riptide_cache_memory_usage_bytes{tenant="acme"}`] > 0 })
 	for what, ok := range map[string]func(s map[string]float64) bool{
 		"the memory is what the upstream says that the keys take": func(s map[string]float64) bool {
 			bytes, _ := spaceOf(t, up, "t:acme:")
