@@ -76,6 +76,7 @@ func byContainer(a, b string) int {
 func (c *Command) derive() {
 	c.Cats = implied(c.Flags, c.Cats)
 	c.Class = classOf(c)
+	c.deriveNeeds()
 	defer c.deriveGrowth() // which follows from the shape as well
 	if c.Since != "" {
 		c.ErrKeys = true // a server that does not know the command quotes its arguments in the error

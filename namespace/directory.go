@@ -11,12 +11,14 @@ import (
 	"sync/atomic"
 
 	"riptide-proxy/config"
+	"riptide-proxy/namespace/acl"
 )
 
 // Identity is who a session has logged in as.
 type Identity struct {
 	Tenant *Tenant
-	User   string // "default", or one of the tenant's other users
+	User   string     // "default", or one of the tenant's other users
+	Rules  *acl.Rules // nil: it may do everything
 }
 
 // Errors of Authenticate. Their texts are what the client is told.
@@ -59,7 +61,11 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 		d.tenants[id] = t
 		d.users[id] = make(map[string]*account, len(tc.Users))
 		for name, uc := range tc.Users {
-			a, err := newAccount(Identity{t, name}, uc)
+			rules, err := newRules(uc)
+			if err != nil {
+				return nil, fmt.Errorf("tenant %s, user %s: acl: %w", id, name, err)
+			}
+			a, err := newAccount(Identity{t, name, rules}, uc)
 			if err != nil {
 				return nil, err
 			}
@@ -70,6 +76,18 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 		}
 	}
 	return d, nil
+}
+
+// newRules returns a user's rules, nil if it may do everything.
+func newRules(c *config.User) (*acl.Rules, error) {
+	if c.ACL == "" {
+		return nil, nil
+	}
+	rules, err := acl.Parse(c.ACL)
+	if err != nil || rules.Unrestricted() {
+		return nil, err
+	}
+	return rules, nil
 }
 
 func newAccount(who Identity, c *config.User) (*account, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/glob"
 	"riptide-proxy/value"
 	"riptide-proxy/value/dictionary"
 	masterkeys "riptide-proxy/value/keys"
@@ -52,7 +53,7 @@ func (s *Server) makeValues(ctx context.Context) error {
 				v.codec.SetDicts(dicts)
 			}
 		},
-		Match: namespace.MatchGlob,
+		Match: glob.Match,
 	})
 	for _, t := range s.directory.Tenants() {
 		settings, err := masterkeys.Settings(s.cfg, t.ID, masters)

@@ -53,6 +53,9 @@ func (s *session) handle(r *namespace.Request) bool {
 		s.reject(cmd, "NOAUTH Authentication required.")
 		return true
 	}
+	if s.rules != nil && s.denied(cmd, r) {
+		return true
+	}
 	if s.shape != nil && s.misshapen(cmd, r) {
 		return true
 	}

@@ -105,11 +105,13 @@ func (s *session) become(who *namespace.Identity) {
 		s.limits = &s.w.srv.strangers
 		s.born = s.w.loop.Now()
 		s.prefix = nil
+		s.rules = nil
 		s.shape = nil
 	} else {
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
 		s.limits = &s.w.srv.limits
+		s.rules = who.Rules
 		s.shape = s.own().shape
 		s.use(0)
 		s.takeNumber()

@@ -30,7 +30,7 @@ type worker struct {
 	listeners int // sessions whose subscriptions are on pins
 
 	scriptLinks [4]*upstream.Link[scriptCall] // isolated RESP2 and RESP3, then trusted
-	scriptUsers map[*namespace.Tenant]*scriptUser
+	scriptUsers map[wall]*scriptUser
 	loaded      map[loadedScript]struct{} // that the upstream knows
 	restGroup   []byte                    // what follows a script
 	mark        []byte                    // and its last reply
@@ -92,7 +92,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[wall]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
 	w.seal, w.open, w.valued = w.sealing.seal, w.opening.open, s.codecs.all()
 	w.turns.w, w.turns.off, w.turns.window = w, !s.cfg.Limits.Fair, minTurnWindow
 	w.nobody = w.tenantStats("")

@@ -20,6 +20,7 @@ import (
 type Mode struct {
 	Trusted bool // gets commands that an isolated one is refused
 	Values  bool // the tenant has, or had, values that are stored sealed: see SealedKeys
+	Rules   bool // the user has rules, which may keep it from looking at values
 }
 
 // Script is a tenant's script. It never changes once made, but for whether it has run.

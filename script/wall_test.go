@@ -104,7 +104,7 @@ func TestProvision(t *testing.T) {
 	}
 
 	// Names with what means something in patterns.
-	if err := Provision(ctx, w.admin, users, []string{"+get"}, Account{Tenant: "odd", Root: "t:{o*[a]?\\}:"}); err != nil {
+	if err := Provision(ctx, w.admin, users, []string{"+get"}, Account{Name: "odd", Root: "t:{o*[a]?\\}:"}); err != nil {
 		t.Fatal(err)
 	}
 	odd := dial(t, w.wall.RemoteAddr().String())
@@ -124,17 +124,17 @@ func TestProvisionErrors(t *testing.T) {
 	ctx := harness.Context(t)
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr, MaxRetries: -1})
 	defer admin.Close()
-	if err := Provision(ctx, admin, users, []string{"+nonesuch"}, Account{Tenant: "acme", Root: "t:acme:"}); !errors.Is(err, ErrRules) {
+	if err := Provision(ctx, admin, users, []string{"+nonesuch"}, Account{Name: "acme", Root: "t:acme:"}); !errors.Is(err, ErrRules) {
 		t.Errorf("an unknown command: %v", err)
 	}
 	admin.Do(ctx, "ACL", "SETUSER", "weak", "on", ">pw", "~*", "&*", "+@all", "-acl")
 	weak := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "weak", Password: "pw", MaxRetries: -1})
 	defer weak.Close()
-	if err := Provision(ctx, weak, users, []string{"+get"}, Account{Tenant: "acme", Root: "t:acme:"}); !errors.Is(err, ErrForbidden) {
+	if err := Provision(ctx, weak, users, []string{"+get"}, Account{Name: "acme", Root: "t:acme:"}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("no permission: %v", err)
 	}
 	server.Kill()
-	err := Provision(ctx, admin, users, []string{"+get"}, Account{Tenant: "acme", Root: "t:acme:"})
+	err := Provision(ctx, admin, users, []string{"+get"}, Account{Name: "acme", Root: "t:acme:"})
 	if err == nil || errors.Is(err, ErrForbidden) || errors.Is(err, ErrRules) {
 		t.Errorf("no server: %v", err)
 	}
@@ -159,7 +159,7 @@ func TestProvisionMany(t *testing.T) {
 	var accounts []Account
 	for i := range 1000 {
 		id := fmt.Sprintf("tenant-%d", i)
-		accounts = append(accounts, Account{Tenant: id, Root: "t:" + id + ":"})
+		accounts = append(accounts, Account{Name: id, Root: "t:" + id + ":"})
 	}
 	begin, before := time.Now(), used(t, admin)
 	if err := Provision(ctx, admin, users, AllowList(known), accounts...); err != nil {
