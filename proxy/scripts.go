@@ -41,7 +41,7 @@ type save struct {
 }
 
 func newScripts(srv *Server) *scripts {
-	users := script.NewUsers(fleetSecret(srv.cfg))
+	users := script.NewUsers(fleetSecret(srv.conf().cfg))
 	sc := &scripts{srv: srv, store: script.NewStore(script.DefaultLimits), users: users, rest: users.Resting(), saves: make(chan save, 256)}
 	srv.background.Add(1)
 	go sc.keep()
@@ -203,12 +203,15 @@ func (u *scriptUser) refusal() string {
 }
 
 func (w *worker) scriptUser(behind wall) *scriptUser {
-	u := w.scriptUsers[behind]
+	u := w.scriptUsers[behind.tenant][behind]
 	if u == nil {
 		name := behind.account().Name
 		login, full := w.srv.scripts.users.Tenant(name), w.srv.scripts.users.Full(name)
 		u = &scriptUser{auth: resp.AppendRequest(nil, "AUTH", login.Name, login.Password), full: resp.AppendRequest(nil, "AUTH", full.Name, full.Password)}
-		w.scriptUsers[behind] = u
+		if w.scriptUsers[behind.tenant] == nil {
+			w.scriptUsers[behind.tenant] = make(walls)
+		}
+		w.scriptUsers[behind.tenant][behind] = u
 	}
 	return u
 }

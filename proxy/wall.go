@@ -26,6 +26,25 @@ const allDatabases = -1
 
 var selectRow = command.Lookup([]byte("select"))
 
+// walls are a tenant's, with what a loop knows of the upstream's users for them.
+type walls map[wall]*scriptUser
+
+// lost has the upstream's users made again, which may be gone, or may have to be others.
+func (all walls) lost() {
+	for _, u := range all {
+		u.ready = false
+	}
+}
+
+// reruled forgets the users with rules, of which there may be others now.
+func (all walls) reruled() {
+	for behind, u := range all {
+		if behind.rules != nil && !u.asked {
+			delete(all, behind)
+		}
+	}
+}
+
 // wall is the one behind which the session's scripts run now.
 func (s *session) wall() wall {
 	w := wall{tenant: s.who.Tenant, rules: s.rules, db: allDatabases}
