@@ -25,7 +25,7 @@ geosearchstore get getbit getdel getex getrange getset hdel hexists hexpire hexp
 hgetex hincrby hincrbyfloat hkeys hlen hmget hmset hpersist hpexpire hpexpireat hpexpiretime hpttl hrandfield hscan hset
 hsetex hsetnx hstrlen httl hvals incr incrby incrbyfloat increx lcs lindex linsert llen lmove lmovem lmpop lpop lpos lpush
 lpushx lrange lrem lset ltrim memory|usage mget mset msetex msetnx object|encoding object|freq object|idletime
-object|refcount persist pexpire pexpireat pexpiretime pfadd pfcount pfmerge ping psetex pttl publish rename renamenx rpop
+object|refcount persist pexpire pexpireat pexpiretime pfadd pfcount ping psetex pttl publish rename renamenx rpop
 rpoplpush rpush rpushx sadd scard sdiff sdiffcard sdiffstore set setbit setex setnx setrange sinter sintercard sinterstore
 sismember smembers smismember smove sort sort_ro spop spublish srandmember srem sscan strlen substr sunion sunioncard
 sunionstore time touch ttl type unlink vadd vcard vdim vemb vgetattr vinfo vismember vlinks vrandmember vrange vrem vsetattr
