@@ -223,7 +223,11 @@ func (s *session) appendCall(b []byte, cmd *command.Command, r *namespace.Reques
 		b = resp.AppendBulk(b, sc.Wrapped)
 	}
 	b = r.AppendRestPrefixed(b, 2, w.indexes, s.prefix)
-	return sc.AppendArgs(b, s.prefix, s.who.Tenant.Databases)
+	databases := s.who.Tenant.Databases
+	if s.rules != nil && !s.rules.MayRun(selectRow) {
+		databases = 0
+	}
+	return sc.AppendArgs(b, s.prefix, databases)
 }
 
 // calls reports whether the transaction has a script queued already, which the

@@ -66,7 +66,7 @@ func (s *Script) ExtraArgs() int {
 
 // AppendArgs appends, as RESP bulk strings, what must follow the client's own arguments of EVAL or EVALSHA: the prefix
 // of the database that the session is in ("t:acme:0:"), in front of it the number of databases where the script may
-// change to another one.
+// change to another one: none if the user may not.
 func (s *Script) AppendArgs(dst, prefix []byte, databases int) []byte {
 	if s.selects {
 		n := strconv.Itoa(databases)
