@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"riptide-proxy/command"
@@ -58,7 +59,7 @@ func (s *session) queueSort(cmd *command.Command, r *namespace.Request) bool {
 
 // noPermission is a refusal in the words that the upstream's version has for it.
 func (srv *Server) noPermission(v acl.Verdict, user string, cmd *command.Command) string {
-	if _, version := srv.self(); strings.HasPrefix(version, "7.0.") || version < "7." {
+	if _, version := srv.self(); before72(version) {
 		switch v {
 		case acl.NoKey:
 			return "NOPERM this user has no permissions to access one of the keys used as arguments"
@@ -74,6 +75,13 @@ func (srv *Server) noPermission(v acl.Verdict, user string, cmd *command.Command
 		return "NOPERM No permissions to access a channel"
 	}
 	return "NOPERM User " + user + " has no permissions to run the '" + cmd.Name + "' command"
+}
+
+// before72 reports whether a server of that version has the older words.
+func before72(version string) bool {
+	major, minor, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && (n < 7 || n == 7 && strings.HasPrefix(minor, "0."))
 }
 
 // reruled has other rules be in effect for a session that is somebody already. What is queued in a transaction was checked
