@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"riptide-proxy/config"
 	"riptide-proxy/tests/harness"
 )
 
@@ -223,4 +224,40 @@ func TestACLSealedScripts(t *testing.T) {
 	some := aclAs(t, p, "some")
 	aclExpect(t, some, ":2601", "EVAL", "return redis.call('append','mine:k','x')", "0")
 	aclExpect(t, some, "-", "EVAL", "return redis.call('append','k','x')", "0")
+}
+
+// A user is told its own rules, and one without any those of its tenant's others.
+func TestACLUsers(t *testing.T) {
+	t.Parallel()
+	p, _ := startACLProxy(t, "", "app", "+@all -del ~k* (+set %W~w)", "other", "+get ~o")
+	root, c := p.Connect(t, harness.Acme), aclAs(t, p, "app")
+	for _, who := range []*harness.Conn{root, c} {
+		aclExpect(t, who, "+OK\r\n", "ACL", "DRYRUN", "acme.app", "GET", "k1")
+		aclExpect(t, who, "+OK\r\n", "ACL", "DRYRUN", "acme.app", "SET", "w", "v")
+		aclExpect(t, who, "has no permissions to access the 'x' key", "ACL", "DRYRUN", "acme.app", "GET", "x")
+		aclExpect(t, who, "has no permissions to run the 'del' command", "ACL", "DRYRUN", "acme.app", "DEL", "k")
+		aclExpect(t, who, "has no permissions to access the 'c' channel", "ACL", "DRYRUN", "acme.app", "SUBSCRIBE", "c")
+		aclExpect(t, who, "-ERR Command 'nosuch' not found\r\n", "ACL", "DRYRUN", "acme.app", "nosuch")
+		aclExpect(t, who, "-ERR wrong number of arguments for 'get' command\r\n", "ACL", "DRYRUN", "acme.app", "GET")
+		reply, err := who.Do("ACL", "GETUSER", "acme.app")
+		for _, want := range []string{"+@all -del", "~k*", "+set", "%W~w"} {
+			if err != nil || !strings.Contains(reply, want) {
+				t.Errorf("no %q in %q, %v", want, reply, err)
+			}
+		}
+		if strings.Contains(reply, config.HashSecret(aclSecret("app"))) {
+			t.Error("a hash is told")
+		}
+		for _, name := range []string{"globex", "globex.default", "acme.nobody", "nobody", "default", ""} {
+			aclExpect(t, who, "$-1\r\n", "ACL", "GETUSER", name)
+			aclExpect(t, who, "-ERR User '"+name+"' not found\r\n", "ACL", "DRYRUN", name, "GET", "k")
+		}
+	}
+	aclExpect(t, root, "+OK\r\n", "ACL", "DRYRUN", "acme", "FLUSHALL")
+	aclExpect(t, root, "+@all", "ACL", "GETUSER", "acme")
+	aclExpect(t, root, "~o", "ACL", "GETUSER", "acme.other")
+	for _, name := range []string{"acme", "acme.other"} {
+		aclExpect(t, c, "$-1\r\n", "ACL", "GETUSER", name)
+		aclExpect(t, c, "-ERR User '"+name+"' not found\r\n", "ACL", "DRYRUN", name, "GET", "k")
+	}
 }
