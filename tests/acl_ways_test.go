@@ -163,7 +163,9 @@ func TestACLScripts(t *testing.T) {
 	}
 }
 
-func noPermission(name string) string { return "NOPERM this user has no permissions to run the '" + name + "' command" }
+func noPermission(name string) string {
+	return "NOPERM this user has no permissions to run the '" + name + "' command"
+}
 
 // noPermissionKey is how a command is refused for its keys, by how a script's is.
 func noPermissionKey(scripted string) string {
