@@ -134,6 +134,7 @@ func locate(c *Config, base string) {
 	if c.Usage.Spool != "" && !filepath.IsAbs(c.Usage.Spool) {
 		c.Usage.Spool = filepath.Join(base, c.Usage.Spool)
 	}
+	locateJWT(&c.JWT, base)
 	for _, k := range c.EncryptionKeys {
 		if k.File != "" && !filepath.IsAbs(k.File) {
 			k.File = filepath.Join(base, k.File)

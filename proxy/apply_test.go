@@ -207,7 +207,9 @@ func TestApplySpace(t *testing.T) {
 	big := strings.Repeat("x", 100<<10)
 	c.expect("+OK\r\n", "SET", "k", big)
 	apply(t, s, map[string]string{"acme": ", quotas: {memory: 64KiB}"})
-	harness.Eventually(t, "it is over the limit", func() bool { return strings.HasPrefix(c.do("SET", "k2", big), "-OOM tenant acme is over its memory quota") })
+	harness.Eventually(t, "it is over the limit", func() bool {
+		return strings.HasPrefix(c.do("SET", "k2", big), "-OOM tenant acme is over its memory quota")
+	})
 	c.expect(":1\r\n", "EXISTS", "k")
 	apply(t, s, map[string]string{"acme": ", quotas: {memory: 10MiB}"})
 	c.expect("+OK\r\n", "SET", "k2", big)

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/resp"
 )
 
@@ -32,6 +34,10 @@ var ok = []byte("+OK\r\n")
 // then the session stays who it was. A check that takes long is done
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
+	if s.w.srv.tokens.Looks(secret) {
+		s.loginToken(user, secret, done)
+		return
+	}
 	dir := s.w.conf.directory
 	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
 		if err != nil {
@@ -39,31 +45,7 @@ func (s *session) login(user, secret []byte, done func()) {
 			s.answerError(err.Error())
 			return
 		}
-		enter := func() {
-			s.enters(who, func() {
-				if who = s.w.conf.directory.Still(who, proof); who == nil { // the configuration is another one by now
-					s.answerError(namespace.ErrWrongPass.Error())
-					return
-				}
-				s.become(who)
-				s.proof = proof
-				done()
-			})
-		}
-		codecs := s.w.srv.codecs
-		known := codecs.knows(who.Tenant)
-		if !known && s.link.Down() {
-			codecs.owe(who.Tenant)
-			known = true // it will be
-		}
-		if known {
-			enter()
-			return
-		}
-		s.async(func(ctx context.Context) func() {
-			codecs.meet(ctx, who.Tenant)
-			return enter
-		})
+		s.loggedIn(who, credential{proof: proof}, done)
 	}
 	if !dir.Slow(user, secret) {
 		finish(dir.Authenticate(user, secret))
@@ -89,6 +71,54 @@ func (s *session) login(user, secret []byte, done func()) {
 	})
 }
 
+// loggedIn runs done as the new identity, once all is there that it needs.
+func (s *session) loggedIn(who *namespace.Identity, with credential, done func()) {
+	enter := func() {
+		s.enters(who, func() {
+			if who = s.w.still(who, with); who == nil { // the configuration is another one by now
+				s.answerError(namespace.ErrWrongPass.Error())
+				return
+			}
+			s.become(who)
+			s.credential = with
+			done()
+		})
+	}
+	codecs := s.w.srv.codecs
+	known := codecs.knows(who.Tenant)
+	if !known && s.link.Down() {
+		codecs.owe(who.Tenant)
+		known = true // it will be
+	}
+	if known {
+		enter()
+		return
+	}
+	s.async(func(ctx context.Context) func() {
+		codecs.meet(ctx, who.Tenant)
+		return enter
+	})
+}
+
+// credential is what somebody has logged in with.
+type credential struct {
+	proof namespace.Proof // of a secret
+	token *jwt.Token      // in its place
+}
+
+// still is who somebody is by the configuration that the loop goes by now; nil if that would not let it in
+// with the same credential.
+func (w *worker) still(who *namespace.Identity, with credential) *namespace.Identity {
+	switch t := with.token; {
+	case t == nil:
+		return w.conf.directory.Still(who, with.proof)
+	case t.Valid(time.Now()):
+		who, _ = w.conf.directory.Member(who.Tenant.ID, who.User)
+		return who
+	}
+	return nil
+}
+
 // become makes the session somebody, with nothing left of who it was before.
 func (s *session) become(who *namespace.Identity) {
 	if s.who != nil && who != nil && *who == *s.who || who == s.who {
@@ -104,7 +134,7 @@ func (s *session) become(who *namespace.Identity) {
 		s.name = ""
 		s.about = about{local: s.about.local}
 	}
-	s.who, s.mine, s.proof = who, nil, ""
+	s.who, s.mine, s.credential = who, nil, credential{}
 	if who == nil {
 		s.stats = s.w.nobody
 		s.limits = &s.w.strangers

@@ -16,9 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"riptide-proxy/config"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
+	"riptide-proxy/tracing"
 	"riptide-proxy/upstream"
 )
 
@@ -26,6 +28,7 @@ import (
 type Server struct {
 	id       string // tells this process from the other proxies of the upstream
 	now      atomic.Pointer[running]
+	tokens   *jwt.Verifier
 	applying sync.Mutex // held while that changes
 	loops    int
 	target   *upstream.Target
@@ -59,8 +62,11 @@ type Server struct {
 	accepted atomic.Uint64
 	sessions atomic.Uint64 // ids given out
 	facts    atomic.Pointer[upstream.Facts]
+	tracing  atomic.Pointer[tracing.Recorder]
 	ready    atomic.Bool // the upstream passed its last health check
 	stopping atomic.Bool
+	// tokensOver counts sessions that were closed when their token was over.
+	tokensOver atomic.Uint64
 
 	ctx    context.Context // ends slow operations and the health check
 	cancel context.CancelFunc
@@ -101,6 +107,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s := &Server{
 		id:      newID()[:16],
 		loops:   loops(cfg.Loops),
+		tokens:  jwt.New(),
 		target:  target,
 		client:  target.Client(slowConns),
 		health:  target.Client(1),
@@ -120,6 +127,10 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
+		return nil, err
+	}
+	useTokens, err := s.loadTokens(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
@@ -150,6 +161,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 			}
 		}()
 	}
+	useTokens()
 	s.meet()
 	s.startUsage()
 	s.codecs.start()
@@ -286,6 +298,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.drained(ctx)
 	s.cancel()
 	s.stopUsage()
+	s.tokens.Close()
 	for _, c := range s.plans {
 		c.Close()
 	}
