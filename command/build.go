@@ -77,6 +77,7 @@ func (c *Command) derive() {
 	c.Cats = implied(c.Flags, c.Cats)
 	c.Class = classOf(c)
 	c.Audit = auditOf(c)
+	c.deriveNeeds()
 	defer c.deriveGrowth() // which follows from the shape as well
 	if c.Since != "" {
 		c.ErrKeys = true // a server that does not know the command quotes its arguments in the error

@@ -10,23 +10,24 @@ package command
 
 // Command is one row of the table. Rows are shared by every loop and never change once the program has started.
 type Command struct {
-	ID       int      // dense, from 0 to Count()-1, so that counters per command fit in a slice
-	Name     string   // in lower case; a subcommand is called "container|sub"
-	Arity    int      // number of arguments with the name; negative: at least that many
-	Flags    Flag     // as COMMAND reports them
-	Cats     Category // ACL categories as COMMAND reports them
-	Class    Class    // derived: what quotas and bills count it as
-	Audit    Audit    // derived: how much the audit log has to be told for it to be recorded
-	Keys     KeySpecs // where the keys are, as COMMAND reports it
-	Split    Split    // how a cluster distributes the command over its nodes
-	Join     Join     // how the nodes' answers become one
-	Since    string   // servers that have it, when Redis 7.0 does not: "redis 7.4, valkey 9.0"
-	Run      Route    // where the proxy runs it; the zero value refuses
-	Later    bool     // belongs to tenants but is not built yet, so it is refused with an error that says so
-	Why      string   // for a refused row: what tells the reader why, when the route's own reason is not enough
-	Handler  Handler  // who answers or rewrites it in the proxy; none for what is forwarded as it is
-	Channels bool     // what is prefixed are channels or channel patterns, not keys
-	Unwalled bool     // reaches further than the patterns of an upstream user can confine, so scripts can not have it
+	ID           int          // dense, from 0 to Count()-1, so that counters per command fit in a slice
+	Name         string       // in lower case; a subcommand is called "container|sub"
+	Arity        int          // number of arguments with the name; negative: at least that many
+	Flags        Flag         // as COMMAND reports them
+	Cats         Category     // ACL categories as COMMAND reports them
+	Class        Class        // derived: what quotas and bills count it as
+	Audit        Audit        // derived: how much the audit log has to be told for it to be recorded
+	Keys         KeySpecs     // where the keys are, as COMMAND reports it
+	Split        Split        // how a cluster distributes the command over its nodes
+	Join         Join         // how the nodes' answers become one
+	Since        string       // servers that have it, when Redis 7.0 does not: "redis 7.4, valkey 9.0"
+	Run          Route        // where the proxy runs it; the zero value refuses
+	Later        bool         // belongs to tenants but is not built yet, so it is refused with an error that says so
+	Why          string       // for a refused row: what tells the reader why, when the route's own reason is not enough
+	Handler      Handler      // who answers or rewrites it in the proxy; none for what is forwarded as it is
+	Channels     bool         // what is prefixed are channels or channel patterns, not keys
+	ChannelCheck ChannelCheck // what is asked of a user's channels, if it has rules
+	Unwalled     bool         // reaches further than the patterns of an upstream user can confine, so scripts can not have it
 
 	AtOnce     bool // runs at once between MULTI and EXEC, and is not queued
 	Subscriber bool // may be run by a client of RESP2 that has subscribed to something
@@ -39,6 +40,13 @@ type Command struct {
 	// Shape describes.
 	Find  Finder
 	Shape Shape // derived from Keys and Find
+
+	// Needs tells what a user must be allowed to do with the key, where that depends on the request. Elsewhere Keys tell.
+	Needs    func(args Args) Need
+	Patterns bool // some of what Prefixed finds may be patterns, of which it makes keys (SORT with BY or GET)
+	hasKeys  bool // derived, see HasKeys
+	oneNeed  bool // derived: need is what it needs for all its keys
+	need     Need
 
 	Values       ValueSpec // arguments that are string or hash values, which may be stored encoded
 	ReplyValues  ReplyKind // the parts of the reply that are such values; ReplyValuesOf knows about a request's options

@@ -45,7 +45,9 @@ const (
 
 	// Local, about the tenant's server and its clients.
 	HandleACLCat
+	HandleACLDryRun
 	HandleACLGenPass
+	HandleACLGetUser
 	HandleACLWhoAmI
 	HandleClientCapa
 	HandleClientInfo

@@ -5,7 +5,7 @@ var bitmapRows = rows{
 	"bitcount": {Arity: -2, Flags: ReadOnly, Cats: CatBitmap, Keys: key(RO | Access),
 		Run: Shared, InsideString: true},
 	"bitfield": {Arity: -2, Flags: Write | DenyOOM, Cats: CatBitmap,
-		Keys: key(RW | Access | Update | VariableFlags), Run: Shared, InsideString: true, Unscripted: true, Reach: bitFieldReach},
+		Keys: key(RW | Access | Update | VariableFlags), Run: Shared, Needs: bitFieldNeeds, InsideString: true, Unscripted: true, Reach: bitFieldReach},
 	"bitfield_ro": {Arity: -2, Flags: ReadOnly | Fast, Cats: CatBitmap, Keys: key(RO | Access),
 		Run: Shared, InsideString: true, Unscripted: true},
 	"bitop": {Arity: -4, Flags: Write | DenyOOM, Cats: CatBitmap,

@@ -47,7 +47,7 @@ var stringRows = rows{
 	"psetex": {Arity: 4, Flags: Write | DenyOOM, Cats: CatString, Keys: key(OW | Update),
 		Run: Shared, Values: value(3)},
 	"set": {Arity: -3, Flags: Write | DenyOOM, Cats: CatString, Keys: key(RW | Access | Update | VariableFlags),
-		Run: Shared, Values: value(2), ReplyValues: WholeReply, InsideIf: true},
+		Run: Shared, Needs: setNeeds, Values: value(2), ReplyValues: WholeReply, InsideIf: true},
 	"setex": {Arity: 4, Flags: Write | DenyOOM, Cats: CatString, Keys: key(OW | Update),
 		Run: Shared, Values: value(3)},
 	"setnx": {Arity: 3, Flags: Write | DenyOOM | Fast, Cats: CatString, Keys: key(OW | Insert),

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"riptide-proxy/namespace/acl"
 )
 
 var (
@@ -118,8 +120,10 @@ func (l *loader) checkUser(at place, tenant, name string, u *User) {
 	if s.has(quotas) {
 		s.checkRates(quotas, &u.Quotas.Rates, new(Rates))
 	}
-	if acl := join(at.path, "acl"); s.has(acl) && !s.bad[acl] && !unrestricted(u.ACL) {
-		s.errorf(acl, `is not supported yet and would not be enforced; only "+@all ~* &*" is accepted, or leave it out`)
+	if rules := join(at.path, "acl"); s.has(rules) && !s.bad[rules] {
+		if _, err := acl.Parse(u.ACL); err != nil {
+			s.errorf(rules, "%v", err)
+		}
 	}
 }
 
@@ -165,26 +169,6 @@ func (l *loader) checkOnce(at place, hash, identity string) {
 		return
 	}
 	l.secrets[hash] = owner{identity, at}
-}
-
-// unrestricted tells whether an ACL rule allows every command, key and channel
-// and says nothing else.
-func unrestricted(acl string) bool {
-	var commands, keys, channels bool
-	for _, rule := range strings.Fields(acl) {
-		switch strings.ToLower(rule) {
-		case "+@all", "allcommands":
-			commands = true
-		case "~*", "allkeys":
-			keys = true
-		case "&*", "allchannels":
-			channels = true
-		case "on":
-		default:
-			return false
-		}
-	}
-	return commands && keys && channels
 }
 
 // checkPrefixes makes sure that no tenant's keys can be taken for another's. The

@@ -9,7 +9,7 @@
 // have to discover its mistakes one by one.
 //
 // The package imports nothing else of the project, so that everything else may
-// import it.
+// import it; but for the grammar of ACL rules, which knows the command table alone.
 package config
 
 import "time"

@@ -19,7 +19,7 @@ const (
 const (
 	addressMissing = "is missing: give the host:port of the upstream, or mode: embedded to try things out"
 	notSHA256      = "is not a SHA-256 of 64 hexadecimal digits (riptide-proxy hash makes one)"
-	noACL          = `is not supported yet and would not be enforced; only "+@all ~* &*" is accepted, or leave it out`
+	noACL          = `there are no rules, so the user could do nothing; "nocommands" says so, and without acl it may do everything`
 )
 
 // Each case is a whole file and all of its errors, in order.
@@ -155,9 +155,10 @@ var errorCases = []struct{ name, file, want string }{
 	{"tls", rest + "tls:\n  listen: 127.0.0.1:6390\n", "f:3: tls: tls is not supported yet: the proxy would listen in plain text only"},
 	{"tls, wrong", rest + "tls: {cret: x}\n",
 		"f:3: tls.cret: unknown key (did you mean \"cert\"?)\nf:3: tls: tls is not supported yet: the proxy would listen in plain text only"},
-	{"acl", acme + "    users:\n      default: {sha256: [" + hashA + "], acl: +@read ~*}\n", "f:5: tenants.acme.users.default.acl: " + noACL},
-	{"acl without channels", acme + "    users: {u: {acl: +@all ~*}}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
-	{"acl with an exception", acme + "    users: {u: {acl: +@all ~* &* -get}}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
+	{"acl", acme + "    users:\n      default: {sha256: [" + hashA + "], acl: +@raed ~*}\n",
+		`f:5: tenants.acme.users.default.acl: "+@raed": there is no such category (ACL CAT lists them)`},
+	{"acl with a password", acme + "    users: {u: {acl: '+@all >hunter2'}}\n",
+		"f:4: tenants.acme.users.u.acl: passwords are not for here: users' secrets stand in sha256 and argon2id"},
 	{"acl empty", acme + "    users: {u: {acl: ''}}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
 	{"acl null", acme + "    users: {u: {acl: }}\n", "f:4: tenants.acme.users.u.acl: " + noACL},
 

@@ -48,8 +48,8 @@ type User struct {
 	// Argon2id are hashes for secrets that people chose, as HashArgon2id gives them.
 	Argon2id []string `yaml:"argon2id"`
 
-	// ACL restricts the user. Restrictions are not enforced yet, so anything
-	// but an unrestricted rule ("+@all ~* &*") is refused. Empty: unrestricted.
+	// ACL is what the user may do, in the grammar of Redis's ACL SETUSER ("+@read ~cache:*"). As there, a
+	// user may do nothing but what a rule allows. Absent: everything.
 	ACL string `yaml:"acl"`
 
 	// Quotas limit this user, in addition to what limits the tenant.

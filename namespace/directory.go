@@ -12,12 +12,14 @@ import (
 	"sync/atomic"
 
 	"riptide-proxy/config"
+	"riptide-proxy/namespace/acl"
 )
 
 // Identity is who a session has logged in as.
 type Identity struct {
 	Tenant *Tenant
-	User   string // "default", or one of the tenant's other users
+	User   string     // "default", or one of the tenant's other users
+	Rules  *acl.Rules // nil: it may do everything
 }
 
 // Errors of Authenticate. Their texts are what the client is told.
@@ -69,13 +71,19 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 		d.tenants[id] = t
 		d.users[id] = make(map[string]*account, len(tc.Users))
 		for name, uc := range tc.Users {
-			a, err := newAccount(Identity{t, name}, uc)
+			var was *account
+			if before != nil {
+				was = before.users[id][name]
+			}
+			rules, err := newRules(uc, was)
+			if err != nil {
+				return nil, fmt.Errorf("tenant %s, user %s: acl: %w", id, name, err)
+			}
+			a, err := newAccount(Identity{t, name, rules}, uc)
 			if err != nil {
 				return nil, err
 			}
-			if before != nil {
-				a = a.after(before.users[id][name])
-			}
+			a = a.after(was)
 			d.users[id][name] = a
 			for _, h := range a.sha256 {
 				d.bySecret[h] = a
@@ -83,6 +91,21 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 		}
 	}
 	return d, nil
+}
+
+// newRules returns a user's rules, nil if it may do everything. They are the ones that it had if nothing about them is new.
+func newRules(c *config.User, was *account) (*acl.Rules, error) {
+	if c.ACL == "" {
+		return nil, nil
+	}
+	rules, err := acl.Parse(c.ACL)
+	if err != nil || rules.Unrestricted() {
+		return nil, err
+	}
+	if was != nil && was.identity.Rules != nil && was.identity.Rules.String() == rules.String() {
+		return was.identity.Rules, nil
+	}
+	return rules, nil
 }
 
 func newAccount(who Identity, c *config.User) (*account, error) {

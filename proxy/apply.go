@@ -193,6 +193,10 @@ func (w *worker) change(t *tenantStats, own *tenantOwn) {
 			continue
 		}
 		s.who, s.mine, s.shape = who, own, own.shape
+		s.reruled(who.Rules)
+	}
+	if own != nil {
+		w.scriptUsers[own.tenant].reruled()
 	}
 	t.turn.share = w.turns.shareOf(t.id)
 	w.remeter(t)
@@ -266,7 +270,5 @@ func (w *worker) respace(t *tenantStats, own *tenantOwn) {
 		return
 	}
 	t.space = w.srv.keeper.meter(w, t)
-	if u := w.scriptUsers[own.tenant]; u != nil {
-		u.ready = false // scripts of those with a limit have another user besides
-	}
+	w.scriptUsers[own.tenant].lost() // scripts of those with a limit have another user besides
 }

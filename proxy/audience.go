@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/glob"
 	"riptide-proxy/resp"
 )
 
@@ -85,7 +86,7 @@ func (a *audience) receivers(kind int, root, name []byte) (more int) {
 	more = a.names[kind][string(name)].more()
 	if kind == channels {
 		for pattern, l := range a.patterns[string(root)] {
-			if namespace.MatchGlob([]byte(pattern), name) {
+			if glob.Match([]byte(pattern), name) {
 				more += l.more()
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/glob"
 	"riptide-proxy/value"
 	"riptide-proxy/value/dictionary"
 	masterkeys "riptide-proxy/value/keys"
@@ -54,7 +55,7 @@ func (s *Server) makeValues(ctx context.Context) error {
 				v.codec.SetDicts(dicts)
 			}
 		},
-		Match: namespace.MatchGlob,
+		Match: glob.Match,
 	})
 	for _, t := range s.conf().directory.Tenants() {
 		settings, err := masterkeys.Settings(cfg, t.ID, masters)

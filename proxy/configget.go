@@ -8,6 +8,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/glob"
 	"riptide-proxy/resp"
 )
 
@@ -214,5 +215,5 @@ func covers(set string, asked []byte) bool {
 
 // matchFold matches a name, in lower case, against a glob pattern of any case.
 func matchFold(pattern []byte, name string) bool {
-	return namespace.MatchGlob(bytes.ToLower(pattern), []byte(name))
+	return glob.Match(bytes.ToLower(pattern), []byte(name))
 }

@@ -61,6 +61,9 @@ func (s *session) handle(r *namespace.Request) bool {
 
 // run runs a command that the client may send, as handle.
 func (s *session) run(cmd *command.Command, r *namespace.Request) bool {
+	if s.rules != nil && s.denied(cmd, r) {
+		return true
+	}
 	if s.shape != nil && s.misshapen(cmd, r) {
 		return true
 	}

@@ -119,9 +119,9 @@ func evalSHA(s *session, cmd *command.Command, r *namespace.Request) {
 		s.answer([]byte(errNoScript))
 		return
 	}
-	own := cloneRequest(r)
+	own, rules := cloneRequest(r), s.rules
 	s.async(func(ctx context.Context) func() {
-		sc, err := s.w.srv.scripts.find(ctx, t, own.At(1))
+		sc, err := s.w.srv.scripts.find(ctx, t, rules, own.At(1))
 		return func() {
 			switch {
 			case err != nil:
@@ -197,7 +197,7 @@ func (s *session) call(cmd *command.Command, r *namespace.Request, sc *script.Sc
 	}
 	w.script = s.appendCall(w.script[:0], cmd, r, sc, sha)
 	s.mode |= modeScripts
-	c := &scriptCall{slot: s.slot(cmd), tenant: s.who.Tenant, script: sc, sha: sha, plain: s.who.Tenant.Scripts == config.TrustedScripts, plainKeys: s.plainKeys}
+	c := &scriptCall{slot: s.slot(cmd), wall: s.wall(), script: sc, sha: sha, plain: !s.isolates(), plainKeys: s.plainKeys}
 	s.plainKeys = nil
 	w.runScript(c, w.script)
 	if cap(w.script) > maxScratch {
@@ -223,7 +223,11 @@ func (s *session) appendCall(b []byte, cmd *command.Command, r *namespace.Reques
 		b = resp.AppendBulk(b, sc.Wrapped)
 	}
 	b = r.AppendRestPrefixed(b, 2, w.indexes, s.prefix)
-	return sc.AppendArgs(b, s.prefix, s.who.Tenant.Databases)
+	databases := s.who.Tenant.Databases
+	if s.rules != nil && !s.rules.MayRun(selectRow) {
+		databases = 0
+	}
+	return sc.AppendArgs(b, s.prefix, databases)
 }
 
 // calls reports whether the transaction has a script queued already, which the
@@ -238,15 +242,14 @@ func (tx *transaction) calls(sc *script.Script) bool {
 // the login before it has worked.
 func (s *session) callInTx(cmd *command.Command, r *namespace.Request, sc *script.Script, sha bool) {
 	w := s.w
-	t := s.who.Tenant
-	if t.Scripts == config.TrustedScripts {
+	if !s.isolates() {
 		measured := s.giveUsedMemory(cmd)
 		s.give(cmd, s.appendCall(s.room(len(r.Raw)+64), cmd, r, sc, sha))
 		s.giveUsedMemory(cmd)
 		s.tx.add(queuedCommand{cmd: cmd, script: sc, measured: measured})
 		return
 	}
-	u := w.scriptUser(t)
+	u := w.scriptUser(s.wall())
 	switch {
 	case sc == nil:
 		s.reject(cmd, "NOPERM '"+cmd.Name+"' is not available inside a transaction")
@@ -311,7 +314,7 @@ func scriptLoad(ctx context.Context, op *slowOp) []byte {
 	if len(op.args[2]) > script.LongestSaved {
 		return resp.AppendError(nil, errLongScript)
 	}
-	sc := script.New(op.args[2], op.srv.scriptMode(t))
+	sc := script.New(op.args[2], op.srv.scriptMode(t, op.rules))
 	if err := op.client.Do(ctx, "EVAL", sc.Diagnosis(), 0).Err(); err != nil {
 		return script.RestoreError(nil, failure(err, false), sc, op.prefix)
 	}
@@ -325,7 +328,7 @@ func scriptLoad(ctx context.Context, op *slowOp) []byte {
 func scriptExists(ctx context.Context, op *slowOp) []byte {
 	b := resp.AppendArray(nil, len(op.args)-2)
 	for _, sha := range op.args[2:] {
-		sc, err := op.srv.scripts.find(ctx, op.tenant, sha)
+		sc, err := op.srv.scripts.find(ctx, op.tenant, op.rules, sha)
 		if err != nil {
 			return failure(err, false)
 		}
@@ -352,7 +355,7 @@ func scriptFlush(ctx context.Context, op *slowOp) []byte {
 
 // scriptShow is SCRIPT SHOW sha1.
 func scriptShow(ctx context.Context, op *slowOp) []byte {
-	sc, err := op.srv.scripts.find(ctx, op.tenant, op.args[2])
+	sc, err := op.srv.scripts.find(ctx, op.tenant, op.rules, op.args[2])
 	switch {
 	case err != nil:
 		return failure(err, false)

@@ -127,7 +127,7 @@ func (x *execution) restore(tx *transaction) error {
 func (x *execution) logins(n int) bool {
 	for range n {
 		if string(x.next()) != okReply {
-			x.s.w.scriptUser(x.s.who.Tenant).ready = false
+			x.s.w.scriptUser(x.s.wall()).ready = false
 			return false
 		}
 	}

@@ -122,7 +122,9 @@ func init() {
 		command.HandleMemoryDoctor: {idle: true, run: memoryDoctor},
 		command.HandleACLWhoAmI:    {run: aclWhoAmI},
 		command.HandleACLCat:       {run: aclCat},
+		command.HandleACLDryRun:    {run: aclDryRun},
 		command.HandleACLGenPass:   {run: aclGenPass},
+		command.HandleACLGetUser:   {run: aclGetUser},
 
 		command.HandleClientInfo:    {run: clientInfo},
 		command.HandleClientList:    {idle: true, run: clientList},

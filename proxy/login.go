@@ -144,12 +144,14 @@ func (s *session) become(who *namespace.Identity) {
 		s.limits = &s.w.strangers
 		s.born = s.w.loop.Now()
 		s.prefix = nil
+		s.rules = nil
 		s.shape = nil
 	} else {
 		s.mine = s.w.conf.own[who.Tenant.ID]
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
 		s.limits = &s.w.limits
+		s.rules = who.Rules
 		s.shape = s.own().shape
 		s.use(0)
 		s.takeNumber()

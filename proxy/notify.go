@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/glob"
 	"riptide-proxy/resp"
 )
 
@@ -225,7 +226,7 @@ func (s *session) appendMatch(b []byte, pattern, channel, payload []byte) []byte
 		if len(b) > s.w.output {
 			break // the client is going to be closed for it
 		}
-		if event && !namespace.MatchGlob([]byte(name), own) {
+		if event && !glob.Match([]byte(name), own) {
 			continue
 		}
 		b = resp.AppendPush(b, s.proto, 4)

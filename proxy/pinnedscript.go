@@ -5,7 +5,6 @@ import (
 	"context"
 
 	"riptide-proxy/command"
-	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/script"
 )
@@ -16,16 +15,16 @@ import (
 // connection. If not, the session waits until the tenant's user is there, or
 // can not be had.
 func (s *session) scriptsReady() bool {
-	t := s.who.Tenant
-	if t.Scripts != config.IsolatedScripts || s.tx != nil && s.tx.lost {
+	behind := s.wall()
+	if !s.isolates() || s.tx != nil && s.tx.lost {
 		return true
 	}
-	u := s.w.scriptUser(t)
+	u := s.w.scriptUser(behind)
 	if u.ready || u.err != nil || s.link.Down() {
 		return true
 	}
 	s.async(func(ctx context.Context) func() {
-		err := s.w.srv.scripts.provision(ctx, t)
+		err := s.w.srv.scripts.provision(ctx, &behind)
 		return func() { u.ready, u.err = err == nil, err }
 	})
 	return false
@@ -38,14 +37,13 @@ func (s *session) pinsScripts() bool { return s.pin != nil && (s.tracking || s.s
 // callPinned runs a script there.
 func (s *session) callPinned(cmd *command.Command, r *namespace.Request, sc *script.Script) {
 	w := s.w
-	t := s.who.Tenant
-	if t.Scripts == config.TrustedScripts {
+	if !s.isolates() {
 		b := s.appendCall(s.pin.Begin(len(r.Raw)+64), cmd, r, sc, false)
 		s.callingPinned(sc, b)
 		s.sendPinned(sc, b, s.noted(cmd, noteScript))
 		return
 	}
-	u := w.scriptUser(t)
+	u := w.scriptUser(s.wall())
 	switch {
 	case sc == nil:
 		s.answerError("NOPERM '" + cmd.Name + "' is not available to a client that tracks keys or has subscribed")
@@ -96,7 +94,7 @@ func (s *session) sendPinned(sc *script.Script, b []byte, t slot) {
 	}
 	login := s.unasked(t.cmd)
 	login.note = noteLogin
-	auth, full := s.w.scriptUser(s.who.Tenant).login(s)
+	auth, full := s.w.scriptUser(s.wall()).login(s)
 	if full {
 		t.vals = &valueNote{full: true}
 	}

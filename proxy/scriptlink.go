@@ -25,7 +25,7 @@ import (
 // scriptCall is a script on its way.
 type scriptCall struct {
 	slot
-	tenant *namespace.Tenant
+	wall   wall
 	script *script.Script // nil: a function of the operator's
 	phase  phase
 	tries  uint8
@@ -84,7 +84,7 @@ func (w *worker) scriptLink(proto int, plain bool) *upstream.Link[scriptCall] {
 // runScript runs a script, or has it wait for the tenant's user.
 func (w *worker) runScript(c *scriptCall, req []byte) {
 	if !c.plain {
-		u := w.scriptUser(c.tenant)
+		u := w.scriptUser(c.wall)
 		if !u.ready {
 			if c.s.link.Down() { // to make the user would only take until it fails
 				c.s.failed(&c.slot, upstream.ErrUnavailable)
@@ -94,7 +94,7 @@ func (w *worker) runScript(c *scriptCall, req []byte) {
 			c.s.parkedBytes += len(c.req)
 			u.waiting = append(u.waiting, c)
 			u.bytes += len(req)
-			w.provision(c.tenant, u)
+			w.provision(c.wall, u)
 			return
 		}
 	}
@@ -117,7 +117,7 @@ func (w *worker) sendScript(c *scriptCall) {
 		return
 	}
 	c.phase = phaseLogin
-	u := w.scriptUser(c.tenant)
+	u := w.scriptUser(c.wall)
 	var auth []byte
 	auth, c.full = u.login(c.s)
 	b := append(k.Begin(len(auth)+len(req)+len(w.restGroup)), auth...)
@@ -185,7 +185,7 @@ func (o scriptOwner) again(c *scriptCall) {
 	if c.s.gone {
 		return
 	}
-	u := w.scriptUser(c.tenant)
+	u := w.scriptUser(c.wall)
 	group := w.scriptLink(c.s.proto, false).Request()
 	if c.tries++; c.tries > maxScriptTries || group == nil {
 		c.s.completeError(c.seq, errScriptsStall.Error())
@@ -194,7 +194,7 @@ func (o scriptOwner) again(c *scriptCall) {
 	call := *c
 	call.req = bytes.Clone(group[len(u.auth) : len(group)-len(w.restGroup)])
 	u.failed = append(u.failed, &call)
-	w.provision(c.tenant, u)
+	w.provision(c.wall, u)
 }
 
 const maxScriptTries = 2
@@ -237,7 +237,7 @@ func (o scriptOwner) answered(c *scriptCall, reply []byte) {
 		return
 	}
 	if c.script != nil && !c.diagnosis && !script.Rejected(reply) && !bytes.HasPrefix(reply, []byte("-NOSCRIPT")) {
-		o.w.ran(c.tenant, c.script)
+		o.w.ran(c.wall.tenant, c.script)
 	}
 	s.complete(c.seq, s.restoreScript(c.script, reply, c.full), false)
 }
@@ -289,7 +289,7 @@ func (o scriptOwner) bySource(c *scriptCall) {
 		return
 	}
 	if !c.plain {
-		group = group[len(w.scriptUser(c.tenant).auth) : len(group)-len(w.restGroup)]
+		group = group[len(w.scriptUser(c.wall).auth) : len(group)-len(w.restGroup)]
 	}
 	var req resp.Request
 	if n, err := req.Scan(group, &w.srv.internal); err != nil || n != len(group) {
@@ -324,7 +324,7 @@ func (s *session) restoreScript(sc *script.Script, reply []byte, full bool) []by
 	default:
 		w.reply = append(w.reply[:0], bytes.ReplaceAll(reply, s.prefix, nil)...)
 	}
-	return w.reply
+	return s.asTheClientKnows(w.reply)
 }
 
 // notAllowed reports whether a script has failed for what its user may not run.
@@ -386,7 +386,7 @@ func (o scriptOwner) Refused() {
 // scriptsFull reports whether the link that the session's scripts ride takes
 // no more for now.
 func (w *worker) scriptsFull(s *session) bool {
-	if s.who != nil && w.scriptUser(s.who.Tenant).bytes > softOutput {
+	if s.who != nil && w.scriptUser(s.wall()).bytes > softOutput {
 		return true // until its user is there
 	}
 	for _, k := range w.scriptLinks {

@@ -86,7 +86,7 @@ func setReady(t testing.TB, srv *Server) {
 		for _, s := range w.sessions {
 			if s.who != nil && !done[s.who.Tenant] {
 				done[s.who.Tenant] = true
-				w.scriptUser(s.who.Tenant).ready = true
+				w.scriptUser(s.wall()).ready = true
 			}
 		}
 	})

@@ -13,6 +13,7 @@ import (
 
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/acl"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -67,8 +68,8 @@ var (
 )
 
 // provision makes the upstream's users for scripts: that of the resting
-// connection, and the tenant's.
-func (sc *scripts) provision(ctx context.Context, t *namespace.Tenant) error {
+// connection, and unless behind is nil that of a wall.
+func (sc *scripts) provision(ctx context.Context, behind *wall) error {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, provisionTime)
@@ -90,8 +91,10 @@ func (sc *scripts) provision(ctx context.Context, t *namespace.Tenant) error {
 		sc.allow, sc.probed = script.AllowList(known), facts
 	}
 	var accounts []script.Account
-	if t != nil {
-		accounts = append(accounts, script.Account{Tenant: t.ID, Root: string(t.Root()), Limits: sc.srv.keeper.limited(t.ID)})
+	if behind != nil {
+		a := behind.account()
+		a.Limits = sc.srv.keeper.limited(behind.tenant.ID)
+		accounts = append(accounts, a)
 	}
 	return sc.failed(script.Provision(ctx, client, sc.users, sc.allow, accounts...))
 }
@@ -155,8 +158,8 @@ func (sc *scripts) save(ctx context.Context, tenant *namespace.Tenant, s *script
 
 // find returns the tenant's script with that hash, from the upstream if this
 // process does not know it; nil if there is none.
-func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, sha []byte) (*script.Script, error) {
-	mode := sc.srv.scriptMode(t)
+func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, rules *acl.Rules, sha []byte) (*script.Script, error) {
+	mode := sc.srv.scriptMode(t, rules)
 	if s := sc.store.Get(t.ID, mode, sha); s != nil && s.Taken() {
 		return s, nil
 	}
@@ -176,7 +179,7 @@ func (sc *scripts) find(ctx context.Context, t *namespace.Tenant, sha []byte) (*
 	return nil, nil
 }
 
-// scriptUser is what a loop knows of the upstream user for a tenant's scripts.
+// scriptUser is what a loop knows of the upstream user for the scripts behind a wall.
 type scriptUser struct {
 	auth    []byte // AUTH as the tenant's user
 	full    []byte // likewise, as the one that can not make keys take more; as long
@@ -199,13 +202,16 @@ func (u *scriptUser) refusal() string {
 	return err.Error()
 }
 
-func (w *worker) scriptUser(t *namespace.Tenant) *scriptUser {
-	u := w.scriptUsers[t]
+func (w *worker) scriptUser(behind wall) *scriptUser {
+	u := w.scriptUsers[behind.tenant][behind]
 	if u == nil {
-		login := w.srv.scripts.users.Tenant(t.ID)
-		full := w.srv.scripts.users.Full(t.ID)
+		name := behind.account().Name
+		login, full := w.srv.scripts.users.Tenant(name), w.srv.scripts.users.Full(name)
 		u = &scriptUser{auth: resp.AppendRequest(nil, "AUTH", login.Name, login.Password), full: resp.AppendRequest(nil, "AUTH", full.Name, full.Password)}
-		w.scriptUsers[t] = u
+		if w.scriptUsers[behind.tenant] == nil {
+			w.scriptUsers[behind.tenant] = make(walls)
+		}
+		w.scriptUsers[behind.tenant][behind] = u
 	}
 	return u
 }
@@ -220,7 +226,7 @@ func (u *scriptUser) login(s *session) (auth []byte, full bool) {
 }
 
 // provision has the upstream's user made and then what waits for it run.
-func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
+func (w *worker) provision(behind wall, u *scriptUser) {
 	if u.asked {
 		return
 	}
@@ -229,7 +235,7 @@ func (w *worker) provision(t *namespace.Tenant, u *scriptUser) {
 	w.srv.slow.Add(1)
 	go func() {
 		defer w.srv.slow.Done()
-		err := w.srv.scripts.provision(w.srv.ctx, t)
+		err := w.srv.scripts.provision(w.srv.ctx, &behind)
 		w.loop.Post(func() {
 			u.asked = false
 			u.ready = err == nil
@@ -269,7 +275,7 @@ func (sc *scripts) oldest(ctx context.Context) (owner *namespace.Tenant, age tim
 				continue
 			}
 			if c := k.Oldest(); c != nil && c.phase <= phaseScript {
-				take(c.tenant, c.at)
+				take(c.wall.tenant, c.at)
 			}
 		}
 		for _, s := range w.sessions {

@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/acl"
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
@@ -26,6 +27,7 @@ type session struct {
 	limits *resp.Limits
 
 	who        *namespace.Identity // nil before AUTH
+	rules      *acl.Rules          // the user's; nil: it may do everything
 	mine       *tenantOwn          // of its tenant
 	credential                     // that it has logged in with
 	db         int

@@ -12,6 +12,7 @@ import (
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/acl"
 	"riptide-proxy/resp"
 	"riptide-proxy/upstream"
 )
@@ -26,7 +27,8 @@ type slowOp struct {
 	srv    *Server
 	client *redis.Client
 	tenant *namespace.Tenant
-	prefix []byte // of the session's database
+	rules  *acl.Rules // the user's; nil: it has none
+	prefix []byte     // of the session's database
 	proto  int
 	args   [][]byte      // with the command's name
 	rest   time.Duration // pause before the next step
@@ -38,7 +40,7 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 		s.unavailable(cmd)
 		return
 	}
-	op := &slowOp{srv: s.w.srv, client: s.w.srv.client, tenant: s.who.Tenant, prefix: s.prefix, proto: s.proto}
+	op := &slowOp{srv: s.w.srv, client: s.w.srv.client, tenant: s.who.Tenant, rules: s.rules, prefix: s.prefix, proto: s.proto}
 	for i := range r.Args {
 		op.args = append(op.args, bytes.Clone(r.At(i)))
 	}

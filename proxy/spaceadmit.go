@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"riptide-proxy/command"
-	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/quota"
 )
@@ -107,7 +106,7 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 			return false, false
 		}
 		switch {
-		case script && s.who.Tenant.Scripts == config.IsolatedScripts:
+		case script && s.isolates():
 			m.pressed = true // it may use what is left, and then runs as a user that writes nothing
 		case m.failed && m.keeper.open():
 		case !cmd.Has(command.DenyOOM) && !script && !m.failed && m.slack(short, c.need[short]):

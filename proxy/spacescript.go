@@ -107,7 +107,7 @@ func (s *session) sendMeasuredScript(g *scriptMeasure, b []byte, t slot) {
 	ask("MULTI")
 	ask("INFO", "memory", "keyspace")
 	if g.isolated {
-		auth, full := s.w.scriptUser(s.who.Tenant).login(s)
+		auth, full := s.w.scriptUser(s.wall()).login(s)
 		t.vals.full = full
 		s.pin.End(auth, own)
 	}

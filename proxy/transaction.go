@@ -282,6 +282,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 		s.reject(cmd, "ERR the transaction is too long")
 	case h.tx != nil:
 		h.tx(s, cmd, r)
+	case s.rules != nil && cmd.Patterns && s.queueSort(cmd, r):
 	case h.alone || cmd.Run == command.Pinned && h.run != nil:
 		s.reject(cmd, "NOPERM '"+cmd.Name+"' is not available inside a transaction")
 	case cmd.Run == command.Local || cmd.Run == command.Slow:

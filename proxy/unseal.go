@@ -7,6 +7,7 @@ import (
 
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/acl"
 	"riptide-proxy/resp"
 	"riptide-proxy/script"
 	"riptide-proxy/upstream"
@@ -18,13 +19,15 @@ import (
 // and the script runs again.
 
 // scriptMode is how a tenant's scripts are wrapped.
-func (s *Server) scriptMode(t *namespace.Tenant) script.Mode {
-	return script.Mode{Trusted: t.Scripts == config.TrustedScripts, Values: s.codecs.find(t.ID) != nil}
+func (s *Server) scriptMode(t *namespace.Tenant, rules *acl.Rules) script.Mode {
+	values := s.codecs.find(t.ID) != nil
+	return script.Mode{Trusted: t.Scripts == config.TrustedScripts && rules == nil, Values: values, Rules: values && rules != nil}
 }
 
 // scriptMode is the same on the loop, which knows without asking.
 func (s *session) scriptMode() script.Mode {
-	return script.Mode{Trusted: s.who.Tenant.Scripts == config.TrustedScripts, Values: s.stats.values != nil}
+	values := s.stats.values != nil
+	return script.Mode{Trusted: s.who.Tenant.Scripts == config.TrustedScripts && s.rules == nil, Values: values, Rules: values && s.rules != nil}
 }
 
 // maxUnsealed bounds how often values are made plain for one run of a script: one
@@ -41,7 +44,7 @@ func (s *session) plainPlan(keys [][]byte) *plan {
 	}
 	for _, k := range keys {
 		// A script can name any: those of others, and what is the proxy's own among the tenant's.
-		if _, _, ok := p.tenant.Split(k); ok {
+		if _, name, ok := p.tenant.Split(k); ok && (s.rules == nil || s.rules.MayTouch(name)) {
 			n := p.need(bytes.Clone(k))
 			n.text, n.hash = true, true
 		}
@@ -118,7 +121,7 @@ func (o scriptOwner) unseal(c *scriptCall, keys [][]byte) {
 	w, s := o.w, c.s
 	group := w.scriptLink(s.proto, c.plain).Request()
 	if group != nil && !c.plain {
-		group = group[len(w.scriptUser(c.tenant).auth) : len(group)-len(w.restGroup)]
+		group = group[len(w.scriptUser(c.wall).auth) : len(group)-len(w.restGroup)]
 	}
 	call := *c // whose place another call takes
 	if call.unsealed++; call.unsealed > maxUnsealed || group == nil {

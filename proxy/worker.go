@@ -32,7 +32,7 @@ type worker struct {
 	listeners int // sessions whose subscriptions are on pins
 
 	scriptLinks [4]*upstream.Link[scriptCall] // isolated RESP2 and RESP3, then trusted
-	scriptUsers map[*namespace.Tenant]*scriptUser
+	scriptUsers map[*namespace.Tenant]walls
 	loaded      map[loadedScript]struct{} // that the upstream knows
 	restGroup   []byte                    // what follows a script
 	mark        []byte                    // and its last reply
@@ -105,7 +105,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]walls), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
 	w.strangers = resp.UnauthenticatedLimits()
 	w.turns.w, w.turns.window = w, minTurnWindow
 	w.take(s.conf())
@@ -402,8 +402,8 @@ func (w *worker) Again(t *slot) bool {
 // Lost implements upstream.Owner. What was set at the server may be so no more.
 func (w *worker) Lost() {
 	w.sanitizes = false
-	for _, u := range w.scriptUsers {
-		u.ready = false
+	for _, all := range w.scriptUsers {
+		all.lost()
 	}
 	w.srv.codecs.suspect()
 	select {

@@ -79,7 +79,7 @@ func codeOf(c *command.Command, trusted bool) string {
 	switch {
 	case geo && c.Unwalled:
 		return fmt.Sprintf("g%d000", options)
-	case !confined(c):
+	case !confined(c) && !(trusted && c.HasKeys() && namesAll(c)):
 		return refused
 	case c.Channels:
 		return "p0000"

@@ -82,7 +82,7 @@ func provision(t testing.TB, admin *redis.Client, tenants ...string) {
 	}
 	var accounts []Account
 	for _, id := range tenants {
-		accounts = append(accounts, Account{Tenant: id, Root: "t:" + id + ":"})
+		accounts = append(accounts, Account{Name: id, Root: "t:" + id + ":"})
 	}
 	if err := Provision(ctx, admin, users, AllowList(known), accounts...); err != nil {
 		t.Fatal(err)

@@ -50,6 +50,7 @@ local root=function(p) return match(p,"^(.*:)%d+:$") or p end
 local refuse=function(c,why) return {err="NOPERM '"..lower(c).."' is not available to scripts: "..why} end
 --@databases of
 local database=function(v,p)
+if N==0 then return nil,{err="NOPERM this user has no permissions to run the 'select' command"} end
 v=tonumber(v)
 if not v or v%1~=0 then return nil,{err="@BADDB@"} end
 if v<0 or v>=N then return nil,{err="ERR DB index is out of range"} end

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -19,11 +20,19 @@ var (
 	ErrRules = errors.New("the upstream does not accept the rules for its users")
 )
 
-// Account is a tenant for whom an upstream user is wanted.
+// Account is a tenant, or one of its users with rules, for whom an upstream user is wanted.
 type Account struct {
-	Tenant string
+	Name   string // of the tenant, or what UserName makes of it and the rules
 	Root   string // what all its keys and channels begin with: "t:<id>:"
 	Limits bool   // its memory has a limit, so that a second user is wanted, which writes nothing
+	Grants []Grant
+}
+
+// Grant is one set of rules of a user: commands of those that scripts may run at all, and the keys and channels that
+// they may touch, as ACL SETUSER takes them. An account without any may do all of that with everything behind its root.
+type Grant struct {
+	Runs func(*command.Command) bool
+	Keys []string
 }
 
 // Known asks the upstream which commands it has, for AllowList.
@@ -63,9 +72,9 @@ func Provision(ctx context.Context, client redis.Cmdable, users *Users, allow []
 		rest := users.Resting()
 		p.Do(ctx, "ACL", "SETUSER", rest.Name, "reset", "on", rest.hash(), "+echo")
 		for _, a := range accounts {
-			p.Do(ctx, account(users.Tenant(a.Tenant), a.Root, allow)...)
+			p.Do(ctx, a.setUser(users.Tenant(a.Name), allow)...)
 			if a.Limits {
-				p.Do(ctx, account(users.Full(a.Tenant), a.Root, withoutGrowth(allow))...)
+				p.Do(ctx, a.setUser(users.Full(a.Name), withoutGrowth(allow))...)
 			}
 		}
 		return nil
@@ -78,15 +87,62 @@ func Provision(ctx context.Context, client redis.Cmdable, users *Users, allow []
 	return err
 }
 
-// account is the command that makes a user.
-func account(login Login, root string, allow []string) []any {
+// setUser is the command that makes a user of the upstream.
+func (a *Account) setUser(login Login, allow []string) []any {
 	args := make([]any, 0, 8+len(allow))
-	args = append(args, "ACL", "SETUSER", login.Name, "reset", "on", login.hash(),
-		"~"+escapeGlob(root)+"[0-9]*", "&"+escapeGlob(root)+"*")
-	for _, rule := range allow {
-		args = append(args, rule)
+	args = append(args, "ACL", "SETUSER", login.Name, "reset", "on", login.hash())
+	if a.Grants == nil {
+		args = append(args, "~"+escapeGlob(a.Root)+"[0-9]*", "&"+escapeGlob(a.Root)+"*")
+		for _, rule := range allow {
+			args = append(args, rule)
+		}
+	}
+	for i, g := range a.Grants {
+		rules := g.rules(allow)
+		if i > 0 {
+			args = append(args, selector(rules))
+			continue
+		}
+		for _, rule := range rules {
+			args = append(args, rule)
+		}
 	}
 	return args
+}
+
+// rules are those of a grant. What runs a script at all is with each: that the user may run it has been checked, and a
+// script can not. So is ECHO, which the prelude needs.
+func (g *Grant) rules(allow []string) []string {
+	rules := slices.Clone(g.Keys)
+	for _, rule := range allow {
+		if c := command.Named(rule[1:]); c != nil && (c.Cats&command.CatScripting != 0 || c.Handler == command.HandleEcho || g.Runs(c)) {
+			rules = append(rules, rule)
+		}
+	}
+	return rules
+}
+
+// selector puts rules into parentheses. What a server might take for a quotation or the end is written as it reads it
+// in double quotes.
+func selector(rules []string) string {
+	var b strings.Builder
+	b.WriteByte('(')
+	for i, rule := range rules {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if !strings.ContainsFunc(rule, func(r rune) bool { return r == '"' || r == '\'' || r == '\\' || r <= ' ' || r > '~' }) {
+			b.WriteString(rule)
+			continue
+		}
+		b.WriteByte('"')
+		for _, c := range []byte(rule) {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+		b.WriteByte('"')
+	}
+	b.WriteByte(')')
+	return b.String()
 }
 
 // provisionError says what the upstream's refusal means.

@@ -20,6 +20,7 @@ import (
 type Mode struct {
 	Trusted bool // gets commands that an isolated one is refused
 	Values  bool // the tenant has, or had, values that are stored sealed: see SealedKeys
+	Rules   bool // the user has rules, which may keep it from looking at values
 }
 
 // Script is a tenant's script. It never changes once made, but for whether it has run.
@@ -65,7 +66,7 @@ func (s *Script) ExtraArgs() int {
 
 // AppendArgs appends, as RESP bulk strings, what must follow the client's own arguments of EVAL or EVALSHA: the prefix
 // of the database that the session is in ("t:acme:0:"), in front of it the number of databases where the script may
-// change to another one.
+// change to another one: none if the user may not.
 func (s *Script) AppendArgs(dst, prefix []byte, databases int) []byte {
 	if s.selects {
 		n := strconv.Itoa(databases)

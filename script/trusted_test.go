@@ -57,6 +57,10 @@ return redis.call('geoadd','g',13.361389,38.115556,'Palermo',15.087269,37.502669
 return redis.call('georadius','g',15,37,200,'km','STORE','g2')
 return redis.call('georadiusbymember','g','Palermo',200,'km','COUNT',1,'STOREDIST','g3')
 return {redis.call('zcard','g2'),redis.call('zcard','g3')}
+return redis.call('pfadd','p1','a')
+return redis.call('pfmerge','p2','p1')
+return redis.call('pfmerge','p3')
+return redis.call('pfcount','p1','p2')
 return redis.call('rpush','l','b','a')
 return {redis.call('set','w_a','2'),redis.call('set','w_b','1'),redis.call('sort','l','BY','w_*','GET','#','GET','w_*')}
 return redis.call('sort','l','BY','w_*','STORE','l2')
@@ -94,7 +98,7 @@ func testTrusted(t *testing.T, mode Mode) {
 			}
 		}
 	}
-	for _, call := range []string{"'info'", "'config','get','x'", "'pubsub','channels'", "'memory','stats'", "'swapdb',0,1"} {
+	for _, call := range []string{"'info'", "'config','get','x'", "'pubsub','channels'", "'pubsub','numsub','x'", "'memory','stats'", "'swapdb',0,1"} {
 		reply := eval(t, w.wall, mode, "return redis.call("+call+")", acme, nil, nil)
 		if !strings.Contains(reply, "is not available to scripts") && !strings.Contains(reply, "not allowed from script") {
 			t.Errorf("%s: %q", call, reply)
@@ -109,7 +113,7 @@ func testRefused(t *testing.T, mode Mode) {
 	w := newWorld(t, mode)
 	for _, call := range []string{
 		"'KEYS','*'", "'scan',0", "'randomkey'", "'dbsize'", "'flushdb'", "'flushall'", "'copy','a','b'", "'move','a',1",
-		"'info'", "'pubsub','channels'", "'memory','stats'", "'georadius','g',1,1,1,'km','STORE','x'", "'wait',0,0",
+		"'info'", "'pubsub','channels'", "'pubsub','numsub'", "'memory','stats'", "'georadius','g',1,1,1,'km','STORE','x'", "'wait',0,0", "'pfmerge','a'",
 	} {
 		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(call, "'")), "'")
 		want := "NOPERM '" + name + "' is not available to scripts: "

@@ -15,8 +15,15 @@ import (
 //go:embed values.lua
 var valuesSource string
 
-// valueParts are the parts of values.lua, their names behind "v ".
-var valueParts = fillValueParts()
+// valueParts are the parts of values.lua, their names behind "v ", for scripts of users without rules and with some.
+var valueParts = map[bool]map[string]string{false: fillValueParts(false), true: fillValueParts(true)}
+
+// looks stands in the place of the server's calls where a value is only looked at. A user's rules may forbid that. What is
+// sealed would then be taken for plain, so the script ends.
+const looks = `local look=function(...) local r=raw(...) ` +
+	`if type(r)=="table" and r.err and not string.find(r.err,"WRONGTYPE",1,true) then ` +
+	`error({err="NOPERM the values of this tenant may be stored sealed, and this user's rules do not let the script look whether they are"},0) end ` +
+	`return r end `
 
 const (
 	// mostFields is the size of the largest hash whose values are all looked at.
@@ -27,7 +34,7 @@ const (
 	whyMagic = "ERR a script can not store a value that begins with the bytes of a sealed one"
 )
 
-func fillValueParts() map[string]string {
+func fillValueParts(rules bool) map[string]string {
 	var magic strings.Builder
 	for i := range len(value.Magic) {
 		fmt.Fprintf(&magic, "\\%03d", value.Magic[i])
@@ -37,6 +44,13 @@ func fillValueParts() map[string]string {
 	filled := make(map[string]string)
 	for name, part := range splitParts(valuesSource) {
 		filled["v "+name] = fill.Replace(part)
+		if rules {
+			filled["v "+name] = strings.ReplaceAll(filled["v "+name], `raw("`, `look("`)
+		}
+	}
+	if rules {
+		filled["v values"] += looks
+		filled["v all head"] += looks
 	}
 	var all strings.Builder
 	for _, name := range []string{

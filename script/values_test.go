@@ -177,7 +177,6 @@ var sealedScripts = []struct {
 	{"return redis.call('lcs','plain','s')", "", ends("s")},
 	{"return redis.call('lcs','plain','plain2')", "", "$1\r\ne\r\n"},
 	{"return redis.call('pfcount','plain2','s')", "", ends("s")},
-	{"return redis.call('pfmerge','s','n')", "", ends("s")},
 	{"return redis.call('pfadd','p','x')", "", ":1\r\n"},
 	{"return redis.call('hincrby','h','b',1)", "", ends("h")},
 	{"return redis.call('hincrby','h','a',1)", "", ":2\r\n"},

@@ -41,10 +41,13 @@ func allowed(c *command.Command) bool {
 // a user's patterns. Excluded are those which do more (column Unwalled of the table), those that the proxy answers or
 // changes itself since the upstream's answer would not be the tenant's, and those for operators.
 func confined(c *command.Command) bool {
+	return harmless[c.Name] || !c.Unwalled && namesAll(c)
+}
+
+// namesAll reports whether a command names all that it touches, be it that patterns confine it or not.
+func namesAll(c *command.Command) bool {
 	switch {
-	case harmless[c.Name]:
-		return true
-	case c.Run == command.Refused || c.Unwalled || c.Handler != command.NoHandler && !c.Channels:
+	case c.Run == command.Refused || c.Handler != command.NoHandler && !c.Channels:
 		return false // what is published reaches the tenant's channels only; the proxy but corrects the count
 	case c.Has(command.Admin) || c.Has(command.NoScript):
 		return false

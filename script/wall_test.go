@@ -25,7 +25,7 @@ geosearchstore get getbit getdel getex getrange getset hdel hexists hexpire hexp
 hgetex hincrby hincrbyfloat hkeys hlen hmget hmset hpersist hpexpire hpexpireat hpexpiretime hpttl hrandfield hscan hset
 hsetex hsetnx hstrlen httl hvals incr incrby incrbyfloat increx lcs lindex linsert llen lmove lmovem lmpop lpop lpos lpush
 lpushx lrange lrem lset ltrim memory|usage mget mset msetex msetnx object|encoding object|freq object|idletime
-object|refcount persist pexpire pexpireat pexpiretime pfadd pfcount pfmerge ping psetex pttl publish rename renamenx rpop
+object|refcount persist pexpire pexpireat pexpiretime pfadd pfcount ping psetex pttl publish rename renamenx rpop
 rpoplpush rpush rpushx sadd scard sdiff sdiffcard sdiffstore set setbit setex setnx setrange sinter sintercard sinterstore
 sismember smembers smismember smove sort sort_ro spop spublish srandmember srem sscan strlen substr sunion sunioncard
 sunionstore time touch ttl type unlink vadd vcard vdim vemb vgetattr vinfo vismember vlinks vrandmember vrange vrem vsetattr
@@ -104,7 +104,7 @@ func TestProvision(t *testing.T) {
 	}
 
 	// Names with what means something in patterns.
-	if err := Provision(ctx, w.admin, users, []string{"+get"}, Account{Tenant: "odd", Root: "t:{o*[a]?\\}:"}); err != nil {
+	if err := Provision(ctx, w.admin, users, []string{"+get"}, Account{Name: "odd", Root: "t:{o*[a]?\\}:"}); err != nil {
 		t.Fatal(err)
 	}
 	odd := dial(t, w.wall.RemoteAddr().String())
@@ -124,17 +124,17 @@ func TestProvisionErrors(t *testing.T) {
 	ctx := harness.Context(t)
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr, MaxRetries: -1})
 	defer admin.Close()
-	if err := Provision(ctx, admin, users, []string{"+nonesuch"}, Account{Tenant: "acme", Root: "t:acme:"}); !errors.Is(err, ErrRules) {
+	if err := Provision(ctx, admin, users, []string{"+nonesuch"}, Account{Name: "acme", Root: "t:acme:"}); !errors.Is(err, ErrRules) {
 		t.Errorf("an unknown command: %v", err)
 	}
 	admin.Do(ctx, "ACL", "SETUSER", "weak", "on", ">pw", "~*", "&*", "+@all", "-acl")
 	weak := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "weak", Password: "pw", MaxRetries: -1})
 	defer weak.Close()
-	if err := Provision(ctx, weak, users, []string{"+get"}, Account{Tenant: "acme", Root: "t:acme:"}); !errors.Is(err, ErrForbidden) {
+	if err := Provision(ctx, weak, users, []string{"+get"}, Account{Name: "acme", Root: "t:acme:"}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("no permission: %v", err)
 	}
 	server.Kill()
-	err := Provision(ctx, admin, users, []string{"+get"}, Account{Tenant: "acme", Root: "t:acme:"})
+	err := Provision(ctx, admin, users, []string{"+get"}, Account{Name: "acme", Root: "t:acme:"})
 	if err == nil || errors.Is(err, ErrForbidden) || errors.Is(err, ErrRules) {
 		t.Errorf("no server: %v", err)
 	}
@@ -159,7 +159,7 @@ func TestProvisionMany(t *testing.T) {
 	var accounts []Account
 	for i := range 1000 {
 		id := fmt.Sprintf("tenant-%d", i)
-		accounts = append(accounts, Account{Tenant: id, Root: "t:" + id + ":"})
+		accounts = append(accounts, Account{Name: id, Root: "t:" + id + ":"})
 	}
 	begin, before := time.Now(), used(t, admin)
 	if err := Provision(ctx, admin, users, AllowList(known), accounts...); err != nil {

@@ -179,7 +179,7 @@ func (p *program) prelude(mode Mode) (before, after []byte, selects bool) {
 	for _, name := range use {
 		part := partsFor[mode.Trusted][name]
 		if part == "" {
-			part = valueParts[name]
+			part = valueParts[mode.Rules][name]
 		}
 		if strings.Contains(part, "@") && name != "walk full" && name != "v dynamic" {
 			fill.WriteString(&b, part)

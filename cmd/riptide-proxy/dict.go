@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"riptide-proxy/config"
-	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/glob"
 	"riptide-proxy/value"
 	"riptide-proxy/value/dictionary"
 	"riptide-proxy/value/keys"
@@ -153,7 +153,7 @@ func (d *dictTool) train(ctx context.Context, pattern string, out, errs io.Write
 		}
 	}
 	codec.SetDicts(value.NewDicts(known, nil))
-	found, err := dictionary.Collect(ctx, d.client, &d.of, codec, namespace.MatchGlob, patterns)
+	found, err := dictionary.Collect(ctx, d.client, &d.of, codec, glob.Match, patterns)
 	if err != nil {
 		return err
 	}

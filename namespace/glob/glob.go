@@ -1,11 +1,12 @@
-package namespace
+// Package glob matches texts against patterns as Redis does.
+package glob
 
-// MatchGlob reports whether a text matches a pattern as Redis matches them: *
+// Match reports whether a text matches a pattern as Redis matches them: *
 // and ?, sets such as [a-z] and [^a], and \ for what follows. When something does not
 // match, only the last star is given another try. That can still take as long as the
 // product of the two lengths, for which everybody would wait: a text that takes so many more
 // steps than it is long does not match.
-func MatchGlob(pattern, text []byte) bool {
+func Match(pattern, text []byte) bool {
 	var retry []byte // behind the last star
 	star := false
 	var from []byte // what that star has not eaten

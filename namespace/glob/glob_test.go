@@ -1,11 +1,11 @@
-package namespace
+package glob
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestMatchGlob(t *testing.T) {
+func TestMatch(t *testing.T) {
 	for _, c := range []struct {
 		pattern, text string
 		want          bool
@@ -18,7 +18,7 @@ func TestMatchGlob(t *testing.T) {
 		{"\\*", "*", true}, {"\\*", "a", false}, {"a\\", "a\\", true}, {"__key*__:*", "__keyspace@0__:x", true},
 		{strings.Repeat("*a", 200) + "b", strings.Repeat("a", 2000), false},
 	} {
-		if got := MatchGlob([]byte(c.pattern), []byte(c.text)); got != c.want {
+		if got := Match([]byte(c.pattern), []byte(c.text)); got != c.want {
 			t.Errorf("%.40q matches %.40q: %v", c.pattern, c.text, got)
 		}
 	}
