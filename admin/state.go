@@ -23,8 +23,8 @@ type State interface {
 	Reload(ctx context.Context, source string) error
 	// Rollback runs with an earlier generation.
 	Rollback(ctx context.Context, number uint64) error
-	// LastError is why the last reload failed, and when; nil: it did not.
-	LastError() (error, time.Time)
+	// LastError is when the last reload failed, and why; nil: it did not.
+	LastError() (at time.Time, err error)
 }
 
 // rolledBack is what Generation.Source begins with after Rollback.
@@ -105,7 +105,7 @@ func (a *api) state() (*StateReport, error) {
 	for _, g := range slices.Backward(a.o.State.History()) {
 		r.History = append(r.History, generation(g))
 	}
-	if err, at := a.o.State.LastError(); err != nil {
+	if at, err := a.o.State.LastError(); err != nil {
 		r.Failed = &Failure{at.UTC(), faultsOf(err)}
 	}
 	if a.o.Checkpoints != nil {

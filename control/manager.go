@@ -120,11 +120,11 @@ func (m *Manager) History() []*Generation {
 	return slices.Clone(m.history)
 }
 
-// LastError is why the last try to change the configuration failed, and when; nil if it did not.
-func (m *Manager) LastError() (error, time.Time) {
+// LastError is when the last try to change the configuration failed, and why; nil if it did not.
+func (m *Manager) LastError() (at time.Time, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.last.err, m.last.at
+	return m.last.at, m.last.err
 }
 
 // Count is how many tries have had a result.

@@ -100,7 +100,7 @@ func TestReload(t *testing.T) {
 	if !errors.As(err, &problems) || problems[0].Line != 6 || m.Current() != g || p.n != 1 || m.Count(Failed) != 1 {
 		t.Errorf("%v, generation %d", err, m.Current().Number)
 	}
-	if last, at := m.LastError(); last == nil || at.IsZero() {
+	if at, last := m.LastError(); last == nil || at.IsZero() {
 		t.Error(last, at)
 	}
 	write(t, name, text("second", "third"))
@@ -123,7 +123,7 @@ func TestReload(t *testing.T) {
 	if err := m.Reload(t.Context(), "signal"); err != nil || !p.has("third") || m.Current().Number != 3 {
 		t.Error(err)
 	}
-	if last, _ := m.LastError(); last != nil {
+	if _, last := m.LastError(); last != nil {
 		t.Error(last)
 	}
 }

@@ -44,8 +44,9 @@ func (m *Manager) Watch(ctx context.Context) {
 	poll := time.NewTicker(pollTime)
 	defer poll.Stop()
 	signature := m.signature()
-	var settled <-chan time.Time // nil: nothing has changed
-	var since time.Time
+	since := time.Now()
+	settled := time.After(settleTime) // nil: nothing has changed; they may have before they were watched
+	first := true
 	changed := func() {
 		if settled == nil {
 			since = time.Now()
@@ -77,10 +78,13 @@ func (m *Manager) Watch(ctx context.Context) {
 				continue
 			}
 			settled = nil
-			if errors.Is(err, errUnchanged) {
+			if errors.Is(err, errUnchanged) && !first {
 				m.counters[Unchanged].Add(1)
 			}
-			m.follow(w)
+			first = false
+			if m.follow(w); m.signature() != signature { // before they were watched
+				changed()
+			}
 		}
 	}
 }

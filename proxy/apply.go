@@ -183,8 +183,7 @@ var errRevoked = errors.New("the configuration does not let the client in any mo
 
 // change has the sessions of a tenant go by its new terms; own is nil if it is no more.
 func (w *worker) change(t *tenantStats, own *tenantOwn) {
-	for s, next := t.first, t.first; s != nil; s = next {
-		next = s.next
+	for s := t.first; s != nil; s = s.next {
 		who := w.still(s.who, s.credential)
 		if who == nil || who.Tenant != s.who.Tenant {
 			delete(w.scriptUsers, s.who.Tenant)
