@@ -48,12 +48,15 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 
 // loader puts a Config together from its files.
 type loader struct {
-	config   *Config
-	main     *source
-	files    []*source        // main first
-	readDir  bool             // tenants_dir was read
-	tenants  map[string]place // where each tenant is defined
-	secrets  map[string]owner // hash -> whose it is
+	config  *Config
+	main    *source
+	files   []*source        // main first
+	readDir bool             // tenants_dir was read
+	tenants map[string]place // where each tenant is defined
+	secrets map[string]owner // hash -> whose it is
+
+	certificates map[string]owner // name -> whose it is
+
 	warnings []Warning
 	pending  map[string]int // feature -> index of its one warning
 	uses     map[string]int // feature -> how often it was given
@@ -70,7 +73,7 @@ func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line(p.pa
 func newLoader() *loader {
 	return &loader{
 		config:  Default(),
-		tenants: map[string]place{}, secrets: map[string]owner{},
+		tenants: map[string]place{}, secrets: map[string]owner{}, certificates: map[string]owner{},
 		pending: map[string]int{}, uses: map[string]int{},
 	}
 }
@@ -140,14 +143,21 @@ func (l *loader) readTenant(file, id string) {
 	l.config.Tenants[id] = t
 }
 
-// locate puts base before the relative names of files with keys and of the spool.
+// locate puts base before the relative names of files with keys and certificates and of the spool.
 func locate(c *Config, base string) {
-	if c.Usage.Spool != "" && !filepath.IsAbs(c.Usage.Spool) {
-		c.Usage.Spool = filepath.Join(base, c.Usage.Spool)
-	}
+	names := []*string{&c.Usage.Spool}
 	for _, k := range c.EncryptionKeys {
-		if k.File != "" && !filepath.IsAbs(k.File) {
-			k.File = filepath.Join(base, k.File)
+		names = append(names, &k.File)
+	}
+	if t := c.TLS; t != nil {
+		names = append(names, &t.Cert, &t.Key, &t.ClientCA)
+	}
+	if t := c.Upstream.TLS; t != nil {
+		names = append(names, &t.CA, &t.Cert, &t.Key)
+	}
+	for _, name := range names {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(base, *name)
 		}
 	}
 }

@@ -147,7 +147,6 @@ tenants:
 `)
 	_, warnings, err := Parse("riptide.yaml", []byte(file), nil)
 	sameLines(t, strings.Split(err.Error(), "\n"),
-		"riptide.yaml:2: tls: tls is not supported yet: the proxy would listen in plain text only",
 		"riptide.yaml:23: tenants.acme.users.reader.acl: "+noACL,
 	)
 	if len(warnings) != 1 {

@@ -34,6 +34,8 @@ type Directory struct {
 	tenants  map[string]*Tenant
 	users    map[string]map[string]*account // by tenant, then user
 	bySecret map[[sha256.Size]byte]*account
+
+	byCertificate map[string]*account
 }
 
 // account is a user with the hashes of its secrets.
@@ -53,6 +55,8 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 		tenants:  make(map[string]*Tenant, len(c.Tenants)),
 		users:    make(map[string]map[string]*account, len(c.Tenants)),
 		bySecret: make(map[[sha256.Size]byte]*account),
+
+		byCertificate: make(map[string]*account),
 	}
 	for id, tc := range c.Tenants {
 		t := newTenant(id, tc)
@@ -66,6 +70,9 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 			d.users[id][name] = a
 			for _, h := range a.sha256 {
 				d.bySecret[h] = a
+			}
+			if err := d.certify(a, uc.Certificates); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -136,12 +143,17 @@ func (a *account) known(sum [sha256.Size]byte) bool {
 // "<tenant>.<user>"; nil or "default" leaves it to the secret, which then
 // must be one stored as SHA-256. The error is ErrWrongPass or ErrSuspended.
 func (d *Directory) Authenticate(user, secret []byte) (*Identity, error) {
+	return d.AuthenticateFrom(Source{Any: true}, user, secret)
+}
+
+// AuthenticateFrom is Authenticate for a client that is somewhere. The error may be ErrElsewhere too.
+func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identity, error) {
 	a := d.verify(user, secret)
 	if a == nil {
 		return nil, ErrWrongPass
 	}
-	if a.identity.Tenant.Suspended {
-		return nil, ErrSuspended
+	if err := a.identity.Admits(from); err != nil {
+		return nil, err
 	}
 	return &a.identity, nil
 }

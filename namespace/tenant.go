@@ -19,13 +19,14 @@ type Tenant struct {
 	Databases int
 	Suspended bool
 	Scripts   config.Scripts
+	Networks  config.Networks // that clients may come from; empty: all
 
 	root     []byte   // what all its keys begin with
 	prefixes [][]byte // by database
 }
 
 func newTenant(id string, c *config.Tenant) *Tenant {
-	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended, Scripts: c.Scripts}
+	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended, Scripts: c.Scripts, Networks: c.Networks}
 	tag := id
 	if c.HashTag {
 		tag = "{" + id + "}"
