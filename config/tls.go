@@ -42,6 +42,18 @@ func (t *TLS) setDefaults() {
 	*t = TLS{ClientAuth: RequiredClientAuth, MinVersion: TLS12, HandshakeTimeout: Duration(10 * time.Second), Handshakes: 512}
 }
 
+// orDefault is what to compare where there may be none.
+func (t *TLS) orDefault() *TLS {
+	if t == nil {
+		t = new(TLS)
+		t.setDefaults()
+	}
+	return t
+}
+
+// address is where it listens; empty: nowhere.
+func (t *TLS) address() string { return t.orDefault().Listen }
+
 // RefreshFiles is how often the files with certificates, keys and authorities are looked at.
 const RefreshFiles = time.Second
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync/atomic"
 
@@ -36,6 +37,7 @@ type Directory struct {
 	bySecret map[[sha256.Size]byte]*account
 
 	byCertificate map[string]*account
+	networks      map[string]config.Networks // that tenants' clients may come from; by tenant
 }
 
 // account is a user with the hashes of its secrets.
@@ -43,35 +45,52 @@ type account struct {
 	identity Identity
 	sha256   [][sha256.Size]byte
 	argon2id []string
-	// proved is the SHA-256 of the secret that an argon2id hash has matched
-	// last, so that a client that connects often is not made to wait. It is kept
-	// in memory only.
-	proved atomic.Pointer[[sha256.Size]byte]
+	// certificates are the names of those that log in as the user.
+	certificates []string
+	// proved is the secret that an argon2id hash has matched last, so that a client that connects
+	// often is not made to wait. It is kept in memory only.
+	proved atomic.Pointer[proved]
 }
 
+// Proof is what has convinced a Directory of who somebody is: the stored hash of a secret, or the name of
+// a certificate.
+type Proof string
+
 // NewDirectory builds the directory of a checked configuration.
-func NewDirectory(c *config.Config) (*Directory, error) {
+func NewDirectory(c *config.Config) (*Directory, error) { return NextDirectory(c, nil) }
+
+// NextDirectory builds the one that takes the place of another, if that is not nil. Tenants that are as
+// they were stay the same ones, and so do users.
+func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 	d := &Directory{
 		tenants:  make(map[string]*Tenant, len(c.Tenants)),
 		users:    make(map[string]map[string]*account, len(c.Tenants)),
 		bySecret: make(map[[sha256.Size]byte]*account),
 
 		byCertificate: make(map[string]*account),
+		networks:      make(map[string]config.Networks),
 	}
 	for id, tc := range c.Tenants {
 		t := newTenant(id, tc)
+		if before != nil && t.same(before.tenants[id]) {
+			t = before.tenants[id]
+		}
 		d.tenants[id] = t
+		d.networks[id] = tc.Networks
 		d.users[id] = make(map[string]*account, len(tc.Users))
 		for name, uc := range tc.Users {
 			a, err := newAccount(Identity{t, name}, uc)
 			if err != nil {
 				return nil, err
 			}
+			if before != nil {
+				a = a.after(before.users[id][name])
+			}
 			d.users[id][name] = a
 			for _, h := range a.sha256 {
 				d.bySecret[h] = a
 			}
-			if err := d.certify(a, uc.Certificates); err != nil {
+			if err := d.certify(a); err != nil {
 				return nil, err
 			}
 		}
@@ -80,7 +99,7 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 }
 
 func newAccount(who Identity, c *config.User) (*account, error) {
-	a := &account{identity: who, argon2id: c.Argon2id}
+	a := &account{identity: who, argon2id: c.Argon2id, certificates: c.Certificates}
 	for _, s := range c.SHA256 {
 		var h [sha256.Size]byte
 		if len(s) != hex.EncodedLen(len(h)) {
@@ -92,6 +111,32 @@ func newAccount(who Identity, c *config.User) (*account, error) {
 		a.sha256 = append(a.sha256, h)
 	}
 	return a, nil
+}
+
+// after is the account, or the one that there was before if nothing about it is new.
+func (a *account) after(was *account) *account {
+	if was != nil && was.identity == a.identity && slices.Equal(was.sha256, a.sha256) && slices.Equal(was.argon2id, a.argon2id) &&
+		slices.Equal(was.certificates, a.certificates) {
+		return was
+	}
+	return a
+}
+
+// proves reports whether something is among what the account is known by.
+func (a *account) proves(p Proof) bool {
+	return slices.Contains(a.argon2id, string(p)) || slices.Contains(a.certificates, string(p)) || slices.ContainsFunc(a.sha256, func(h [sha256.Size]byte) bool { return proofOf(h) == p })
+}
+
+func proofOf(h [sha256.Size]byte) Proof { return Proof(hex.EncodeToString(h[:])) }
+
+// Still returns who somebody is that another directory has let in, as this one knows it; nil if this one would not
+// let it in with the same proof.
+func (d *Directory) Still(who *Identity, p Proof) *Identity {
+	a := d.users[who.Tenant.ID][who.User]
+	if a == nil || a.identity.Tenant.Suspended || !a.proves(p) {
+		return nil
+	}
+	return &a.identity
 }
 
 func errBadHash(who Identity) error {
@@ -124,64 +169,71 @@ func (d *Directory) Named(user []byte) *Identity {
 // an event loop.
 func (d *Directory) Slow(user, secret []byte) bool {
 	a := d.account(user)
-	return a != nil && len(a.argon2id) > 0 && !a.known(sha256.Sum256(secret))
+	return a != nil && len(a.argon2id) > 0 && a.known(sha256.Sum256(secret)) == ""
 }
 
-// known reports whether a secret needs no computation to be right.
-func (a *account) known(sum [sha256.Size]byte) bool {
-	match := 0
+// known is what proves a secret right without a computation; empty: it takes one, or it is wrong.
+func (a *account) known(sum [sha256.Size]byte) (proof Proof) {
 	for i := range a.sha256 {
-		match |= subtle.ConstantTimeCompare(sum[:], a.sha256[i][:])
+		if subtle.ConstantTimeCompare(sum[:], a.sha256[i][:]) == 1 {
+			proof = proofOf(sum)
+		}
 	}
-	if p := a.proved.Load(); p != nil {
-		match |= subtle.ConstantTimeCompare(sum[:], p[:])
+	if p := a.proved.Load(); p != nil && subtle.ConstantTimeCompare(sum[:], p.sum[:]) == 1 {
+		proof = p.by
 	}
-	return match == 1
+	return proof
+}
+
+// proved is a secret that an argon2id hash has matched.
+type proved struct {
+	sum [sha256.Size]byte
+	by  Proof
 }
 
 // Authenticate finds out who logs in with a secret. user is "<tenant>" or
 // "<tenant>.<user>"; nil or "default" leaves it to the secret, which then
 // must be one stored as SHA-256. The error is ErrWrongPass or ErrSuspended.
-func (d *Directory) Authenticate(user, secret []byte) (*Identity, error) {
+func (d *Directory) Authenticate(user, secret []byte) (*Identity, Proof, error) {
 	return d.AuthenticateFrom(Source{Any: true}, user, secret)
 }
 
 // AuthenticateFrom is Authenticate for a client that is somewhere. The error may be ErrElsewhere too.
-func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identity, error) {
-	a := d.verify(user, secret)
+func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identity, Proof, error) {
+	a, proof := d.verify(user, secret)
 	if a == nil {
-		return nil, ErrWrongPass
+		return nil, "", ErrWrongPass
 	}
-	if err := a.identity.Admits(from); err != nil {
-		return nil, err
+	if err := d.Admits(&a.identity, from); err != nil {
+		return nil, "", err
 	}
-	return &a.identity, nil
+	return &a.identity, proof, nil
 }
 
-func (d *Directory) verify(user, secret []byte) *account {
+func (d *Directory) verify(user, secret []byte) (*account, Proof) {
 	sum := sha256.Sum256(secret)
 	if user == nil || string(user) == "default" {
 		// The key of the look-up is a hash, so its timing tells nothing
 		// about how much of the secret was right.
 		if a := d.bySecret[sum]; a != nil {
-			return a
+			return a, proofOf(sum)
 		}
 	}
 	a := d.account(user)
 	if a == nil {
 		a = &nobody // so that a name that exists takes as long
 	}
-	match := a.known(sum)
+	proof := a.known(sum)
 	for _, phc := range a.argon2id {
-		if !match && config.VerifyArgon2id(phc, string(secret)) {
-			match = true
-			a.proved.Store(&sum)
+		if proof == "" && config.VerifyArgon2id(phc, string(secret)) {
+			proof = Proof(phc)
+			a.proved.Store(&proved{sum, proof})
 		}
 	}
-	if !match || a == &nobody {
-		return nil
+	if proof == "" || a == &nobody {
+		return nil, ""
 	}
-	return a
+	return a, proof
 }
 
 var nobody = account{sha256: make([][sha256.Size]byte, 1)}

@@ -19,14 +19,13 @@ type Tenant struct {
 	Databases int
 	Suspended bool
 	Scripts   config.Scripts
-	Networks  config.Networks // that clients may come from; empty: all
 
 	root     []byte   // what all its keys begin with
 	prefixes [][]byte // by database
 }
 
 func newTenant(id string, c *config.Tenant) *Tenant {
-	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended, Scripts: c.Scripts, Networks: c.Networks}
+	t := &Tenant{ID: id, Databases: c.Databases, Suspended: c.Suspended, Scripts: c.Scripts}
 	tag := id
 	if c.HashTag {
 		tag = "{" + id + "}"
@@ -37,6 +36,12 @@ func newTenant(id string, c *config.Tenant) *Tenant {
 		t.prefixes[db] = append(strconv.AppendInt(append([]byte(nil), t.root...), int64(db), 10), ':')
 	}
 	return t
+}
+
+// same reports whether another one would be the same to everybody.
+func (t *Tenant) same(other *Tenant) bool {
+	return other != nil && t.ID == other.ID && t.Databases == other.Databases && t.Suspended == other.Suspended &&
+		t.Scripts == other.Scripts && bytes.Equal(t.root, other.root)
 }
 
 // Root is what every key of the tenant begins with, in all its databases:

@@ -32,8 +32,8 @@ var ok = []byte("+OK\r\n")
 // then the session stays who it was. A check that takes long is done
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
-	dir := s.w.srv.directory
-	finish := func(who *namespace.Identity, err error) {
+	dir := s.w.conf.directory
+	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
 		if err != nil {
 			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
 			s.answerError(err.Error())
@@ -41,7 +41,12 @@ func (s *session) login(user, secret []byte, done func()) {
 		}
 		enter := func() {
 			s.enters(who, func() {
+				if who = s.w.conf.directory.Still(who, proof); who == nil { // the configuration is another one by now
+					s.answerError(namespace.ErrWrongPass.Error())
+					return
+				}
 				s.become(who)
+				s.proof = proof
 				done()
 			})
 		}
@@ -65,7 +70,7 @@ func (s *session) login(user, secret []byte, done func()) {
 		return
 	}
 	srv := s.w.srv
-	own := srv.own[dir.Named(user).Tenant.ID]
+	own := s.w.conf.own[dir.Named(user).Tenant.ID]
 	leave, ok := srv.mayQueue(own)
 	if !ok {
 		s.answerError("UNAVAILABLE too many logins are being checked, try again")
@@ -79,14 +84,14 @@ func (s *session) login(user, secret []byte, done func()) {
 			return func() {}
 		}
 		defer done()
-		who, err := dir.Authenticate(user, secret)
-		return func() { finish(who, err) }
+		who, proof, err := dir.Authenticate(user, secret)
+		return func() { finish(who, proof, err) }
 	})
 }
 
 // become makes the session somebody, with nothing left of who it was before.
 func (s *session) become(who *namespace.Identity) {
-	if who == s.who {
+	if s.who != nil && who != nil && *who == *s.who || who == s.who {
 		return
 	}
 	s.drop()
@@ -99,17 +104,18 @@ func (s *session) become(who *namespace.Identity) {
 		s.name = ""
 		s.about = about{local: s.about.local}
 	}
-	s.who = who
+	s.who, s.mine, s.proof = who, nil, ""
 	if who == nil {
 		s.stats = s.w.nobody
-		s.limits = &s.w.srv.strangers
+		s.limits = &s.w.strangers
 		s.born = s.w.loop.Now()
 		s.prefix = nil
 		s.shape = nil
 	} else {
+		s.mine = s.w.conf.own[who.Tenant.ID]
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
-		s.limits = &s.w.srv.limits
+		s.limits = &s.w.limits
 		s.shape = s.own().shape
 		s.use(0)
 		s.takeNumber()

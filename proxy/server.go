@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"riptide-proxy/config"
-	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
@@ -25,26 +24,24 @@ import (
 
 // Server is a running proxy.
 type Server struct {
-	id        string // tells this process from the other proxies of the upstream
-	cfg       *config.Config
-	directory *namespace.Directory
-	target    *upstream.Target
-	client    *redis.Client // for slow operations
-	health    *redis.Client
-	scripts   *scripts
-	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
-	codecs    *codecs
-	usage     *usageLedger // nil: none is kept
-	counts    *quota.CountManager
-	counting  *redis.Client // its own
-	marks     *marks
-	lending   *lending    // nil: no rate is limited
-	loading   atomic.Bool // the scripts that try commands
-	keeper    *spaceKeeper
-	limits    resp.Limits
-	internal  resp.Limits // for what the proxy itself has written
-	strangers resp.Limits // limits before AUTH
-	output    int         // bytes a client may leave unread
+	id       string // tells this process from the other proxies of the upstream
+	now      atomic.Pointer[running]
+	applying sync.Mutex // held while that changes
+	loops    int
+	target   *upstream.Target
+	client   *redis.Client // for slow operations
+	health   *redis.Client
+	scripts  *scripts
+	plans    [2]*redis.Client // for plans, in RESP2 and RESP3
+	codecs   *codecs
+	usage    *usageLedger // nil: none is kept
+	counts   *quota.CountManager
+	counting *redis.Client // its own
+	marks    *marks
+	lending  *lending
+	loading  atomic.Bool // the scripts that try commands
+	keeper   *spaceKeeper
+	internal resp.Limits // for what the proxy itself has written
 
 	audience audience // of hubs
 
@@ -69,12 +66,10 @@ type Server struct {
 	cancel context.CancelFunc
 	slow   sync.WaitGroup
 	born   time.Time
-	own    map[string]*tenantOwn // by tenant; the map never changes
 	// background are goroutines that run as long as the server does.
 	background sync.WaitGroup
-	turns      map[string]chan struct{} // bounds a tenant's slow operations
-	logins     chan struct{}            // bounds logins whose check takes long
-	queue      atomic.Int64             // such logins, waiting or running
+	logins     chan struct{} // bounds logins whose check takes long
+	queue      atomic.Int64  // such logins, waiting or running
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
@@ -99,40 +94,29 @@ const maxReply = 512<<20 + 64<<10
 
 // Start listens and serves. The upstream need not be there yet.
 func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
-	dir, err := namespace.NewDirectory(cfg)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkSpool(cfg.Usage.Spool); err != nil {
 		return nil, err
 	}
 	target.MaxReply = maxReply
 	s := &Server{
-		id:        newID()[:16],
-		cfg:       cfg,
-		directory: dir,
-		target:    target,
-		client:    target.Client(slowConns),
-		health:    target.Client(1),
-		plans:     [2]*redis.Client{target.ClientOf(planConns, 2), target.ClientOf(planConns, 3)},
-		marks:     newMarks(),
-		limits:    resp.DefaultLimits(),
-		strangers: resp.UnauthenticatedLimits(),
-		output:    int(cfg.Limits.OutputBuffer),
-		failed:    make(chan error, 1),
-		suspect:   make(chan struct{}, 1),
-		born:      time.Now(),
-		own:       make(map[string]*tenantOwn),
-		turns:     make(map[string]chan struct{}),
-		logins:    make(chan struct{}, slowLogins),
+		id:      newID()[:16],
+		loops:   loops(cfg.Loops),
+		target:  target,
+		client:  target.Client(slowConns),
+		health:  target.Client(1),
+		plans:   [2]*redis.Client{target.ClientOf(planConns, 2), target.ClientOf(planConns, 3)},
+		marks:   newMarks(),
+		failed:  make(chan error, 1),
+		suspect: make(chan struct{}, 1),
+		born:    time.Now(),
+		logins:  make(chan struct{}, slowLogins),
 	}
+	first, err := s.newRunning(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.now.Store(first)
 	s.descriptors = descriptors(cfg.Limits.Clients)
-	s.limits.Bulk = int(cfg.Limits.Bulk)
-	s.limits.Request = int(cfg.Limits.Request)
-	for _, t := range dir.Tenants() {
-		s.turns[t.ID] = make(chan struct{}, slowPerTenant)
-		s.own[t.ID] = newTenantOwn(cfg, t)
-	}
 	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
@@ -145,7 +129,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.scripts = newScripts(s)
 	s.lending = newLending(s, cfg, target)
 	s.keeper = newSpaceKeeper(s)
-	for range loops(cfg.Loops) {
+	for range s.loops {
 		w, err := newWorker(s)
 		if err != nil {
 			s.listener.Close()
@@ -176,9 +160,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		defer s.counting.Close()
 		s.counts.Run(s.ctx)
 	}()
-	if s.lending != nil {
-		s.background.Go(func() { s.lending.lender.Run(s.ctx) })
-	}
+	s.background.Go(func() { s.lending.lender.Run(s.ctx) })
 	go s.keeper.run()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
@@ -252,7 +234,7 @@ func (s *Server) learn(f *upstream.Facts) {
 // each: no more than there may be clients, and its share of what the upstream
 // takes. Clients are dealt out evenly, but those that need one may not be.
 func (s *Server) pinLimit(maxClients int) int {
-	return max(1, min(s.cfg.Limits.Clients, (maxClients-reservedClients)/loops(s.cfg.Loops)))
+	return max(1, min(s.conf().cfg.Limits.Clients, (maxClients-reservedClients)/s.loops))
 }
 
 // reservedClients is how many of the connections that the upstream takes are
@@ -271,7 +253,7 @@ var tooMany = []byte("-ERR max number of clients reached\r\n")
 
 // accept runs on the first loop and deals the connections out in turn.
 func (s *Server) accept(fd int, peer netip.AddrPort) {
-	if s.clients.Add(1) > int64(s.cfg.Limits.Clients) {
+	if s.clients.Add(1) > int64(s.conf().cfg.Limits.Clients) {
 		s.clients.Add(-1)
 		s.rejected.Add(1)
 		unix.Write(fd, tooMany)
@@ -309,9 +291,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
-	if s.lending != nil {
-		s.lending.close()
-	}
+	s.lending.close()
 	s.keeper.close()
 	s.slow.Wait()
 	s.background.Wait()

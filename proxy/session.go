@@ -26,6 +26,8 @@ type session struct {
 	limits *resp.Limits
 
 	who    *namespace.Identity // nil before AUTH
+	mine   *tenantOwn          // of its tenant
+	proof  namespace.Proof     // of who it is
 	db     int
 	prefix []byte
 	stats  *tenantStats
@@ -135,7 +137,7 @@ const (
 )
 
 func newSession(w *worker, id uint64) *session {
-	return &session{w: w, id: id, born: w.loop.Now(), proto: 2, limits: &w.srv.strangers, stats: w.nobody, link: w.link(2), window: firstWindow}
+	return &session{w: w, id: id, born: w.loop.Now(), proto: 2, limits: &w.strangers, stats: w.nobody, link: w.link(2), window: firstWindow}
 }
 
 // Ended implements netloop.Handler. What has been asked is still answered: the
@@ -275,7 +277,7 @@ func (s *session) complete(seq uint32, reply []byte, input bool) {
 
 // emit writes the head's reply to the client.
 func (s *session) emit(reply []byte, input bool) {
-	if unread := s.conn.Unsent(); unread > s.w.srv.output && (unread > hardOutput*s.w.srv.output || s.stuck()) {
+	if unread := s.conn.Unsent(); unread > s.w.output && (unread > hardOutput*s.w.output || s.stuck()) {
 		s.giveUp()
 		return
 	}

@@ -42,7 +42,7 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 	for i := range r.Args {
 		op.args = append(op.args, bytes.Clone(r.At(i)))
 	}
-	turns, began := s.w.srv.turns[op.tenant.ID], s.w.loop.Now()
+	turns, began := s.own().turns, s.w.loop.Now()
 	s.async(func(ctx context.Context) func() {
 		var reply []byte
 		select {

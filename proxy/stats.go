@@ -185,11 +185,12 @@ const statsAtOnce = 25
 
 // Stats asks every loop for its counters and adds them up.
 func (s *Server) Stats(ctx context.Context) (*Stats, error) {
+	r := s.conf()
 	sum := &Stats{
 		ID:         s.id,
 		Born:       s.born,
 		Tenants:    make(map[string]*TenantStats),
-		Usage:      make(map[string][]Usage, len(s.own)),
+		Usage:      make(map[string][]Usage, len(r.own)),
 		Plans:      make(map[string]string),
 		Clients:    s.clients.Load(),
 		Accepted:   s.accepted.Load(),
@@ -215,13 +216,13 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		}
 	}
 	now := time.Now()
-	for id, own := range s.own {
+	for id, own := range r.own {
 		var f flow
 		if t := sum.Tenants[id]; t != nil {
 			f = t.flow()
 		}
 		sum.Usage[id] = s.quotaUsage(ctx, own, f, now)
-		if plan := s.cfg.Tenants[id].Plan; plan != "" {
+		if plan := r.cfg.Tenants[id].Plan; plan != "" {
 			sum.Plans[id] = plan
 		}
 	}

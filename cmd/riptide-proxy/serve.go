@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"riptide-proxy/admin"
 	"riptide-proxy/config"
+	"riptide-proxy/control"
 	"riptide-proxy/proxy"
 	"riptide-proxy/upstream"
 )
@@ -41,7 +43,7 @@ func serveCommand() *cobra.Command {
 
 // serve runs the proxy until it is told to stop.
 func serve(file string, out io.Writer) error {
-	cfg, logins, err := load(file)
+	files, cfg, warnings, logins, err := load(file)
 	if err != nil {
 		return err
 	}
@@ -50,13 +52,16 @@ func serve(file string, out io.Writer) error {
 		return err
 	}
 	defer stop()
-	signals := make(chan os.Signal, 2)
+	signals, hangups := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer signal.Stop(hangups)
 	srv, err := proxy.Start(cfg, target)
 	if err != nil {
 		return err
 	}
+	manager := control.New(srv, files, cfg, warnings)
 	var usage admin.Usage
 	if v := srv.Usage(); v != nil {
 		usage = v
@@ -69,26 +74,47 @@ func serve(file string, out io.Writer) error {
 	if logins != nil {
 		welcome(out, srv.Addr(), logins)
 	}
-	return wait(cfg, signals, srv, adm)
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { manager.Watch(ctx) })
+	watching.Go(func() { reloadOn(ctx, hangups, manager) })
+	defer watching.Wait()
+	defer cancel()
+	return wait(manager, signals, srv, adm)
+}
+
+// reloadOn takes the files over whenever the process is told to.
+func reloadOn(ctx context.Context, hangups <-chan os.Signal, manager *control.Manager) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			if err := manager.Reload(ctx, "signal"); errors.Is(err, control.ErrNoFile) {
+				slog.Warn("there is nothing to reload", "error", err)
+			}
+		}
+	}
 }
 
 // wait returns when the proxy has been stopped by a signal, or has failed.
-func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server) error {
+func wait(manager *control.Manager, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server) error {
 	var failed error
 	select {
 	case sig := <-signals:
-		slog.Info("shutting down", "signal", sig.String(), "timeout", cfg.ShutdownTimeout.String())
+		slog.Info("shutting down", "signal", sig.String(), "timeout", manager.Current().Config.ShutdownTimeout.String())
 	case failed = <-srv.Failed():
 		slog.Error("shutting down", "error", failed)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(cfg.ShutdownTimeout))
+	timeout := time.Duration(manager.Current().Config.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	go func() {
 		<-signals // a second one: at once
 		cancel()
 	}()
 	err := srv.Shutdown(ctx)
-	if cfg.ShutdownTimeout == 0 {
+	if timeout == 0 {
 		err = nil // it was asked not to wait
 	}
 	adm.Close()
@@ -97,16 +123,16 @@ func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *
 }
 
 // load reads the configuration, or makes the demo's.
-func load(file string) (*config.Config, []config.DemoLogin, error) {
+func load(file string) (*config.Files, *config.Config, []config.Warning, []config.DemoLogin, error) {
 	if file == "" {
 		cfg, logins := config.Demo()
-		return cfg, logins, nil
+		return nil, cfg, nil, logins, nil
 	}
-	cfg, warnings, err := config.Load(file)
+	files, cfg, warnings, err := config.ReadFiles(file)
 	for _, w := range warnings {
 		slog.Warn(w.String())
 	}
-	return cfg, nil, err
+	return files, cfg, warnings, nil, err
 }
 
 // connect makes the upstream's target; stop ends what was started for it.
