@@ -124,7 +124,7 @@ type ProxyProtocol struct {
 	// Trusted are the load balancers. Connections from there must begin with a header,
 	// and are then taken for those of the address in it; from anywhere else a header is
 	// not understood. The word "unix" is for connections by the unix socket.
-	Trusted []Network `yaml:"trusted"`
+	Trusted Networks `yaml:"trusted"`
 
 	// Timeout is how long the header may take to arrive. Default 5s.
 	Timeout Duration `yaml:"timeout"`

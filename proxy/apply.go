@@ -33,6 +33,10 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	files, err := s.doors.prepare(cfg)
+	if err != nil {
+		return err
+	}
 	changes := before.changes(next)
 	for _, id := range changes {
 		if own := next.own[id]; own != nil {
@@ -49,6 +53,7 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return errStopping
 	}
+	s.doors.use(files)
 	s.forget(before, next, changes)
 	return nil
 }
@@ -60,7 +65,7 @@ func (r *running) changes(next *running) (changed []string) {
 	for id, own := range next.own {
 		was := r.own[id]
 		if was == nil || own.tenant != was.tenant || own.board != was.board || !reflect.DeepEqual(own.quotas, was.quotas) ||
-			!reflect.DeepEqual(next.cfg.Tenants[id].Users, r.cfg.Tenants[id].Users) {
+			!reflect.DeepEqual(next.cfg.Tenants[id].Users, r.cfg.Tenants[id].Users) || !next.directory.AdmitsAlike(r.directory, id) {
 			changed = append(changed, id)
 		} else {
 			own.terms = was.terms // loops go on with the one that they have
@@ -137,7 +142,11 @@ func (r *running) reporting() []ledger.Tenant {
 
 // apply has the loop go by a configuration.
 func (w *worker) apply(next *running, changes []string, values *valueChange) {
+	certifies := w.conf.directory.CertifiesAlike(next.directory)
 	w.take(next)
+	if !certifies {
+		w.certifyAgain()
+	}
 	w.turns.refair()
 	if f := w.srv.facts.Load(); f != nil {
 		w.pins.Limit = w.srv.pinLimit(f.MaxClients)
@@ -175,7 +184,7 @@ func (w *worker) change(t *tenantStats, own *tenantOwn) {
 	for s, next := t.first, t.first; s != nil; s = next {
 		next = s.next
 		who := w.conf.directory.Still(s.who, s.proof)
-		if who == nil || who.Tenant != s.who.Tenant {
+		if who == nil || who.Tenant != s.who.Tenant || w.conf.directory.Admits(who, s.source()) != nil {
 			delete(w.scriptUsers, s.who.Tenant)
 			s.conn.Close(errRevoked)
 			continue

@@ -33,40 +33,18 @@ var ok = []byte("+OK\r\n")
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
 	dir := s.w.conf.directory
+	from := s.source()
 	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
 		if err != nil {
-			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
+			s.elsewhere(err)
+			slog.Debug("login refused", "client", s.peer(), "error", err)
 			s.answerError(err.Error())
 			return
 		}
-		enter := func() {
-			s.enters(who, func() {
-				if who = s.w.conf.directory.Still(who, proof); who == nil { // the configuration is another one by now
-					s.answerError(namespace.ErrWrongPass.Error())
-					return
-				}
-				s.become(who)
-				s.proof = proof
-				done()
-			})
-		}
-		codecs := s.w.srv.codecs
-		known := codecs.knows(who.Tenant)
-		if !known && s.link.Down() {
-			codecs.owe(who.Tenant)
-			known = true // it will be
-		}
-		if known {
-			enter()
-			return
-		}
-		s.async(func(ctx context.Context) func() {
-			codecs.meet(ctx, who.Tenant)
-			return enter
-		})
+		s.letIn(who, proof, done, s.answerError)
 	}
 	if !dir.Slow(user, secret) {
-		finish(dir.Authenticate(user, secret))
+		finish(dir.AuthenticateFrom(from, user, secret))
 		return
 	}
 	srv := s.w.srv
@@ -84,8 +62,38 @@ func (s *session) login(user, secret []byte, done func()) {
 			return func() {}
 		}
 		defer done()
-		who, proof, err := dir.Authenticate(user, secret)
+		who, proof, err := dir.AuthenticateFrom(from, user, secret)
 		return func() { finish(who, proof, err) }
+	})
+}
+
+// letIn runs done once the session is somebody who has proved to be so, or refuse with the reason why it can
+// not be.
+func (s *session) letIn(who *namespace.Identity, proof namespace.Proof, done func(), refuse func(text string)) {
+	enter := func() {
+		s.enters(who, func() {
+			if who = s.w.conf.directory.Still(who, proof); who == nil || s.w.conf.directory.Admits(who, s.source()) != nil { // the configuration is another one by now
+				refuse(namespace.ErrWrongPass.Error())
+				return
+			}
+			s.become(who)
+			s.proof = proof
+			done()
+		}, refuse)
+	}
+	codecs := s.w.srv.codecs
+	known := codecs.knows(who.Tenant)
+	if !known && s.link.Down() {
+		codecs.owe(who.Tenant)
+		known = true // it will be
+	}
+	if known {
+		enter()
+		return
+	}
+	s.async(func(ctx context.Context) func() {
+		codecs.meet(ctx, who.Tenant)
+		return enter
 	})
 }
 
@@ -255,6 +263,7 @@ func reset(s *session, _ *command.Command, _ *namespace.Request) {
 	s.mute = muteNone
 	s.speak(2)
 	s.answer([]byte("+RESET\r\n"))
+	s.certify()
 }
 
 func fold(b []byte, word string) bool { return len(b) == len(word) && bytes.EqualFold(b, []byte(word)) }

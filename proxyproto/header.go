@@ -9,6 +9,7 @@ package proxyproto
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"net/netip"
 )
 
@@ -86,4 +87,22 @@ func addresses(family byte, b []byte) (Header, error) {
 func address(ip, port []byte) netip.AddrPort {
 	a, _ := netip.AddrFromSlice(ip)
 	return netip.AddrPortFrom(a.Unmap(), binary.BigEndian.Uint16(port))
+}
+
+// Read reads a header from a connection, and nothing of what is behind it.
+func Read(r io.Reader) (Header, error) {
+	b := make([]byte, fixed, 64)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return Header{}, err
+	}
+	h, n, err := Parse(b)
+	if err != nil || n > 0 {
+		return h, err
+	}
+	b = append(b, make([]byte, binary.BigEndian.Uint16(b[14:]))...)
+	if _, err := io.ReadFull(r, b[fixed:]); err != nil {
+		return Header{}, err
+	}
+	h, _, err = Parse(b)
+	return h, err
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -40,6 +42,14 @@ func (c *Conn) Names() []string {
 		return nil
 	}
 	return Names(c.leaf)
+}
+
+// Local is the address that the client has connected to.
+func (c *Conn) Local() netip.AddrPort {
+	if a, ok := c.bridge.raw.LocalAddr().(*net.TCPAddr); ok {
+		return netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
+	}
+	return netip.AddrPort{}
 }
 
 // Leave tells that the loop has closed its end. It does not block.

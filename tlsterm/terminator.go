@@ -27,8 +27,8 @@ type Terminator struct {
 	open conns // behind their handshakes
 
 	mu      sync.Mutex
-	waiting list.List // guarded by mu; net.Conn at their handshakes, the oldest first
-	closed  bool      // guarded by mu
+	waiting list.List      // guarded by mu; net.Conn at their handshakes, the oldest first
+	closed  bool           // guarded by mu
 	running sync.WaitGroup // goroutines of Take
 
 	done, failed, crowded atomic.Uint64
@@ -162,15 +162,23 @@ func (t *Terminator) leave(place *list.Element) {
 	t.waiting.Remove(place) // does nothing if it has made room
 }
 
-// Close ends handshakes that are under way, and waits for the connections to end, whose loops
-// must have closed theirs; when ctx ends they are cut. Nothing is left when it returns.
-func (t *Terminator) Close(ctx context.Context) {
+// Drain ends the handshakes that are under way, and takes no more.
+func (t *Terminator) Drain() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.closed = true
 	for e := t.waiting.Front(); e != nil; e = e.Next() {
 		e.Value.(net.Conn).Close()
 	}
-	t.mu.Unlock()
+}
+
+// Open is the number of connections behind their handshake, those included that are about to end.
+func (t *Terminator) Open() int { return t.open.len() }
+
+// Close waits for the connections to end, whose loops must have closed theirs; when ctx ends they are cut.
+// Nothing is left when it returns.
+func (t *Terminator) Close(ctx context.Context) {
+	t.Drain()
 	t.open.end(ctx)
 	t.running.Wait()
 }
