@@ -308,3 +308,8 @@ func replace(t *testing.T, name string, content []byte) {
 		t.Fatal(err)
 	}
 }
+
+// newSessions remembers what may be resumed.
+func newSessions() tls.ClientSessionCache { return tls.NewLRUClientSessionCache(4) }
+
+func state(c *harness.Conn) tls.ConnectionState { return c.Conn.(*tls.Conn).ConnectionState() }
