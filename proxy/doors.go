@@ -137,6 +137,23 @@ func (d *doors) use(files *tlsterm.Files) {
 	}
 }
 
+// DoorStats are the counters of where clients come in.
+type DoorStats struct {
+	TLS            *tlsterm.Stats // nil: there is no encrypted listener
+	Headers        uint64         // PROXY headers that were taken
+	HeadersRefused uint64         // connections refused for want of a good one
+	Elsewhere      uint64         // logins refused for where the client is, or for its certificate
+}
+
+func (d *doors) stats() DoorStats {
+	x := DoorStats{Headers: d.headers.Load(), HeadersRefused: d.noHeaders.Load(), Elsewhere: d.elsewhere.Load()}
+	if d.terminator != nil {
+		t := d.terminator.Stats()
+		x.TLS = &t
+	}
+	return x
+}
+
 // perClient is how many descriptors a client may take: that of a connection with TLS, and the pair that leads
 // from it to the loop.
 func perClient(cfg *config.Config) int {

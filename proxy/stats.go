@@ -159,6 +159,7 @@ type Stats struct {
 	Accepted   uint64
 	Rejected   uint64 // over limits.clients
 	UpstreamUp bool
+	Doors      DoorStats
 	Links      int // connections to the upstream that are up
 	InFlight   int // commands the upstream has not answered
 }
@@ -196,6 +197,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Accepted:   s.accepted.Load(),
 		Rejected:   s.rejected.Load(),
 		UpstreamUp: s.ready.Load(),
+		Doors:      s.doors.stats(),
 	}
 	for _, w := range s.workers {
 		var tenants []*tenantStats
