@@ -32,7 +32,7 @@ func collectDoors(ch chan<- prometheus.Metric, d *proxy.DoorStats) {
 		counter(descHandshakes, t.Done, "done")
 		counter(descHandshakes, t.Failed, "failed")
 		counter(descHandshakes, t.Crowded, "crowded")
-		gauge(descHandshaking, float64(t.Waiting))
+		gauge(descHandshaking, float64(t.Shaking))
 		gauge(descTLSConnections, float64(t.Open))
 		gauge(descTLSExpiry, float64(t.Expiry.Unix()))
 	}

@@ -27,9 +27,10 @@ type Terminator struct {
 	open conns // behind their handshakes
 
 	mu      sync.Mutex
-	waiting list.List      // guarded by mu; net.Conn at their handshakes, the oldest first
-	closed  bool           // guarded by mu
-	running sync.WaitGroup // goroutines of Take
+	shaking map[*shaking]struct{} // guarded by mu; all that are at their handshake
+	waiting list.List             // guarded by mu; those of them that wait for their peer, the longest first
+	closed  bool                  // guarded by mu
+	running sync.WaitGroup        // goroutines of Take
 
 	done, failed, crowded atomic.Uint64
 }
@@ -37,7 +38,7 @@ type Terminator struct {
 // NewTerminator makes one with the files loaded.
 func NewTerminator(c *config.TLS, files *Files) *Terminator {
 	t := &Terminator{
-		timeout: time.Duration(c.HandshakeTimeout), most: c.Handshakes,
+		timeout: time.Duration(c.HandshakeTimeout), most: c.Handshakes, shaking: make(map[*shaking]struct{}),
 		// Loops must not wait for strangers' arithmetic.
 		computing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
@@ -98,12 +99,12 @@ func (t *Terminator) shake(fd int, before func(net.Conn) error) (*Conn, int, err
 	if err != nil {
 		return nil, -1, err
 	}
-	place, ok := t.enter(raw)
-	if !ok {
+	place, err := t.enter(raw)
+	if err != nil {
 		raw.Close()
-		return nil, -1, net.ErrClosed
+		return nil, -1, err
 	}
-	c, loopEnd, err := t.greet(raw, before)
+	c, loopEnd, err := t.greet(place, before)
 	t.leave(place)
 	if err != nil {
 		raw.Close()
@@ -117,17 +118,18 @@ func (t *Terminator) shake(fd int, before func(net.Conn) error) (*Conn, int, err
 	return c, loopEnd, nil
 }
 
-func (t *Terminator) greet(raw net.Conn, before func(net.Conn) error) (*Conn, int, error) {
+func (t *Terminator) greet(place *shaking, before func(net.Conn) error) (*Conn, int, error) {
+	raw := place.Conn
 	raw.SetDeadline(time.Now().Add(t.timeout))
 	if before != nil {
-		if err := before(raw); err != nil {
+		if err := before(place); err != nil {
 			return nil, -1, err
 		}
+		raw.SetDeadline(time.Now().Add(t.timeout))
 	}
-	turns := &inTurns{Conn: raw, turns: t.computing}
 	asked := t.files.Load().Config()
-	conn := tls.Server(turns, asked)
-	if err := turns.during(conn.Handshake); err != nil {
+	conn := tls.Server(place, asked)
+	if err := place.during(conn.Handshake); err != nil {
 		return nil, -1, err
 	}
 	raw.SetDeadline(time.Time{})
@@ -138,37 +140,13 @@ func (t *Terminator) greet(raw net.Conn, before func(net.Conn) error) (*Conn, in
 	return newConn(b, conn.ConnectionState(), asked.ClientCAs), loopEnd, nil
 }
 
-// enter notes a connection that begins its handshake. When there are too many the one that has been at it
-// longest makes room: those who mean to connect are done in a moment.
-func (t *Terminator) enter(raw net.Conn) (place *list.Element, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return nil, false
-	}
-	if t.waiting.Len() >= t.most {
-		t.crowded.Add(1)
-		oldest := t.waiting.Front()
-		oldest.Value.(net.Conn).Close()
-		t.waiting.Remove(oldest)
-	}
-	return t.waiting.PushBack(raw), true
-}
-
-// leave notes the end of a handshake.
-func (t *Terminator) leave(place *list.Element) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.waiting.Remove(place) // does nothing if it has made room
-}
-
 // Drain ends the handshakes that are under way, and takes no more.
 func (t *Terminator) Drain() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	for e := t.waiting.Front(); e != nil; e = e.Next() {
-		e.Value.(net.Conn).Close()
+	for s := range t.shaking {
+		s.Conn.Close()
 	}
 }
 
@@ -189,7 +167,7 @@ type Stats struct {
 	Failed  uint64    // handshakes, those included that have made room for others
 	Crowded uint64    // handshakes that have made room for others
 	Open    int       // connections behind their handshake, those included that are about to end
-	Waiting int       // connections at their handshake
+	Shaking int       // connections at their handshake
 	Expiry  time.Time // of the certificate
 }
 
@@ -197,43 +175,7 @@ type Stats struct {
 func (t *Terminator) Stats() Stats {
 	s := Stats{Done: t.done.Load(), Failed: t.failed.Load(), Crowded: t.crowded.Load(), Open: t.open.len(), Expiry: t.files.Load().Expiry()}
 	t.mu.Lock()
-	s.Waiting = t.waiting.Len()
+	s.Shaking = len(t.shaking)
 	t.mu.Unlock()
 	return s
-}
-
-// inTurns is a connection whose handshake computes only while it has a turn, which it gives
-// back while it waits for the peer.
-type inTurns struct {
-	net.Conn
-	turns   chan struct{}
-	shaking bool
-}
-
-func (c *inTurns) during(handshake func() error) error {
-	c.shaking = true
-	c.turns <- struct{}{}
-	defer func() {
-		<-c.turns
-		c.shaking = false
-	}()
-	return handshake()
-}
-
-func (c *inTurns) pause() (resume func()) {
-	if !c.shaking {
-		return func() {}
-	}
-	<-c.turns
-	return func() { c.turns <- struct{}{} }
-}
-
-func (c *inTurns) Read(b []byte) (int, error) {
-	defer c.pause()()
-	return c.Conn.Read(b)
-}
-
-func (c *inTurns) Write(b []byte) (int, error) {
-	defer c.pause()()
-	return c.Conn.Write(b)
 }
