@@ -112,7 +112,7 @@ func (l *loader) checkUser(at place, tenant, name string, u *User) {
 		l.checkArgon2id(place{s, index(join(at.path, "argon2id"), i)}, phc, identity)
 	}
 	l.checkCertificates(place{s, join(at.path, "certificates")}, u.Certificates, identity)
-	if len(u.SHA256)+len(u.Argon2id)+len(u.Certificates) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
+	if len(u.SHA256)+len(u.Argon2id)+len(u.Certificates)+len(l.config.JWT.Issuers) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
 		l.warn(at, "user "+quote(identity)+" has no secret, so nobody can log in as it")
 	}
 	quotas := join(at.path, "quotas")

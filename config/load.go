@@ -134,6 +134,7 @@ func (l *loader) readTenant(from reader, file, id string) {
 
 // locate puts base before the relative names of files with keys and certificates and of the spool.
 func locate(c *Config, base string) {
+	locateJWT(&c.JWT, base)
 	names := []*string{&c.Usage.Spool}
 	for _, k := range c.EncryptionKeys {
 		names = append(names, &k.File)

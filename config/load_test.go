@@ -45,7 +45,11 @@ func TestFull(t *testing.T) {
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
 		Usage:      Usage{Flush: Duration(10 * time.Second), Grace: Duration(20 * time.Minute), Retention: Duration(24000 * time.Hour), Spool: "testdata/spool"},
 		Billing:    Billing{Currency: "EUR", Digits: 4},
-
+		Log:        Log{Level: LogWarn, Format: LogJSON},
+		Tracing: Tracing{
+			Endpoint: "https://collector.example:4318", Headers: map[string]Password{"authorization": "p: [a]\nloops: 7"},
+			Sample: 0.05, Slow: Duration(20 * time.Millisecond),
+		},
 		ProxyProtocol: ProxyProtocol{Timeout: Duration(5 * time.Second)},
 
 		Plans: map[string]*Plan{

@@ -165,6 +165,19 @@ func (d *Directory) Named(user []byte) *Identity {
 	return nil
 }
 
+// Member returns the user of a tenant whom somebody else than a secret has vouched for. The error
+// is ErrWrongPass if there is none, or ErrSuspended.
+func (d *Directory) Member(tenant, user string) (*Identity, error) {
+	a := d.users[tenant][user]
+	switch {
+	case a == nil:
+		return nil, ErrWrongPass
+	case a.identity.Tenant.Suspended:
+		return nil, ErrSuspended
+	}
+	return &a.identity, nil
+}
+
 // Slow reports whether Authenticate may take long: then it does not belong on
 // an event loop.
 func (d *Directory) Slow(user, secret []byte) bool {

@@ -29,6 +29,10 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	next.departed = before.departing(next, time.Now())
+	useTokens, err := s.loadTokens(cfg)
+	if err != nil {
+		return err
+	}
 	values, err := s.codecs.prepare(ctx, before, next)
 	if err != nil {
 		return err
@@ -44,6 +48,7 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 		}
 	}
 	s.now.Store(next)
+	useTokens()
 	s.lending.lender.SetPolicy(cfg.Accounting.Unreachable)
 	s.codecs.change(s.ctx, next, values)
 	_, err = everywhere(s.ctx, s, func(w *worker) struct{} {
@@ -159,6 +164,10 @@ func (w *worker) apply(next *running, changes []string, values *valueChange) {
 			w.change(t, next.own[id])
 		}
 	}
+	now := time.Now()
+	for _, s := range w.sessions {
+		s.checkToken(now)
+	}
 	w.tidy(next)
 }
 
@@ -183,7 +192,7 @@ var errRevoked = errors.New("the configuration does not let the client in any mo
 func (w *worker) change(t *tenantStats, own *tenantOwn) {
 	for s, next := t.first, t.first; s != nil; s = next {
 		next = s.next
-		who := w.conf.directory.Still(s.who, s.proof)
+		who := w.still(s.who, s.credential)
 		if who == nil || who.Tenant != s.who.Tenant || w.conf.directory.Admits(who, s.source()) != nil {
 			delete(w.scriptUsers, s.who.Tenant)
 			s.conn.Close(errRevoked)

@@ -68,7 +68,7 @@ func (s *session) certify() {
 		slog.Info("login by certificate refused", "client", s.peer(), "names", s.entry.names, "error", err)
 		refuse(err.Error())
 	case who != nil:
-		s.letIn(who, proof, func() {}, refuse)
+		s.loggedIn(who, credential{proof: proof}, func() {}, refuse)
 	default:
 		slog.Debug("nobody has this certificate", "client", s.peer(), "names", s.entry.names)
 	}

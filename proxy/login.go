@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/resp"
 )
 
@@ -32,6 +34,10 @@ var ok = []byte("+OK\r\n")
 // then the session stays who it was. A check that takes long is done
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
+	if s.w.srv.tokens.Looks(secret) {
+		s.loginToken(user, secret, done)
+		return
+	}
 	dir := s.w.conf.directory
 	from := s.source()
 	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
@@ -41,7 +47,7 @@ func (s *session) login(user, secret []byte, done func()) {
 			s.answerError(err.Error())
 			return
 		}
-		s.letIn(who, proof, done, s.answerError)
+		s.loggedIn(who, credential{proof: proof}, done, s.answerError)
 	}
 	if !dir.Slow(user, secret) {
 		finish(dir.AuthenticateFrom(from, user, secret))
@@ -67,17 +73,22 @@ func (s *session) login(user, secret []byte, done func()) {
 	})
 }
 
-// letIn runs done once the session is somebody who has proved to be so, or refuse with the reason why it can
-// not be.
-func (s *session) letIn(who *namespace.Identity, proof namespace.Proof, done func(), refuse func(text string)) {
+// loggedIn runs done once the session is somebody who has proved to be so, and all is there that it needs; or
+// refuse with the reason why it can not be.
+func (s *session) loggedIn(who *namespace.Identity, with credential, done func(), refuse func(text string)) {
 	enter := func() {
 		s.enters(who, func() {
-			if who = s.w.conf.directory.Still(who, proof); who == nil || s.w.conf.directory.Admits(who, s.source()) != nil { // the configuration is another one by now
+			if who = s.w.still(who, with); who == nil { // the configuration is another one by now
 				refuse(namespace.ErrWrongPass.Error())
 				return
 			}
+			if err := s.w.conf.directory.Admits(who, s.source()); err != nil {
+				s.elsewhere(err)
+				refuse(err.Error())
+				return
+			}
 			s.become(who)
-			s.proof = proof
+			s.credential = with
 			done()
 		}, refuse)
 	}
@@ -97,6 +108,25 @@ func (s *session) letIn(who *namespace.Identity, proof namespace.Proof, done fun
 	})
 }
 
+// credential is what somebody has logged in with.
+type credential struct {
+	proof namespace.Proof // of a secret
+	token *jwt.Token      // in its place
+}
+
+// still is who somebody is by the configuration that the loop goes by now; nil if that would not let it in
+// with the same credential.
+func (w *worker) still(who *namespace.Identity, with credential) *namespace.Identity {
+	switch t := with.token; {
+	case t == nil:
+		return w.conf.directory.Still(who, with.proof)
+	case t.Valid(time.Now()):
+		who, _ = w.conf.directory.Member(who.Tenant.ID, who.User)
+		return who
+	}
+	return nil
+}
+
 // become makes the session somebody, with nothing left of who it was before.
 func (s *session) become(who *namespace.Identity) {
 	if s.who != nil && who != nil && *who == *s.who || who == s.who {
@@ -112,7 +142,7 @@ func (s *session) become(who *namespace.Identity) {
 		s.name = ""
 		s.about = about{local: s.about.local}
 	}
-	s.who, s.mine, s.proof = who, nil, ""
+	s.who, s.mine, s.credential = who, nil, credential{}
 	if who == nil {
 		s.stats = s.w.nobody
 		s.limits = &s.w.strangers

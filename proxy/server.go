@@ -13,8 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/config"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
+	"riptide-proxy/tracing"
 	"riptide-proxy/upstream"
 )
 
@@ -22,6 +24,7 @@ import (
 type Server struct {
 	id       string // tells this process from the other proxies of the upstream
 	now      atomic.Pointer[running]
+	tokens   *jwt.Verifier
 	applying sync.Mutex // held while that changes
 	loops    int
 	target   *upstream.Target
@@ -56,8 +59,11 @@ type Server struct {
 	dealt    atomic.Uint64
 	sessions atomic.Uint64 // ids given out
 	facts    atomic.Pointer[upstream.Facts]
+	tracing  atomic.Pointer[tracing.Recorder]
 	ready    atomic.Bool // the upstream passed its last health check
 	stopping atomic.Bool
+	// tokensOver counts sessions that were closed when their token was over.
+	tokensOver atomic.Uint64
 
 	ctx    context.Context // ends slow operations and the health check
 	cancel context.CancelFunc
@@ -98,6 +104,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s := &Server{
 		id:      newID()[:16],
 		loops:   loops(cfg.Loops),
+		tokens:  jwt.New(),
 		target:  target,
 		client:  target.Client(slowConns),
 		health:  target.Client(1),
@@ -117,6 +124,10 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
+		return nil, err
+	}
+	useTokens, err := s.loadTokens(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.openDoors(cfg); err != nil {
@@ -147,6 +158,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 			}
 		}()
 	}
+	useTokens()
 	s.meet()
 	s.startUsage()
 	s.codecs.start()
@@ -259,6 +271,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.drained(ctx)
 	s.cancel()
 	s.stopUsage()
+	s.tokens.Close()
 	for _, c := range s.plans {
 		c.Close()
 	}

@@ -26,14 +26,14 @@ type session struct {
 	proto  int
 	limits *resp.Limits
 
-	who    *namespace.Identity // nil before AUTH
-	mine   *tenantOwn          // of its tenant
-	proof  namespace.Proof     // of who it is
-	db     int
-	prefix []byte
-	stats  *tenantStats
-	link   *upstream.Link[slot]
-	rates  *userRates // nil: the user has none of its own
+	who        *namespace.Identity // nil before AUTH
+	mine       *tenantOwn          // of its tenant
+	credential                     // that it has logged in with
+	db         int
+	prefix     []byte
+	stats      *tenantStats
+	link       *upstream.Link[slot]
+	rates      *userRates // nil: the user has none of its own
 
 	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last

@@ -187,7 +187,7 @@ func (k *spaceKeeper) draw(t *namespace.Tenant) {
 
 // drawOnce takes reports to the upstream. What loops hold that have not reported is held as well.
 func (k *spaceKeeper) drawOnce(t *namespace.Tenant, meters []*spaceMeter, reports []*spaceReport) (*quota.Grant, error) {
-	sum := quota.Report{Proxy: k.srv.id, Limit: k.limit(t.ID), Count: reports[0].Count}
+	sum := quota.Report{Proxy: k.srv.id, Limit: reports[len(reports)-1].Limit, Count: reports[0].Count}
 	for _, r := range reports {
 		r.meter.lent = r.Held
 	}

@@ -12,6 +12,7 @@ import (
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
 	"riptide-proxy/resp"
+	"riptide-proxy/tracing"
 	"riptide-proxy/upstream"
 )
 
@@ -51,13 +52,16 @@ type worker struct {
 	// sanitizes: the upstream checks what it is to restore
 	sanitizes bool
 
+	tokens *tokenCache
+
 	stats   map[string]*tenantStats
-	nobody  *tenantStats   // for connections that have not logged in
-	fed     []*tenantStats // have lines for their monitors
-	meters  []*meter       // that are awake
-	looking bool           // at them
-	spaces  []*spaceMeter  // of tenants whose keys may not take what they want
-	ticking bool           // they are looked at
+	nobody  *tenantStats     // for connections that have not logged in
+	fed     []*tenantStats   // have lines for their monitors
+	meters  []*meter         // that are awake
+	looking bool             // at them
+	spaces  []*spaceMeter    // of tenants whose keys may not take what they want
+	ticking bool             // they are looked at
+	traces  *tracing.Sampler // nil: nothing is traced
 
 	// For use within one command.
 	request  resp.Request
@@ -100,7 +104,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), headers: make(map[*heading]struct{}), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), headers: make(map[*heading]struct{}), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
 	w.strangers = resp.UnauthenticatedLimits()
 	w.turns.w, w.turns.window = w, minTurnWindow
 	w.take(s.conf())
@@ -152,14 +156,16 @@ func (w *worker) flush() {
 	}
 }
 
-// tick closes connections that take too long to log in, and those that do not
-// read.
+// tick closes connections that take too long to log in, those whose token is not valid any
+// more, and those that do not read.
 func (w *worker) tick() {
 	w.turns.adapt()
 	w.tickHeaders()
 	limit := time.Duration(w.conf.cfg.Limits.AuthTimeout)
 	var unfinished map[*tenantStats]int
+	now := time.Now()
 	for _, s := range w.sessions {
+		s.checkToken(now)
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
 		}
@@ -275,6 +281,9 @@ func (w *worker) answered(t *slot, reply []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
 	t.s.stats.row(t.cmd).latency.Observe(took)
 	t.s.stats.countFound(t.cmd, reply)
+	if w.traces != nil {
+		t.s.trace(t.cmd, reply, took)
+	}
 	return took
 }
 

@@ -280,7 +280,7 @@ func TestCertificatesRevoked(t *testing.T) {
 	expect(t, kept, "+PONG\r\n", "PING")
 	// The authority itself.
 	other2 := harness.NewAuthority(t, "another")
-	replace(t, p.ca.File, read(t, other2.File))
+	replace(t, p.ca.File, readFile(t, other2.File))
 	closes(t, kept, "an authority that is not one any more")
 	late := p.ca.Client(other2.Issue(t, "acme", x509.Certificate{DNSNames: []string{"worker.acme.example"}}))
 	expect(t, p.dial(t, late), bulk("acme.worker"), "ACL", "WHOAMI")
@@ -312,7 +312,7 @@ func TestCertificatesResumption(t *testing.T) {
 	}
 	stays := p.dial(t, o)
 	expect(t, stays, "+PONG\r\n", "PING")
-	replace(t, p.ca.File, read(t, harness.NewAuthority(t, "another").File))
+	replace(t, p.ca.File, readFile(t, harness.NewAuthority(t, "another").File))
 	closes(t, stays, "an authority that is not one any more")
 	if c, err := p.try(o); err == nil {
 		if reply, err := c.Do("PING"); err == nil {

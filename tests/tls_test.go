@@ -269,12 +269,12 @@ func TestTLSRenewal(t *testing.T) {
 	cert, key := p.server.Cert, p.server.Key
 	// Another key, which does not fit, and then the certificate that it belongs to.
 	renewed := p.ca.Server(t, "renewed")
-	replace(t, key, read(t, renewed.Key))
+	replace(t, key, readFile(t, renewed.Key))
 	harness.Eventually(t, "the misfit is told", func() bool { return strings.Contains(p.Log(), "were not loaded") })
 	if serial() != before {
 		t.Error("another certificate without its key")
 	}
-	replace(t, cert, read(t, renewed.Cert))
+	replace(t, cert, readFile(t, renewed.Cert))
 	harness.Eventually(t, "the new certificate is used", func() bool { return serial() != before })
 	expect(t, open, "+PONG\r\n", "PING")
 	// And so it is when both are broken.
@@ -289,8 +289,8 @@ func TestTLSRenewal(t *testing.T) {
 	}
 }
 
-// read and replace a file; the latter as a program does that is careful.
-func read(t *testing.T, name string) []byte {
+// readFile and replace a file; the latter as a program does that is careful.
+func readFile(t *testing.T, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {

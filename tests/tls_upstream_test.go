@@ -276,8 +276,8 @@ func TestUpstreamTLSRenewal(t *testing.T) {
 	p := harness.StartProxy(t, ln.Addr().String(), harness.Options{Upstream: r.section()})
 	p.Ready(t)
 	renewed := r.ca.Issue(t, "renewed", named("renewed"))
-	replace(t, r.own.Key, read(t, renewed.Key))
-	replace(t, r.own.Cert, read(t, renewed.Cert))
+	replace(t, r.own.Key, readFile(t, renewed.Key))
+	replace(t, r.own.Cert, readFile(t, renewed.Cert))
 	c := p.Connect(t, harness.Acme)
 	harness.Eventually(t, "the new certificate is shown", func() bool {
 		c.Do("MULTI") // on a connection of its own

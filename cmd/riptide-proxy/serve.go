@@ -43,6 +43,7 @@ func serveCommand() *cobra.Command {
 
 // serve runs the proxy until it is told to stop.
 func serve(file string, out io.Writer) error {
+	logAs(config.Default().Log) // until the file says how
 	files, cfg, warnings, logins, err := load(file)
 	if err != nil {
 		return err
@@ -62,6 +63,13 @@ func serve(file string, out io.Writer) error {
 		return err
 	}
 	manager := control.New(srv, files, cfg, warnings)
+	traces := &traces{srv: srv, upstream: target.Address}
+	traces.apply(cfg.Tracing)
+	defer traces.close()
+	manager.OnApply(func(_, now *config.Config) {
+		logAs(now.Log)
+		traces.apply(now.Tracing)
+	})
 	var usage admin.Usage
 	if v := srv.Usage(); v != nil {
 		usage = v
@@ -70,7 +78,7 @@ func serve(file string, out io.Writer) error {
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()))
 	}
-	slog.Info("serving", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
+	slog.Info("now serving clients", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
 	if logins != nil {
 		welcome(out, srv.Addr(), logins)
 	}
@@ -129,6 +137,9 @@ func load(file string) (*config.Files, *config.Config, []config.Warning, []confi
 		return nil, cfg, nil, logins, nil
 	}
 	files, cfg, warnings, err := config.ReadFiles(file)
+	if cfg != nil {
+		logAs(cfg.Log)
+	}
 	for _, w := range warnings {
 		slog.Warn(w.String())
 	}
