@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"crypto/ed25519"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"riptide-proxy/config"
 	"riptide-proxy/tests/harness"
@@ -319,5 +322,26 @@ func TestCertificatesResumption(t *testing.T) {
 			t.Errorf("resumed: %q", reply)
 		}
 		c.Close()
+	}
+}
+
+// Tokens are bound by networks and certificates as secrets are.
+func TestCertificatesAndTokens(t *testing.T) {
+	t.Parallel()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := startTLS(t, clientCA, harness.Options{Tenants: certified, Top: "jwt:\n  issuers:\n    corp: {issuer: https://id.example.com, audience: [riptide], algorithms: [EdDSA], keys: [{algorithm: EdDSA, file: " + pemFile(t, public) + "}]}\n"})
+	of := func(tenant string) string {
+		return token(t, jwt.SigningMethodEdDSA, private, nil, claims{"tenant": tenant})
+	}
+	acme := p.dial(t, p.ca.Client(p.ca.Issue(t, "acme", named("acme worker"))))
+	nobody := p.dial(t, p.ca.Client(p.ca.Issue(t, "nobody", named("nobody"))))
+	for range 2 { // found out, and remembered
+		expect(t, acme, wrongPass, "AUTH", of("globex"))
+		expect(t, acme, "+OK\r\n", "AUTH", of("acme"))
+		expect(t, nobody, wrongPass, "AUTH", of("far"))
+		expect(t, nobody, "+OK\r\n", "AUTH", of("globex"))
 	}
 }
