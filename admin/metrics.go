@@ -65,6 +65,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range cacheDescs {
 		ch <- d
 	}
+	for _, d := range doorDescs {
+		ch <- d
+	}
 	for _, d := range tokenDescs {
 		ch <- d
 	}
@@ -93,6 +96,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descAccepted, s.Accepted)
 	counter(descRejected, s.Rejected)
 	gauge(descUp, up)
+	collectDoors(ch, &s.Doors)
 	gauge(descLinks, float64(s.Links))
 	gauge(descInFlight, float64(s.InFlight))
 	ch <- histogram(descTurns, &s.Turns)

@@ -141,6 +141,9 @@ func TestMetrics(t *testing.T) {
 		`riptide_tenant_quota_usage{resource="memory",tenant="acme"}`:         0.25, // nothing of keys, which are unlimited
 		`riptide_tenant_quota_usage{resource="ops_per_second",tenant="acme"}`: 1.2,
 		`riptide_tenant_quota_usage{resource="connections",tenant="globex"}`:  0,
+		`riptide_proxy_headers_total{outcome="taken"}`:                        0, // and nothing of TLS, since there is no such listener
+		`riptide_proxy_headers_total{outcome="refused"}`:                      0,
+		`riptide_logins_elsewhere_total{}`:                                    0,
 		`riptide_tenant_throttled_total{tenant="acme"}`:                       9,
 		`riptide_tenant_throttled_total{tenant=""}`:                           0,
 		`riptide_tenant_refused_total{tenant="acme"}`:                         3,

@@ -13,6 +13,9 @@ import (
 // check looks at everything decoding could not judge by a value's type.
 func (l *loader) check() {
 	l.checkListeners()
+	l.checkTLS()
+	l.checkUnix()
+	l.checkProxyProtocol()
 	l.checkLimits()
 	l.checkUpstream()
 	l.checkAdmin()
@@ -27,10 +30,11 @@ func (l *loader) check() {
 
 func (l *loader) checkListeners() {
 	s, c := l.main, l.config
-	if c.TLS != nil {
-		s.errorf("tls", "tls is not supported yet: the proxy would listen in plain text only")
+	if c.Listen != NoListener {
+		s.checkAddress("listen", c.Listen, 0)
+	} else if c.TLS == nil && c.Unix == nil {
+		s.errorf("listen", "is none, and there is neither tls nor unix: nobody could connect")
 	}
-	s.checkAddress("listen", c.Listen, 0)
 	if c.Announce != "" {
 		s.checkAddress("announce", c.Announce, 1)
 		if !c.ClusterFacade && !s.bad["cluster_facade"] {
@@ -80,7 +84,7 @@ func (l *loader) checkUpstream() {
 	within(s, "upstream.timeout", u.Timeout, shortest, Duration(time.Hour))
 	within(s, "upstream.subscriber_connections", u.SubscriberConnections, -1, 1_000_000)
 	for i, a := range u.Addresses {
-		s.checkAddress(index("upstream.addresses", i), a, 1)
+		s.checkUpstreamAddress(index("upstream.addresses", i), a)
 	}
 	if s.bad["upstream"] || s.bad["upstream.mode"] {
 		return

@@ -91,6 +91,7 @@ func (l *loader) checkTenant(at place, id string, t *Tenant) {
 	l.checkEncryption(key("encryption"), t.Encryption)
 	s.checkQuotas(key("quotas").path, &t.Quotas, l.config.Plans[t.Plan])
 	s.checkTags(key("tags").path, t.Tags)
+	s.checkNetworks(key("networks").path, t.Networks)
 
 	if len(t.Users) == 0 {
 		l.warn(at, "tenant "+quote(id)+" has no users, so nobody can log in to it")
@@ -113,7 +114,8 @@ func (l *loader) checkUser(at place, tenant, name string, u *User) {
 	for i, phc := range u.Argon2id {
 		l.checkArgon2id(place{s, index(join(at.path, "argon2id"), i)}, phc, identity)
 	}
-	if len(u.SHA256)+len(u.Argon2id)+len(l.config.JWT.Issuers) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
+	l.checkCertificates(place{s, join(at.path, "certificates")}, u.Certificates, identity)
+	if len(u.SHA256)+len(u.Argon2id)+len(u.Certificates)+len(l.config.JWT.Issuers) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
 		l.warn(at, "user "+quote(identity)+" has no secret, so nobody can log in as it")
 	}
 	quotas := join(at.path, "quotas")

@@ -18,14 +18,18 @@ import "time"
 type Config struct {
 	// Listen is where clients connect in plain text, host:port.
 	// The default, 127.0.0.1:6380, is reachable from this machine only; port 0
-	// takes any free port.
+	// takes any free port. The word none: nowhere; then there are TLS or Unix.
 	Listen string `yaml:"listen"`
 
-	// TLS is reserved: its shape is checked, but a file that has it is refused,
-	// since a proxy that ignored it would serve in plain text only.
+	// TLS is the encrypted listener.
 	//
 	// Nil if absent.
 	TLS *TLS `yaml:"tls"`
+
+	// Unix is the listener on a unix socket. Nil if absent.
+	Unix *Unix `yaml:"unix"`
+
+	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 
 	// Loops is the number of event loops. 0, the default, leaves the choice to
 	// the proxy, which knows the cores.
@@ -82,14 +86,6 @@ type Config struct {
 	Tenants map[string]*Tenant `yaml:"tenants"`
 }
 
-// TLS is the encrypted listener.
-type TLS struct {
-	Listen   string `yaml:"listen"`    // host:port
-	Cert     string `yaml:"cert"`      // PEM file with the certificate chain
-	Key      string `yaml:"key"`       // PEM file with the private key
-	ClientCA string `yaml:"client_ca"` // PEM file; clients must present a certificate signed by it
-}
-
 // Limits protect the proxy process from its clients. They hold per process,
 // whatever tenants may do.
 type Limits struct {
@@ -122,13 +118,17 @@ type Upstream struct {
 	// Mode has to be chosen in a file when Addresses are absent. Default standalone.
 	Mode Mode `yaml:"mode"`
 
-	// Addresses, each host:port. One in standalone mode, none in embedded mode.
+	// Addresses, each host:port, or unix: and the path of a socket. One in standalone mode, none in
+	// embedded mode.
 	Addresses []string `yaml:"addresses"`
 
 	// Username and Password log the proxy in. Both empty: no AUTH is sent. A
 	// password alone is the one of the upstream's default user.
 	Username string   `yaml:"username"`
 	Password Password `yaml:"password"`
+
+	// TLS encrypts the connections. Nil if absent.
+	TLS *UpstreamTLS `yaml:"tls"`
 
 	// ConnectTimeout bounds one attempt to connect and log in. Default 3s, which
 	// outlasts one lost SYN (sent again after 1s).
@@ -169,6 +169,7 @@ func Default() *Config {
 
 			SubscriberConnections: -1,
 		},
+		ProxyProtocol:  ProxyProtocol{Timeout: Duration(5 * time.Second)},
 		EncryptionKeys: map[string]*MasterKey{},
 
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},

@@ -54,6 +54,9 @@ func (s *source) value(n *yaml.Node, v reflect.Value, path string) {
 	case reflect.Pointer:
 		if v.IsNil() {
 			v.Set(reflect.New(v.Type().Elem()))
+			if d, ok := v.Interface().(defaulter); ok {
+				d.setDefaults()
+			}
 		}
 		s.value(n, v.Elem(), path)
 	case reflect.Struct, reflect.Map:

@@ -152,9 +152,6 @@ var errorCases = []struct{ name, file, want string }{
 		"f:3: upstream.timeout: 1ms is out of range (10ms to 1h)\nf:4: upstream.connect_timeout: 20m is out of range (10ms to 10m)"},
 
 	// What must not be ignored in silence.
-	{"tls", rest + "tls:\n  listen: 127.0.0.1:6390\n", "f:3: tls: tls is not supported yet: the proxy would listen in plain text only"},
-	{"tls, wrong", rest + "tls: {cret: x}\n",
-		"f:3: tls.cret: unknown key (did you mean \"cert\"?)\nf:3: tls: tls is not supported yet: the proxy would listen in plain text only"},
 	{"acl", acme + "    users:\n      default: {sha256: [" + hashA + "], acl: +@raed ~*}\n",
 		`f:5: tenants.acme.users.default.acl: "+@raed": there is no such category (ACL CAT lists them)`},
 	{"acl with a password", acme + "    users: {u: {acl: '+@all >hunter2'}}\n",

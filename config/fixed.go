@@ -8,6 +8,11 @@ var fixed = []struct {
 	of  func(c *Config) any
 }{
 	{"listen", func(c *Config) any { return c.Listen }},
+	{"tls.listen", func(c *Config) any { return c.TLS.address() }},
+	{"tls.handshake_timeout", func(c *Config) any { return c.TLS.orDefault().HandshakeTimeout }},
+	{"tls.handshakes", func(c *Config) any { return c.TLS.orDefault().Handshakes }},
+	{"unix", func(c *Config) any { return c.Unix }},
+	{"upstream.tls", func(c *Config) any { return c.Upstream.TLS }},
 	{"loops", func(c *Config) any { return c.Loops }},
 	{"admin.listen", func(c *Config) any { return c.Admin.Listen }},
 	{"upstream.mode", func(c *Config) any { return c.Upstream.Mode }},

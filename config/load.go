@@ -38,12 +38,15 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 
 // loader puts a Config together from its files.
 type loader struct {
-	config   *Config
-	main     *source
-	files    []*source        // main first
-	readDir  bool             // tenants_dir was read
-	tenants  map[string]place // where each tenant is defined
-	secrets  map[string]owner // hash -> whose it is
+	config  *Config
+	main    *source
+	files   []*source        // main first
+	readDir bool             // tenants_dir was read
+	tenants map[string]place // where each tenant is defined
+	secrets map[string]owner // hash -> whose it is
+
+	certificates map[string]owner // name -> whose it is
+
 	warnings []Warning
 	pending  map[string]int // feature -> index of its one warning
 	uses     map[string]int // feature -> how often it was given
@@ -62,7 +65,7 @@ func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line(p.pa
 func newLoader() *loader {
 	return &loader{
 		config:  Default(),
-		tenants: map[string]place{}, secrets: map[string]owner{},
+		tenants: map[string]place{}, secrets: map[string]owner{}, certificates: map[string]owner{},
 		pending: map[string]int{}, uses: map[string]int{},
 	}
 }
@@ -136,17 +139,22 @@ func (l *loader) decodeTenant(s *source, data []byte) *Tenant {
 	return t
 }
 
-// locate puts base before the relative names of files with keys, of the spool and of the audit log.
+// locate puts base before the relative names of files with keys and certificates of the spool and of the audit log.
 func locate(c *Config, base string) {
-	for _, dir := range []*string{&c.Usage.Spool, &c.Audit.Dir} {
-		if *dir != "" && !filepath.IsAbs(*dir) {
-			*dir = filepath.Join(base, *dir)
-		}
-	}
 	locateJWT(&c.JWT, base)
+	names := []*string{&c.Usage.Spool, &c.Audit.Dir}
 	for _, k := range c.EncryptionKeys {
-		if k.File != "" && !filepath.IsAbs(k.File) {
-			k.File = filepath.Join(base, k.File)
+		names = append(names, &k.File)
+	}
+	if t := c.TLS; t != nil {
+		names = append(names, &t.Cert, &t.Key, &t.ClientCA)
+	}
+	if t := c.Upstream.TLS; t != nil {
+		names = append(names, &t.CA, &t.Cert, &t.Key)
+	}
+	for _, name := range names {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(base, *name)
 		}
 	}
 }

@@ -57,6 +57,8 @@ func TestFull(t *testing.T) {
 			Endpoint: "https://collector.example:4318", Headers: map[string]Password{"authorization": "p: [a]\nloops: 7"},
 			Sample: 0.05, Slow: Duration(20 * time.Millisecond),
 		},
+		ProxyProtocol: ProxyProtocol{Timeout: Duration(5 * time.Second)},
+
 		Plans: map[string]*Plan{
 			"free": {Quotas: Quotas{Rates: Rates{Rate: Rate{OpsPerSecond: 100}}, Memory: 16 * MiB, Connections: 20}},
 			"pro": {

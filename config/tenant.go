@@ -12,6 +12,10 @@ type Tenant struct {
 	// <secret>; any other with AUTH <tenant>.<user> <secret>.
 	Users map[string]*User `yaml:"users"`
 
+	// Networks are where the tenant's clients may connect from. Empty, the default: from
+	// everywhere.
+	Networks Networks `yaml:"networks"`
+
 	// Quotas override those of the plan, one by one.
 	Quotas Quotas `yaml:"quotas"`
 
@@ -47,6 +51,11 @@ type User struct {
 
 	// Argon2id are hashes for secrets that people chose, as HashArgon2id gives them.
 	Argon2id []string `yaml:"argon2id"`
+
+	// Certificates are the names of clients' certificates, verified by tls.client_ca, that log in as
+	// this user without AUTH: subject:, cn:, dns:, uri: or email: and what the certificate has
+	// there. One name belongs to one user only.
+	Certificates []string `yaml:"certificates"`
 
 	// ACL is what the user may do, in the grammar of Redis's ACL SETUSER ("+@read ~cache:*"). As there, a
 	// user may do nothing but what a rule allows. Absent: everything.

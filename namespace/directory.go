@@ -37,6 +37,9 @@ type Directory struct {
 	tenants  map[string]*Tenant
 	users    map[string]map[string]*account // by tenant, then user
 	bySecret map[[sha256.Size]byte]*account
+
+	byCertificate map[string]*account
+	networks      map[string]config.Networks // that tenants' clients may come from; by tenant
 }
 
 // account is a user with the hashes of its secrets.
@@ -44,12 +47,15 @@ type account struct {
 	identity Identity
 	sha256   [][sha256.Size]byte
 	argon2id []string
+	// certificates are the names of those that log in as the user.
+	certificates []string
 	// proved is the secret that an argon2id hash has matched last, so that a client that connects
 	// often is not made to wait. It is kept in memory only.
 	proved atomic.Pointer[proved]
 }
 
-// Proof is what has convinced a Directory of who somebody is: the stored hash of a secret.
+// Proof is what has convinced a Directory of who somebody is: the stored hash of a secret, or the name of
+// a certificate.
 type Proof string
 
 // NewDirectory builds the directory of a checked configuration.
@@ -62,6 +68,9 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 		tenants:  make(map[string]*Tenant, len(c.Tenants)),
 		users:    make(map[string]map[string]*account, len(c.Tenants)),
 		bySecret: make(map[[sha256.Size]byte]*account),
+
+		byCertificate: make(map[string]*account),
+		networks:      make(map[string]config.Networks),
 	}
 	for id, tc := range c.Tenants {
 		t := newTenant(id, tc)
@@ -69,6 +78,7 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 			t = before.tenants[id]
 		}
 		d.tenants[id] = t
+		d.networks[id] = tc.Networks
 		d.users[id] = make(map[string]*account, len(tc.Users))
 		for name, uc := range tc.Users {
 			var was *account
@@ -87,6 +97,9 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 			d.users[id][name] = a
 			for _, h := range a.sha256 {
 				d.bySecret[h] = a
+			}
+			if err := d.certify(a); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -109,7 +122,7 @@ func newRules(c *config.User, was *account) (*acl.Rules, error) {
 }
 
 func newAccount(who Identity, c *config.User) (*account, error) {
-	a := &account{identity: who, argon2id: c.Argon2id}
+	a := &account{identity: who, argon2id: c.Argon2id, certificates: c.Certificates}
 	for _, s := range c.SHA256 {
 		var h [sha256.Size]byte
 		if len(s) != hex.EncodedLen(len(h)) {
@@ -125,7 +138,8 @@ func newAccount(who Identity, c *config.User) (*account, error) {
 
 // after is the account, or the one that there was before if nothing about it is new.
 func (a *account) after(was *account) *account {
-	if was != nil && was.identity == a.identity && slices.Equal(was.sha256, a.sha256) && slices.Equal(was.argon2id, a.argon2id) {
+	if was != nil && was.identity == a.identity && slices.Equal(was.sha256, a.sha256) && slices.Equal(was.argon2id, a.argon2id) &&
+		slices.Equal(was.certificates, a.certificates) {
 		return was
 	}
 	return a
@@ -133,7 +147,7 @@ func (a *account) after(was *account) *account {
 
 // proves reports whether something is among what the account is known by.
 func (a *account) proves(p Proof) bool {
-	return slices.Contains(a.argon2id, string(p)) || slices.ContainsFunc(a.sha256, func(h [sha256.Size]byte) bool { return proofOf(h) == p })
+	return slices.Contains(a.argon2id, string(p)) || slices.Contains(a.certificates, string(p)) || slices.ContainsFunc(a.sha256, func(h [sha256.Size]byte) bool { return proofOf(h) == p })
 }
 
 func proofOf(h [sha256.Size]byte) Proof { return Proof(hex.EncodeToString(h[:])) }
@@ -217,12 +231,17 @@ type proved struct {
 // "<tenant>.<user>"; nil or "default" leaves it to the secret, which then
 // must be one stored as SHA-256. The error is ErrWrongPass or ErrSuspended.
 func (d *Directory) Authenticate(user, secret []byte) (*Identity, Proof, error) {
+	return d.AuthenticateFrom(Source{Any: true}, user, secret)
+}
+
+// AuthenticateFrom is Authenticate for a client that is somewhere. The error may be ErrElsewhere too.
+func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identity, Proof, error) {
 	a, proof := d.verify(user, secret)
 	if a == nil {
 		return nil, "", ErrWrongPass
 	}
-	if a.identity.Tenant.Suspended {
-		return nil, "", ErrSuspended
+	if err := d.Admits(&a.identity, from); err != nil {
+		return nil, "", err
 	}
 	return &a.identity, proof, nil
 }

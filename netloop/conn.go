@@ -89,6 +89,10 @@ func (c *Conn) Trunk() {
 	c.size = trunkSize
 }
 
+// Handover gives the connection another handler, and another peer's address. The handler is given what
+// is left of the input. To be called within Received, which then returns Again.
+func (c *Conn) Handover(h Handler, peer netip.AddrPort) { c.h, c.addr = h, peer }
+
 // Peer is the other end's address; zero for a unix socket.
 func (c *Conn) Peer() netip.AddrPort { return c.addr }
 

@@ -197,3 +197,15 @@ func mustEnd(t testing.TB, r io.Reader) {
 		t.Fatalf("read %d bytes and %v, want the end", n, err)
 	}
 }
+
+// dialing is what Loop.Dial connects with.
+func dialing(address string) func() (int, error) {
+	return func() (int, error) {
+		conn, err := net.DialTimeout("tcp", address, patience)
+		if err != nil {
+			return -1, err
+		}
+		defer conn.Close()
+		return Detach(conn.(*net.TCPConn))
+	}
+}

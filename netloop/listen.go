@@ -17,6 +17,7 @@ type Listener struct {
 	loop    *Loop
 	fd      int
 	addr    net.Addr
+	socket  *socketFile // of a unix socket
 	accept  func(fd int, peer netip.AddrPort)
 	closed  bool
 	failing bool // the last attempt failed, which has been logged
@@ -46,7 +47,7 @@ func Listen(address string) (*Listener, error) {
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
 // Serve gives every accepted descriptor, non-blocking and with Nagle's
-// algorithm off, to accept.
+// algorithm off, to accept. The peer of a unix socket has no address.
 func (ln *Listener) Serve(l *Loop, accept func(fd int, peer netip.AddrPort)) error {
 	ln.loop, ln.accept = l, accept
 	l.register(ln.fd, ln)
@@ -63,6 +64,7 @@ func (ln *Listener) Close() {
 		ln.loop.unregister(ln.fd)
 	}
 	unix.Close(ln.fd)
+	ln.socket.remove()
 }
 
 func (ln *Listener) abort(err error) {
@@ -81,9 +83,11 @@ func (ln *Listener) ready(event) {
 			return
 		}
 		ln.failing = false
-		if err := tune(fd); err != nil { // the peer has gone already
-			unix.Close(fd)
-			continue
+		if ln.socket == nil {
+			if err := tune(fd); err != nil { // the peer has gone already
+				unix.Close(fd)
+				continue
+			}
 		}
 		ln.accept(fd, addrPort(sa))
 		if ln.closed {
@@ -154,23 +158,14 @@ func Detach(s syscall.Conn) (fd int, err error) {
 	return fd, err
 }
 
-// Dial connects from a goroutine of its own, since resolving a name can block,
-// and reports the descriptor on the loop. If the loop has ended meanwhile the
+// Dial connects from a goroutine of its own, since that can block, and reports the
+// descriptor on the loop, non-blocking. If the loop has ended meanwhile the
 // connection is closed and nothing is reported.
-func (l *Loop) Dial(address string, timeout time.Duration, done func(fd int, err error)) {
+func (l *Loop) Dial(connect func() (fd int, err error), done func(fd int, err error)) {
 	go func() {
-		fd, err := dial(address, timeout)
+		fd, err := connect()
 		if !l.Post(func() { done(fd, err) }) && err == nil {
 			unix.Close(fd)
 		}
 	}()
-}
-
-func dial(address string, timeout time.Duration) (int, error) {
-	conn, err := net.DialTimeout("tcp", address, timeout)
-	if err != nil {
-		return -1, err
-	}
-	defer conn.Close()
-	return Detach(conn.(*net.TCPConn))
 }

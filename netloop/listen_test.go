@@ -79,7 +79,7 @@ func TestDial(t *testing.T) {
 	}
 	got := make(chan error, 1)
 	on(t, l, func() {
-		l.Dial(ln.Addr().String(), patience, func(fd int, err error) {
+		l.Dial(dialing(ln.Addr().String()), func(fd int, err error) {
 			if err == nil {
 				unix.Close(fd)
 			}
@@ -91,7 +91,7 @@ func TestDial(t *testing.T) {
 	}
 	ln.Close()
 	on(t, l, func() {
-		l.Dial(ln.Addr().String(), patience, func(_ int, err error) { got <- err })
+		l.Dial(dialing(ln.Addr().String()), func(_ int, err error) { got <- err })
 	})
 	if err := await(t, got, "the refusal"); err == nil {
 		t.Error("nobody listens, yet there is no error")

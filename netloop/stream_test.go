@@ -318,7 +318,7 @@ func TestRelay(t *testing.T) {
 				peer := adopt(t, front, &down.conn, down)
 				on(t, front, func() {
 					up.other = down.conn
-					front.Dial(server.Addr().String(), patience, func(fd int, err error) {
+					front.Dial(dialing(server.Addr().String()), func(fd int, err error) {
 						if err != nil {
 							t.Error(err)
 							return

@@ -37,6 +37,10 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	files, err := s.doors.prepare(cfg)
+	if err != nil {
+		return err
+	}
 	changes := before.changes(next)
 	for _, id := range changes {
 		if own := next.own[id]; own != nil {
@@ -55,6 +59,7 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return errStopping
 	}
+	s.doors.use(files)
 	s.forget(before, next, changes)
 	return nil
 }
@@ -66,7 +71,7 @@ func (r *running) changes(next *running) (changed []string) {
 	for id, own := range next.own {
 		was := r.own[id]
 		if was == nil || own.tenant != was.tenant || own.board != was.board || !reflect.DeepEqual(own.quotas, was.quotas) ||
-			!reflect.DeepEqual(next.cfg.Tenants[id].Users, r.cfg.Tenants[id].Users) {
+			!reflect.DeepEqual(next.cfg.Tenants[id].Users, r.cfg.Tenants[id].Users) || !next.directory.AdmitsAlike(r.directory, id) {
 			changed = append(changed, id)
 		} else {
 			own.terms = was.terms // loops go on with the one that they have
@@ -143,8 +148,12 @@ func (r *running) reporting() []ledger.Tenant {
 
 // apply has the loop go by a configuration.
 func (w *worker) apply(next *running, changes []string, values *valueChange) {
+	certifies := w.conf.directory.CertifiesAlike(next.directory)
 	w.take(next)
 	w.audit.apply(&next.cfg.Audit)
+	if !certifies {
+		w.certifyAgain()
+	}
 	w.turns.refair()
 	if f := w.srv.facts.Load(); f != nil {
 		w.pins.Limit = w.srv.pinLimit(f.MaxClients)
@@ -185,7 +194,7 @@ var errRevoked = errors.New("the configuration does not let the client in any mo
 func (w *worker) change(t *tenantStats, own *tenantOwn) {
 	for s := t.first; s != nil; s = s.next {
 		who := w.still(s.who, s.credential)
-		if who == nil || who.Tenant != s.who.Tenant {
+		if who == nil || who.Tenant != s.who.Tenant || w.conf.directory.Admits(who, s.source()) != nil {
 			delete(w.scriptUsers, s.who.Tenant)
 			w.audit.revoked(s)
 			s.conn.Close(errRevoked)

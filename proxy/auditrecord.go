@@ -134,12 +134,8 @@ func (s *session) subject(who *namespace.Identity) []byte {
 		b = append(b, `,"user":`...)
 		b = audit.AppendQuoted(b, who.User)
 	}
-	client := "unix"
-	if peer := s.conn.Peer(); peer.IsValid() {
-		client = peer.String()
-	}
 	b = append(b, `,"client":`...)
-	b = audit.AppendQuoted(b, client)
+	b = audit.AppendQuoted(b, s.peer())
 	s.audited = &subject{who, b}
 	return b
 }

@@ -22,10 +22,13 @@ type about struct {
 	noTouch         bool
 }
 
-// localAddr is the address that the client has connected to.
+// localAddr is the address that the client has connected to. For one that came by the unix socket it has
+// port 0.
 func (s *session) localAddr() netip.AddrPort {
 	if !s.about.local.IsValid() {
-		s.about.local = s.conn.Local()
+		if s.about.local = s.conn.Local(); s.socket() != "" {
+			s.about.local = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+		}
 	}
 	return s.about.local
 }
@@ -35,6 +38,7 @@ func (s *session) localAddr() netip.AddrPort {
 type clientLine struct {
 	id                  uint64
 	addr, local         netip.AddrPort
+	socket              string // in place of both
 	name, user, flags   string
 	age, idle           time.Duration
 	db, sub, psub, ssub int
@@ -76,7 +80,7 @@ func errKind(name []byte) string {
 func (s *session) line() clientLine {
 	now := s.w.loop.Now()
 	line := clientLine{
-		id: s.number, addr: s.conn.Peer(), local: s.localAddr(),
+		id: s.number, addr: s.conn.Peer(), local: s.localAddr(), socket: s.socket(),
 		name: s.name, user: s.user(), flags: s.flags(), kind: s.kind(),
 		age: time.Duration(now - s.born), idle: time.Duration(now - s.conn.LastInput()),
 		db: s.db, multi: -1, buffered: s.conn.Buffered(), unsent: s.conn.Unsent(),
@@ -131,6 +135,7 @@ func (s *session) flags() string {
 		{'b', s.waits()},
 		{'t', s.tracking},
 		{'c', s.leaving},
+		{'U', s.socket() != ""},
 		{'e', s.about.noEvict},
 		{'T', s.about.noTouch},
 	} {
@@ -150,8 +155,12 @@ func lastCommand(s *session) *command.Command { return command.All()[s.last] }
 // server knows is 0, and the descriptor, which would tell how many connections
 // others have, is -1.
 func (c *clientLine) append(b []byte, v command.Server) []byte {
+	addr, local := c.socket, c.socket
+	if c.socket == "" {
+		addr, local = c.addr.String(), c.local.String()
+	}
 	b = fmt.Appendf(b, "id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d",
-		c.id, c.addr, c.local, c.name, int64(c.age.Seconds()), int64(c.idle.Seconds()), c.flags, c.db, c.sub, c.psub, c.ssub, c.multi)
+		c.id, addr, local, c.name, int64(c.age.Seconds()), int64(c.idle.Seconds()), c.flags, c.db, c.sub, c.psub, c.ssub, c.multi)
 	if v.AtLeast("redis", 7, 4) || v.AtLeast("valkey", 8, 0) {
 		b = fmt.Appendf(b, " watch=%d", c.watch)
 	}

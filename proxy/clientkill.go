@@ -92,8 +92,8 @@ func (s *Server) disconnect(ctx context.Context, ids []int64) {
 }
 
 func (f *killFilter) matches(c *session) bool {
-	return (f.addr == nil || *f.addr == c.conn.Peer().String()) &&
-		(f.local == nil || *f.local == c.localAddr().String()) &&
+	return (f.addr == nil || *f.addr == c.peer()) &&
+		(f.local == nil || *f.local == c.local()) &&
 		(f.id == 0 || f.id == int64(c.number)) &&
 		(!f.byKind || f.kind == c.kind()) &&
 		(f.user == nil || f.user == c.who) &&

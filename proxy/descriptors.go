@@ -13,8 +13,8 @@ import (
 const reservedDescriptors = 128
 
 // descriptors raises the limit of the process's descriptors as far as it may,
-// and returns it. It warns when there can not be as many clients as configured.
-func descriptors(clients int) int {
+// and returns it. It warns when there can not be as many clients as configured, each of which takes some.
+func descriptors(clients, each int) int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		slog.Warn("the limit of descriptors is not known", "error", err)
@@ -31,8 +31,8 @@ func descriptors(clients int) int {
 	if uint64(limit.Cur) < math.MaxInt { // its type differs among systems
 		n = int(limit.Cur)
 	}
-	if n < clients+reservedDescriptors {
-		slog.Warn("limits.clients can not be reached: the process may not have as many descriptors (ulimit -n)", "clients", clients, "descriptors", n)
+	if n < clients*each+reservedDescriptors {
+		slog.Warn("limits.clients can not be reached: the process may not have as many descriptors (ulimit -n)", "clients", clients, "descriptors", n, "needed", clients*each+reservedDescriptors)
 	}
 	return n
 }
@@ -41,5 +41,6 @@ func descriptors(clients int) int {
 // client that is turned away with an error is better off than one whose
 // connection is not accepted.
 func (s *Server) room() bool {
-	return s.clients.Load()+s.pinned.Load() < int64(s.descriptors)-reservedDescriptors
+	used := s.clients.Load() + s.doors.extra() + s.pinned.Load()*int64(perUpstream(s.target))
+	return used < int64(s.descriptors)-reservedDescriptors
 }

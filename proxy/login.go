@@ -39,18 +39,19 @@ func (s *session) login(user, secret []byte, done func()) {
 		return
 	}
 	dir := s.w.conf.directory
-	named := dir.Named(user)
+	named, from := dir.Named(user), s.source()
 	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
 		if err != nil {
-			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
+			s.elsewhere(err)
 			s.w.audit.login(s, named, err)
+			slog.Debug("login refused", "client", s.peer(), "error", err)
 			s.answerError(err.Error())
 			return
 		}
-		s.loggedIn(who, credential{proof: proof}, done)
+		s.loggedIn(who, credential{proof: proof}, done, s.answerError)
 	}
 	if !dir.Slow(user, secret) {
-		finish(dir.Authenticate(user, secret))
+		finish(dir.AuthenticateFrom(from, user, secret))
 		return
 	}
 	srv := s.w.srv
@@ -68,25 +69,32 @@ func (s *session) login(user, secret []byte, done func()) {
 			return func() {}
 		}
 		defer done()
-		who, proof, err := dir.Authenticate(user, secret)
+		who, proof, err := dir.AuthenticateFrom(from, user, secret)
 		return func() { finish(who, proof, err) }
 	})
 }
 
-// loggedIn runs done as the new identity, once all is there that it needs.
-func (s *session) loggedIn(who *namespace.Identity, with credential, done func()) {
+// loggedIn runs done once the session is somebody who has proved to be so, and all is there that it needs; or
+// refuse with the reason why it can not be.
+func (s *session) loggedIn(who *namespace.Identity, with credential, done func(), refuse func(text string)) {
 	enter := func() {
 		s.enters(who, func() {
 			if who = s.w.still(who, with); who == nil { // the configuration is another one by now
 				s.w.audit.login(s, nil, namespace.ErrWrongPass)
-				s.answerError(namespace.ErrWrongPass.Error())
+				refuse(namespace.ErrWrongPass.Error())
+				return
+			}
+			if err := s.w.conf.directory.Admits(who, s.source()); err != nil {
+				s.elsewhere(err)
+				s.w.audit.login(s, nil, err)
+				refuse(err.Error())
 				return
 			}
 			s.become(who)
 			s.credential = with
 			s.w.audit.login(s, who, nil)
 			done()
-		})
+		}, refuse)
 	}
 	codecs := s.w.srv.codecs
 	known := codecs.knows(who.Tenant)
@@ -291,6 +299,7 @@ func reset(s *session, _ *command.Command, _ *namespace.Request) {
 	s.mute = muteNone
 	s.speak(2)
 	s.answer([]byte("+RESET\r\n"))
+	s.certify()
 }
 
 func fold(b []byte, word string) bool { return len(b) == len(word) && bytes.EqualFold(b, []byte(word)) }

@@ -98,7 +98,7 @@ func (s *session) show(cmd *command.Command, r *namespace.Request) {
 		w.fed = append(w.fed, s.stats)
 	}
 	now, from := time.Now(), len(k.lines)
-	k.lines = fmt.Appendf(k.lines, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, s.db, s.conn.Peer())
+	k.lines = fmt.Appendf(k.lines, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, s.db, s.peer())
 	secrets := handlers[cmd.Handler].secrets
 	i := 0
 	for ; i < min(len(r.Args), shownArgs) && len(k.lines)-from < shownSize; i++ {

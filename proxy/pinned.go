@@ -374,7 +374,7 @@ func (s *session) Failed(t *slot, err error) {
 // Lost implements upstream.PinOwner. What it means for a transaction the
 // client is told at EXEC; subscriptions and tracking can not go on unnoticed.
 func (s *session) Lost(err error) {
-	slog.Warn("a client's own connection to the upstream is lost", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "error", err)
+	slog.Warn("a client's own connection to the upstream is lost", "client", s.peer(), "tenant", s.tenantID(), "error", err)
 	s.pinDown()
 	s.mode &^= modePinned
 	s.unblocked(s.blocked)

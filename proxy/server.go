@@ -5,20 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sys/unix"
 
 	"riptide-proxy/audit"
 	"riptide-proxy/config"
 	"riptide-proxy/namespace/jwt"
-	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
 	"riptide-proxy/tracing"
@@ -52,15 +48,16 @@ type Server struct {
 	descriptors int          // that the process may have
 	pinned      atomic.Int64 // connections of clients' own, over all loops
 
-	listener *netloop.Listener
-	workers  []*worker
-	running  sync.WaitGroup // loops
-	failed   chan error     // a loop's end that nobody asked for
-	suspect  chan struct{}  // has the upstream looked at anew
+	doors   doors
+	workers []*worker
+	running sync.WaitGroup // loops
+	failed  chan error     // a loop's end that nobody asked for
+	suspect chan struct{}  // has the upstream looked at anew
 
 	clients  atomic.Int64 // open client connections
 	rejected atomic.Uint64
 	accepted atomic.Uint64
+	dealt    atomic.Uint64
 	sessions atomic.Uint64 // ids given out
 	facts    atomic.Pointer[upstream.Facts]
 	tracing  atomic.Pointer[tracing.Recorder]
@@ -139,7 +136,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 		return nil, err
 	}
 	s.now.Store(first)
-	s.descriptors = descriptors(cfg.Limits.Clients)
+	s.descriptors = descriptors(cfg.Limits.Clients, perClient(cfg))
 	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
@@ -149,8 +146,8 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+	if err := s.openDoors(cfg); err != nil {
+		return nil, err
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
 	s.scripts = newScripts(s)
@@ -159,7 +156,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	for range s.loops {
 		w, err := newWorker(s)
 		if err != nil {
-			s.listener.Close()
+			s.doors.close()
 			return nil, err
 		}
 		w.index = len(s.workers)
@@ -190,8 +187,10 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}()
 	s.background.Go(func() { s.lending.lender.Run(s.ctx) })
 	go s.keeper.run()
+	s.background.Go(func() { s.target.Run(s.ctx) })
+	s.background.Go(func() { s.doors.run(s.ctx) })
 	served := make(chan error, 1)
-	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
+	s.workers[0].loop.Post(func() { served <- s.serveDoors() })
 	select {
 	case err = <-served:
 	case err = <-s.failed:
@@ -230,9 +229,6 @@ func loops(configured int) int {
 	}
 	return max(1, runtime.GOMAXPROCS(0)/2)
 }
-
-// Addr is the address that clients connect to.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Ready reports whether clients are welcome: the upstream answered when it was
 // asked last, and the proxy is not shutting down.
@@ -278,29 +274,6 @@ func (s *Server) self() (name, version string) {
 	return "redis", "7.0.0"
 }
 
-var tooMany = []byte("-ERR max number of clients reached\r\n")
-
-// accept runs on the first loop and deals the connections out in turn.
-func (s *Server) accept(fd int, peer netip.AddrPort) {
-	if s.clients.Add(1) > int64(s.conf().cfg.Limits.Clients) {
-		s.clients.Add(-1)
-		s.rejected.Add(1)
-		unix.Write(fd, tooMany)
-		unix.Close(fd)
-		return
-	}
-	n := s.accepted.Add(1)
-	w := s.workers[int(n)%len(s.workers)]
-	if w == s.workers[0] {
-		w.adopt(fd, peer)
-		return
-	}
-	if !w.loop.Post(func() { w.adopt(fd, peer) }) {
-		s.clients.Add(-1)
-		unix.Close(fd)
-	}
-}
-
 // ErrTimeout tells that Shutdown gave up on clients.
 var ErrTimeout = errors.New("shutdown timeout: some commands were not answered")
 
@@ -308,7 +281,7 @@ var ErrTimeout = errors.New("shutdown timeout: some commands were not answered")
 // first it closes what is left and returns ErrTimeout.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
-	s.workers[0].loop.Post(func() { s.listener.Close() })
+	s.workers[0].loop.Post(s.doors.close)
 	for _, w := range s.workers {
 		w.loop.Post(w.drain)
 	}
@@ -332,6 +305,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		})
 	}
 	s.running.Wait()
+	s.doors.end(ctx)
+	s.target.Close(ctx)
 	return err
 }
 

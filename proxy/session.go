@@ -23,6 +23,7 @@ type session struct {
 	number uint64 // the tenant's, which clients are told: CLIENT ID
 	born   int64  // loop's clock
 	name   string
+	entry  *entry // nil: a plain connection
 	proto  int
 	limits *resp.Limits
 
@@ -193,7 +194,7 @@ func (s *session) Closed(error) {
 	s.stats.turn.remove(s)
 	s.stats.leave(s)
 	delete(s.w.sessions, s.id)
-	s.w.srv.clients.Add(-1)
+	s.left()
 }
 
 // drain is finish for a shutdown: a connection with nothing under way need not
@@ -325,7 +326,7 @@ func (s *session) stuck() bool {
 
 // giveUp closes a client that does not read.
 func (s *session) giveUp() {
-	slog.Warn("client closed: it does not read its replies", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "unread", s.conn.Unsent())
+	slog.Warn("client closed: it does not read its replies", "client", s.peer(), "tenant", s.tenantID(), "unread", s.conn.Unsent())
 	s.conn.Close(errSlowReader)
 }
 

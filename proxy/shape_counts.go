@@ -157,11 +157,11 @@ func (s *session) await(x *quota.Claim, then func(err error)) {
 }
 
 // enters counts the session as a connection of a tenant's, before it becomes one,
-// and then runs done; or answers why not.
-func (s *session) enters(who *namespace.Identity, done func()) {
+// and then runs done, or refuse with the reason why not.
+func (s *session) enters(who *namespace.Identity, done func(), refuse func(text string)) {
 	if s.crowds(who.Tenant) {
 		s.w.tenantStats(who.Tenant.ID).refused++
-		s.answerError(errCrowded)
+		refuse(errCrowded)
 		s.finish() // it is one of those that there are too many of
 		return
 	}
@@ -177,7 +177,7 @@ func (s *session) enters(who *namespace.Identity, done func()) {
 		}
 		s.w.tenantStats(who.Tenant.ID).refused++
 		// It begins with the words that clients know.
-		s.answerError(fmt.Sprintf("ERR max number of clients reached: tenant %s has its quota of %d connections", who.Tenant.ID, counts.Limit(quota.Connections)))
+		refuse(fmt.Sprintf("ERR max number of clients reached: tenant %s has its quota of %d connections", who.Tenant.ID, counts.Limit(quota.Connections)))
 	})
 }
 

@@ -93,7 +93,7 @@ func (w *worker) boundUnfinished(t *tenantStats, sum int) {
 		if longest == nil {
 			return
 		}
-		slog.Warn("client closed: its tenant has too many unfinished requests", "client", longest.conn.Peer().String(), "tenant", t.id, "bytes", sum)
+		slog.Warn("client closed: its tenant has too many unfinished requests", "client", longest.peer(), "tenant", t.id, "bytes", sum)
 		t.refused++
 		sum -= longest.conn.Unread()
 		longest.conn.Close(errUnfinished)

@@ -86,7 +86,7 @@ func (s *session) noteSlow(cmd *command.Command, args []string, took time.Durati
 	}
 	now := time.Now().Unix()
 	s.stats.slow.add(slowEntry{
-		id: s.own().slowID.Add(1) - 1, at: now, took: took, args: args, addr: s.conn.Peer().String(), name: s.name,
+		id: s.own().slowID.Add(1) - 1, at: now, took: took, args: args, addr: s.peer(), name: s.name,
 	})
 	s.stats.spikes.add(now, took)
 }

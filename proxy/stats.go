@@ -152,6 +152,7 @@ type Stats struct {
 	Rejected   uint64 // over limits.clients
 	MaxClients int    // limits.clients
 	UpstreamUp bool
+	Doors      DoorStats
 	Links      int     // connections to the upstream that are up
 	InFlight   int     // commands the upstream has not answered
 	Traces     *Traces // nil: nothing is traced
@@ -193,6 +194,7 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 		Rejected:   s.rejected.Load(),
 		MaxClients: r.cfg.Limits.Clients,
 		UpstreamUp: s.ready.Load(),
+		Doors:      s.doors.stats(),
 		Tokens:     TokenStats{Issuers: s.tokens.Status(), Over: s.tokensOver.Load()},
 		Audit:      s.audit.Stats(),
 	}

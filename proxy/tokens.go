@@ -87,13 +87,13 @@ func (s *session) bear(user []byte, t *jwt.Token, done func()) {
 		s.refuseToken(err)
 		return
 	}
-	s.loggedIn(who, credential{token: t}, done)
+	s.loggedIn(who, credential{token: t}, done, s.answerError)
 }
 
 // refuseToken answers as for a wrong secret, whatever is wrong: whoever tries tokens shall
 // not learn from it.
 func (s *session) refuseToken(reason error) {
-	slog.Debug("login refused", "client", s.conn.Peer().String(), "error", reason)
+	slog.Debug("login refused", "client", s.peer(), "error", reason)
 	told := namespace.ErrWrongPass
 	switch {
 	case errors.Is(reason, namespace.ErrSuspended):
@@ -112,7 +112,7 @@ func (s *session) checkToken(now time.Time) {
 	if s.token == nil || s.token.Valid(now) || s.conn.IsClosed() {
 		return
 	}
-	slog.Debug("client closed: its token is not valid any more", "client", s.conn.Peer().String(), "tenant", s.tenantID(), "user", s.who.User)
+	slog.Debug("client closed: its token is not valid any more", "client", s.peer(), "tenant", s.tenantID(), "user", s.who.User)
 	s.w.srv.tokensOver.Add(1)
 	s.w.audit.revoked(s)
 	s.conn.Close(errTokenOver)

@@ -24,7 +24,7 @@ func (s *session) trace(cmd *command.Command, reply []byte, took time.Duration) 
 		return
 	}
 	traces.Record(tracing.Span{
-		Command: cmd.Name, Class: cmd.Class.String(), Tenant: s.who.Tenant.ID, DB: s.db, Client: s.conn.Peer().String(),
+		Command: cmd.Name, Class: cmd.Class.String(), Tenant: s.who.Tenant.ID, DB: s.db, Client: s.peer(),
 		Start: time.Now().Add(-took), Took: took, Error: errorCode(reply), Bytes: len(reply),
 	})
 }

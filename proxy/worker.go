@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"log/slog"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -43,6 +42,7 @@ type worker struct {
 	output    int         // bytes a client may leave unread
 
 	sessions map[uint64]*session
+	headers  map[*heading]struct{}     // that have not arrived
 	patterns map[string]map[string]int // that clients have subscribed to, by tenant
 	stalled  []*session                // wait for a full link
 	turns    turns
@@ -105,7 +105,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]walls), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), headers: make(map[*heading]struct{}), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]walls), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
 	w.strangers = resp.UnauthenticatedLimits()
 	w.turns.w, w.turns.window = w, minTurnWindow
 	w.take(s.conf())
@@ -163,25 +163,11 @@ func (w *worker) flush() {
 	}
 }
 
-func (w *worker) adopt(fd int, peer netip.AddrPort) {
-	s := newSession(w, w.srv.sessions.Add(1))
-	conn, err := w.loop.Adopt(fd, peer, s)
-	if err != nil {
-		w.srv.clients.Add(-1)
-		return
-	}
-	s.conn = conn
-	w.sessions[s.id] = s
-	s.stats.enter(s)
-	if w.draining {
-		s.drain()
-	}
-}
-
 // tick closes connections that take too long to log in, those whose token is not valid any
 // more, and those that do not read.
 func (w *worker) tick() {
 	w.turns.adapt()
+	w.tickHeaders()
 	limit := time.Duration(w.conf.cfg.Limits.AuthTimeout)
 	var unfinished map[*tenantStats]int
 	now := time.Now()
@@ -215,6 +201,7 @@ func (w *worker) tick() {
 // drain has every session end once its commands are answered.
 func (w *worker) drain() {
 	w.draining = true
+	w.dropHeaders()
 	var blocked []int64
 	for _, s := range w.sessions {
 		if s.blocked > 0 && s.pin.ID() > 0 {

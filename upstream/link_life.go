@@ -14,7 +14,7 @@ import (
 // open connects; what is sent meanwhile waits.
 func (k *Link[T]) open() {
 	k.state = stateOpening
-	k.loop.Dial(k.target.Address, k.target.ConnectTimeout, k.dialed)
+	k.loop.Dial(k.target.descriptor, k.dialed)
 }
 
 func (k *Link[T]) dialed(fd int, err error) {
@@ -71,7 +71,7 @@ func (k *Link[T]) delay() time.Duration {
 
 // retry connects while commands go on being refused.
 func (k *Link[T]) retry() {
-	k.loop.Dial(k.target.Address, k.target.ConnectTimeout, k.dialed)
+	k.loop.Dial(k.target.descriptor, k.dialed)
 }
 
 func (k *Link[T]) up() {

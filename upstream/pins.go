@@ -96,7 +96,7 @@ func (ps *Pins[T]) count(n int) {
 
 func (ps *Pins[T]) dial(p *Pin[T]) {
 	ps.dialing++
-	ps.loop.Dial(ps.target.Address, ps.target.ConnectTimeout, func(fd int, err error) {
+	ps.loop.Dial(ps.target.descriptor, func(fd int, err error) {
 		ps.dialing--
 		p.dialed(fd, err)
 		for ps.dialing < maxDialing && len(ps.queue) > 0 {

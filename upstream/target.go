@@ -5,22 +5,23 @@
 package upstream
 
 import (
-	"context"
 	"errors"
-	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"riptide-proxy/resp"
+	"riptide-proxy/tlsterm"
 )
 
 // Target is a standalone server.
 type Target struct {
-	Address        string // host:port
-	Username       string // empty: the default user
-	Password       string // empty: no AUTH
+	Address  string // host:port, or unix: and the path of a socket
+	Username string // empty: the default user
+	Password string // empty: no AUTH
+	// TLS encrypts the connections; nil: they are not.
+	TLS            *tlsterm.Dialer
 	ConnectTimeout time.Duration
 	// Timeout is how long a connection that owes replies may send nothing
 	// before it counts as lost.
@@ -86,15 +87,6 @@ func (t *Target) AppendLogin(b []byte) []byte {
 		user = "default"
 	}
 	return resp.AppendRequest(b, "AUTH", user, password)
-}
-
-// dial is go-redis's way to the server.
-func (t *Target) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: t.ConnectTimeout}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &guard{Conn: conn}, nil
 }
 
 // Client returns a go-redis client to the target with up to conns connections.

@@ -13,7 +13,7 @@ import (
 
 // checkCommand is riptide-proxy check: is a configuration good to run with? It
 // reads what serve would read, the tenants' folder and the environment included,
-// and connects to nothing. The encryption keys it only gets if it is told to: that may need
+// and connects to nothing. Certificates and encryption keys it only gets if it is told to: that may need
 // rights, and other machines, that the one who checks does not have.
 //
 // Warnings follow the verdict on standard output. Errors go to standard error,
@@ -46,13 +46,16 @@ func checkCommand() *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}
 			if withKeys {
+				if err := checkCertificates(c); err != nil {
+					return err
+				}
 				return checkKeys(cmd, c)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
-	cmd.Flags().BoolVar(&withKeys, "keys", false, "also get the encryption keys (read their files, run their commands) and those for tokens (read their files)")
+	cmd.Flags().BoolVar(&withKeys, "keys", false, "also get certificates and encryption keys (read their files, run their commands) and the keys for tokens (read their files)")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag is defined above
 	}

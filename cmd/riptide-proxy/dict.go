@@ -84,7 +84,9 @@ func (d *dictTool) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.client = jobClient(cfg)
+	if d.client, err = jobClient(cfg); err != nil {
+		return err
+	}
 	d.store = dictionary.NewStore(d.client)
 	d.of = dictionary.FromConfig(d.tenant, t, settings)
 	return nil

@@ -81,7 +81,10 @@ func (j *job) run(ctx context.Context, out, errs io.Writer) error {
 	case j.rate < 0:
 		return errors.New("--rate is how many keys per second, or 0")
 	}
-	client := jobClient(cfg)
+	client, err := jobClient(cfg)
+	if err != nil {
+		return err
+	}
 	defer client.Close()
 	root := config.KeyPrefix(j.tenant, t.HashTag)
 	names := keyNames(cfg)
@@ -163,16 +166,14 @@ func (j *job) options(ctx context.Context, cfg *config.Config, client *redis.Cli
 
 // jobClient is a client whose reading does not count as use of a key, where the
 // server has that.
-func jobClient(cfg *config.Config) *redis.Client {
+func jobClient(cfg *config.Config) (*redis.Client, error) {
 	redis.SetLogger(quiet{})
-	target := upstream.Target{
-		Address:        cfg.Upstream.Addresses[0],
-		Username:       cfg.Upstream.Username,
-		Password:       cfg.Upstream.Password.Reveal(),
-		ConnectTimeout: time.Duration(cfg.Upstream.ConnectTimeout),
-		// A single value may be as long as limits.bulk.
-		Timeout: max(time.Duration(cfg.Upstream.Timeout), time.Minute),
+	target, err := upstream.NewTarget(&cfg.Upstream)
+	if err != nil {
+		return nil, err
 	}
+	// A single value may be as long as limits.bulk.
+	target.Timeout = max(target.Timeout, time.Minute)
 	const conns = 2 // the second one keeps the lock
 	client := target.Client(conns)
 	o := *client.Options()
@@ -184,7 +185,7 @@ func jobClient(cfg *config.Config) *redis.Client {
 		}
 		return nil
 	}
-	return redis.NewClient(&o)
+	return redis.NewClient(&o), nil
 }
 
 // quiet is go-redis's logger: what matters is in the errors that it returns.

@@ -14,7 +14,7 @@ var version = "dev"
 func main() {
 	root := serveCommand()
 	root.AddCommand(checkCommand(), hashCommand(), recompressCommand(), rekeyCommand(), dictCommand(), topCommand(), usageCommand(),
-		tenantCommand(), planCommand(), stateCommand(), cacheCommand(), auditCommand())
+		tenantCommand(), planCommand(), stateCommand(), cacheCommand(), auditCommand(), certificateCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "riptide-proxy:", err)
 		os.Exit(1)

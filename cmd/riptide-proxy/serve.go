@@ -155,15 +155,13 @@ func load(file string) (*config.Files, *config.Config, []config.Warning, []confi
 // connect makes the upstream's target; stop ends what was started for it.
 func connect(cfg *config.Config) (target *upstream.Target, stop func(), err error) {
 	redis.SetLogger(quiet{}) // each outage is told once, by whoever notices it
+	if cfg.Upstream.Mode != config.Embedded {
+		target, err = upstream.NewTarget(&cfg.Upstream)
+		return target, func() {}, err
+	}
 	target = &upstream.Target{
-		Username:       cfg.Upstream.Username,
-		Password:       cfg.Upstream.Password.Reveal(),
 		ConnectTimeout: time.Duration(cfg.Upstream.ConnectTimeout),
 		Timeout:        time.Duration(cfg.Upstream.Timeout),
-	}
-	if cfg.Upstream.Mode != config.Embedded {
-		target.Address = cfg.Upstream.Addresses[0]
-		return target, func() {}, nil
 	}
 	e, err := upstream.StartEmbedded()
 	if err != nil {

@@ -148,7 +148,9 @@ func (u *usageTool) open() error {
 	if u.cfg.Upstream.Mode == config.Embedded {
 		return errors.New("the embedded upstream lives in the proxy's process only, out of reach for this one")
 	}
-	u.client = jobClient(u.cfg)
+	if u.client, err = jobClient(u.cfg); err != nil {
+		return err
+	}
 	u.store = ledger.NewStore(u.client, time.Duration(u.cfg.Usage.Grace))
 	return nil
 }
