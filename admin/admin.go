@@ -33,16 +33,21 @@ type Server struct {
 
 // Start listens on address; an empty one means no listener. See Handler for the rest.
 func Start(address string, p Proxy, d Dictionaries, u Usage) (*Server, error) {
+	return StartOn(net.Listen, address, p, d, u)
+}
+
+// StartOn is Start with a listener that listen makes, and with further metrics.
+func StartOn(listen func(network, address string) (net.Listener, error), address string, p Proxy, d Dictionaries, u Usage, more ...prometheus.Collector) (*Server, error) {
 	if address == "" {
 		return &Server{}, nil
 	}
-	ln, err := net.Listen("tcp", address)
+	ln, err := listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
 	s := &Server{
 		http: &http.Server{
-			Handler:           Handler(p, d, u),
+			Handler:           Handler(p, d, u, more...),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
@@ -76,9 +81,10 @@ func (s *Server) Close() {
 
 // Handler serves /healthz (the process lives), /readyz (the upstream answers),
 // /metrics, /stats/tenants (a TenantsReport) and, unless d is nil, /tenants/<id>/dictionaries with what is below it;
-// unless u is nil, /usage, /tenants/<id>/usage and /tenants/<id>/billing.
-func Handler(p Proxy, d Dictionaries, u Usage) http.Handler {
+// unless u is nil, /usage, /tenants/<id>/usage and /tenants/<id>/billing. More are further metrics.
+func Handler(p Proxy, d Dictionaries, u Usage, more ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(more...)
 	registry.MustRegister(
 		&collector{p},
 		collectors.NewGoCollector(),

@@ -14,6 +14,7 @@ import (
 func (l *loader) check() {
 	l.checkListeners()
 	l.checkLimits()
+	l.checkState()
 	l.checkUpstream()
 	l.checkAdmin()
 	l.checkPlans()

@@ -140,8 +140,15 @@ func (l *loader) readTenant(file, id string) {
 	l.config.Tenants[id] = t
 }
 
-// locate puts base before the relative names of files with keys and of the spool.
+// locate puts base before the relative names of files with keys and of folders. The spool is in the folder
+// of the state if nothing else is said.
 func locate(c *Config, base string) {
+	if c.StateDir != "" && !filepath.IsAbs(c.StateDir) {
+		c.StateDir = filepath.Join(base, c.StateDir)
+	}
+	if c.StateDir != "" && c.Usage.Spool == "" {
+		c.Usage.Spool = filepath.Join(c.StateDir, "usage")
+	}
 	if c.Usage.Spool != "" && !filepath.IsAbs(c.Usage.Spool) {
 		c.Usage.Spool = filepath.Join(base, c.Usage.Spool)
 	}

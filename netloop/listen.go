@@ -34,10 +34,19 @@ func Listen(address string) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	return TakeOver(ln)
+}
+
+// TakeOver makes a Listener of one of package net, which is closed.
+func TakeOver(ln net.Listener) (*Listener, error) {
 	defer ln.Close()
-	fd, err := Detach(ln.(*net.TCPListener))
+	conn, ok := ln.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("listen %s: %T has no descriptor", ln.Addr(), ln)
+	}
+	fd, err := Detach(conn)
 	if err != nil {
-		return nil, fmt.Errorf("listen %s: %w", address, err)
+		return nil, fmt.Errorf("listen %s: %w", ln.Addr(), err)
 	}
 	return &Listener{fd: fd, addr: ln.Addr()}, nil
 }
@@ -61,6 +70,7 @@ func (ln *Listener) Close() {
 	ln.closed = true
 	if ln.loop != nil {
 		ln.loop.unregister(ln.fd)
+		ln.loop.poll.remove(ln.fd) // another process may have the socket as well, and then closing does not do it
 	}
 	unix.Close(ln.fd)
 }

@@ -97,8 +97,21 @@ const maxLogins = 64
 // value there can be.
 const maxReply = 512<<20 + 64<<10
 
+// Options are what a server can do without.
+type Options struct {
+	// Listen makes the listeners. Nil: new ones.
+	Listen func(network, address string) (net.Listener, error)
+	// State is that of an earlier process. Nil: none is known.
+	State *State
+}
+
 // Start listens and serves. The upstream need not be there yet.
 func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
+	return StartWith(cfg, target, Options{})
+}
+
+// StartWith is Start with options.
+func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server, error) {
 	dir, err := namespace.NewDirectory(cfg)
 	if err != nil {
 		return nil, err
@@ -138,7 +151,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err := s.makeValues(s.ctx); err != nil {
 		return nil, err
 	}
-	if s.listener, err = netloop.Listen(cfg.Listen); err != nil {
+	if s.listener, err = listen(cfg.Listen, o); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
@@ -168,6 +181,11 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	}
 	s.meet()
 	s.startUsage()
+	if o.State != nil {
+		if err := s.Restore(o.State); err != nil {
+			slog.Warn("what an earlier process has left could not all be used", "error", err)
+		}
+	}
 	s.codecs.start()
 	s.background.Add(3)
 	go s.codecs.run()
@@ -301,9 +319,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, w := range s.workers {
 		w.loop.Post(w.drain)
 	}
-	err := s.drained(ctx)
+	draining, cancel := s.timeToDrain(ctx)
+	defer cancel()
+	err := s.drained(draining)
+	if err != nil {
+		slog.Warn("shutdown timeout", "connections", s.clients.Load())
+	}
 	s.cancel()
-	s.stopUsage()
+	s.stopUsage(ctx)
 	for _, c := range s.plans {
 		c.Close()
 	}
@@ -334,7 +357,6 @@ func (s *Server) drained(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			slog.Warn("shutdown timeout", "connections", s.clients.Load())
 			return ErrTimeout
 		case <-tick.C:
 		}

@@ -22,6 +22,7 @@ type Lender struct {
 
 	mu    sync.Mutex
 	inbox []*Request
+	past  map[*RateLimits]map[string]float64 // shares that an earlier process was told, by Limit.Key
 	woken chan struct{}
 
 	// Of Run's goroutine.
@@ -100,6 +101,7 @@ func (l *Lender) serve(ctx context.Context, batch []*Request) {
 		b := l.tenants[r.Limits]
 		if b == nil {
 			b = newBorrower(r.Limits)
+			b.past = l.remembered(r.Limits)
 			l.tenants[r.Limits] = b
 		}
 		if len(b.requests) == 0 {
@@ -170,6 +172,7 @@ type borrower struct {
 	limits   *RateLimits
 	requests []*Request // to be answered
 	buckets  map[*Limit]*borrowed
+	past     map[string]float64
 }
 
 // borrowed is what all loops together have of one bucket.
@@ -197,6 +200,9 @@ func (b *borrower) bucket(l *Limit) *borrowed {
 	k := b.buckets[l]
 	if k == nil {
 		k = &borrowed{loops: make(map[int]said)}
+		if share, has := b.past[l.Key]; has {
+			k.told.Share, k.knows = share, true
+		}
 		b.buckets[l] = k
 	}
 	return k

@@ -13,7 +13,7 @@ var version = "dev"
 
 func main() {
 	root := serveCommand()
-	root.AddCommand(checkCommand(), hashCommand(), recompressCommand(), rekeyCommand(), dictCommand(), topCommand(), usageCommand())
+	root.AddCommand(checkCommand(), hashCommand(), recompressCommand(), rekeyCommand(), dictCommand(), topCommand(), usageCommand(), upgradeCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "riptide-proxy:", err)
 		os.Exit(1)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,16 @@ func serve(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	h, err := newHandover(cfg)
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	defer h.close()
+	st, err := openState(cfg)
+	if err != nil {
+		return err
+	}
 	target, stop, err := connect(cfg)
 	if err != nil {
 		return err
@@ -53,36 +64,55 @@ func serve(file string, out io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	srv, err := proxy.Start(cfg, target)
+	srv, err := proxy.StartWith(cfg, target, proxy.Options{Listen: h.listen, State: st.found})
 	if err != nil {
 		return err
 	}
+	st.keep(cfg, srv)
+	defer st.close()
 	var usage admin.Usage
 	if v := srv.Usage(); v != nil {
 		usage = v
 	}
-	adm, err := admin.Start(cfg.Admin.Listen, srv, srv.Dictionaries(), usage)
+	adm, err := admin.StartOn(h.listen, cfg.Admin.Listen, srv, srv.Dictionaries(), usage, st.metrics()...)
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()))
 	}
-	slog.Info("serving", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
+	if err := h.ready(st.save); err != nil {
+		adm.Close()
+		return errors.Join(err, srv.Shutdown(context.Background()))
+	}
+	slog.Info("serving", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version, "process", os.Getpid())
 	if logins != nil {
 		welcome(out, srv.Addr(), logins)
 	}
-	return wait(cfg, signals, srv, adm)
+	return wait(cfg, signals, srv, adm, h, st)
 }
 
-// wait returns when the proxy has been stopped by a signal, or has failed.
-func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server) error {
+// wait returns when the proxy has been stopped by a signal, was replaced, or has failed.
+func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server, h *handover, st *state) error {
 	var failed error
+	replaced := false
 	select {
 	case sig := <-signals:
 		slog.Info("shutting down", "signal", sig.String(), "timeout", cfg.ShutdownTimeout.String())
+	case <-h.over():
+		replaced = true
+		slog.Info("a new process has taken over; serving who is still here", "timeout", cfg.ShutdownTimeout.String())
 	case failed = <-srv.Failed():
 		slog.Error("shutting down", "error", failed)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(cfg.ShutdownTimeout))
+	timeout := time.Duration(cfg.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	h.close()
+	st.close()
+	if replaced {
+		adm.Close() // whoever asks whether the proxy is ready means the new process
+		retire(ctx, timeout/2, signals, srv)
+	} else {
+		daemon.SdNotify(false, daemon.SdNotifyStopping)
+	}
 	go func() {
 		<-signals // a second one: at once
 		cancel()
@@ -92,8 +122,25 @@ func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *
 		err = nil // it was asked not to wait
 	}
 	adm.Close()
+	if !replaced {
+		st.save() // else the new process keeps the state
+	}
 	slog.Info("stopped", "error", err)
 	return errors.Join(failed, err)
+}
+
+// retire serves who is here for a while longer, but not after a signal.
+func retire(ctx context.Context, limit time.Duration, signals <-chan os.Signal, srv *proxy.Server) {
+	ctx, done := context.WithTimeout(ctx, limit)
+	defer done()
+	go func() {
+		select {
+		case <-signals:
+			done()
+		case <-ctx.Done():
+		}
+	}()
+	srv.Retire(ctx)
 }
 
 // load reads the configuration, or makes the demo's.
