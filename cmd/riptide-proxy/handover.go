@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,9 @@ type handover struct {
 	pid      *pidFile // nil: there is no state_dir
 	refuse   error    // why this process can not be replaced
 	signals  chan os.Signal
+	asked    map[string]int  // how often for a listener of an address: with port 0 there can be several
+	ctx      context.Context // ends with close
+	cancel   context.CancelFunc
 	ended    sync.WaitGroup
 	once     sync.Once
 }
@@ -38,7 +42,8 @@ func newHandover(cfg *config.Config) (*handover, error) {
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	h := &handover{upgrader: u, signals: make(chan os.Signal, 1)}
+	h := &handover{upgrader: u, signals: make(chan os.Signal, 1), asked: make(map[string]int)}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if u.HasParent() {
 		// What tells the parent is not for programs that print keys.
 		unix.CloseOnExec(3)
@@ -58,16 +63,20 @@ func newHandover(cfg *config.Config) (*handover, error) {
 	return h, nil
 }
 
-// listen returns the parent's listener of that address, or makes one.
+// listen returns the parent's listener of that address, or makes one. It is called by one goroutine at a time.
 func (h *handover) listen(network, address string) (net.Listener, error) {
-	ln, err := h.upgrader.Listener(network, address)
+	name := address
+	if h.asked[address]++; h.asked[address] > 1 {
+		name = fmt.Sprintf("%s#%d", address, h.asked[address])
+	}
+	ln, err := h.upgrader.Listener(network, name)
 	if ln != nil || err != nil {
 		return ln, err
 	}
 	if ln, err = net.Listen(network, address); err != nil {
 		return nil, err
 	}
-	if err := h.upgrader.AddListener(network, address, ln.(tableflip.Listener)); err != nil {
+	if err := h.upgrader.AddListener(network, name, ln.(tableflip.Listener)); err != nil {
 		ln.Close()
 		return nil, err
 	}
@@ -102,6 +111,9 @@ func (h *handover) ready(before func()) error {
 func (h *handover) upgrade() {
 	err := h.refuse
 	if err == nil {
+		err = h.waitForParent()
+	}
+	if err == nil {
 		slog.Info("starting a new process to take over")
 		err = h.upgrader.Upgrade()
 	}
@@ -110,12 +122,31 @@ func (h *handover) upgrade() {
 	}
 }
 
+// heardOf is how long the upgrader may take to hear of the parent's end.
+const heardOf = 50 * time.Millisecond
+
+// waitForParent waits for the process that this one has replaced: there are never three.
+func (h *handover) waitForParent() error {
+	if !h.upgrader.HasParent() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, upgradeTime)
+	defer cancel()
+	h.upgrader.WaitForParent(ctx) // how it has ended does not matter
+	if ctx.Err() != nil {
+		return errors.New("the process that this one has replaced still serves clients")
+	}
+	time.Sleep(heardOf)
+	return nil
+}
+
 // over is closed when a new process serves.
 func (h *handover) over() <-chan struct{} { return h.upgrader.Exit() }
 
 // close ends all of it, and the listeners with it as far as nobody else has them.
 func (h *handover) close() {
 	h.once.Do(func() {
+		h.cancel()
 		h.upgrader.Stop()
 		<-h.upgrader.Exit()
 		signal.Stop(h.signals)

@@ -38,7 +38,7 @@ process does not come up, the old one goes on.`,
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration file of the running proxy")
-	c.Flags().DurationVar(&timeout, "timeout", upgradeTime+5*time.Second, "how long to wait for the new process")
+	c.Flags().DurationVar(&timeout, "timeout", 2*upgradeTime+5*time.Second, "how long to wait for the new process")
 	c.MarkFlagRequired("config")
 	return c
 }
