@@ -289,6 +289,7 @@ type Proxy struct {
 	Admin   string // address of the admin listener
 	Config  string // path of the configuration file
 	Tenants []Tenant
+	env     []string
 }
 
 // Acme and Globex are the tenants that a proxy under test has by default.
@@ -348,13 +349,9 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	if err := os.WriteFile(p.Config, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.Process = start(t, addr, o.Env, Binary(t), "serve", "--config", p.Config)
-	Eventually(t, "the proxy listens", func() bool {
-		if !p.Running() {
-			t.Fatalf("the proxy ended: %v\n%s", p.err, p.Log())
-		}
-		return strings.Contains(p.Log(), " serving ") // so that it is not somebody else who listens
-	})
+	p.env = o.Env
+	p.Process = &Process{Addr: addr}
+	p.Restart(t)
 	return p
 }
 
