@@ -35,9 +35,6 @@ type Keeper struct {
 	ended   sync.WaitGroup
 }
 
-// takeTime bounds how long what is to be saved may be gathered.
-const takeTime = 10 * time.Second
-
 // NewKeeper begins to write checkpoints to a store. Close has to be called in the end.
 func NewKeeper(s *Store, o Options) *Keeper {
 	k := &Keeper{store: s, o: o, metrics: newMetrics(), changed: make(chan time.Duration, 1)}
@@ -92,9 +89,7 @@ func (k *Keeper) Save(ctx context.Context) (info Info, err error) {
 		}
 	}()
 	begun := time.Now()
-	taking, cancel := context.WithTimeout(ctx, takeTime)
-	body, err := k.o.Take(taking)
-	cancel()
+	body, err := k.o.Take(ctx)
 	if err != nil {
 		return Info{}, err
 	}

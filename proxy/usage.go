@@ -282,7 +282,7 @@ func (s *Server) stopUsage(ctx context.Context) {
 	limit := lastReport
 	if s.cfg.Usage.Spool != "" {
 		if deadline, bounded := ctx.Deadline(); bounded {
-			limit = min(limit, time.Until(deadline))
+			limit = min(limit, time.Until(deadline)*3/4) // and the rest for what comes after it
 		}
 		if limit < lastSpool || ctx.Err() != nil {
 			limit = lastSpool

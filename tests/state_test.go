@@ -147,9 +147,10 @@ func TestStateKilled(t *testing.T) {
 			if log := p.Log(); strings.Contains(log, "WARN") || strings.Contains(log, "ERROR") || newest > 0 && !strings.Contains(log, "there is a checkpoint") {
 				t.Fatalf("round %d: it comes up with %s", round, log)
 			}
-			if reply := do(t, p.Connect(t, keeping), "PING"); reply != "+PONG\r\n" {
-				t.Fatalf("round %d: %q", round, reply)
-			}
+			c := p.Connect(t, keeping)
+			// What was lent to killed processes is lost, so there may be nothing left of the rate for a moment.
+			harness.Eventually(t, "it serves", func() bool { return do(t, c, "PING") == "+PONG\r\n" })
+			c.Close()
 		}
 	}
 	harness.Eventually(t, "it keeps as many as it is to", func() bool {
