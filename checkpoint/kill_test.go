@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"riptide-proxy/tests/harness"
 )
 
 // dirEnv is set in the environment of a test binary that is to write checkpoints for ever.
@@ -49,7 +51,13 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
+		if round%2 == 0 { // while it writes, and else perhaps before
+			harness.Eventually(t, "it has written one", func() bool {
+				numbers, err := s.numbers()
+				return err == nil && len(numbers) > 0 && numbers[0] > saved
+			})
+		}
+		time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
 		cmd.Process.Kill()
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() == 1 {
 			t.Fatalf("round %d: it ended by itself: %v", round, err)
