@@ -12,7 +12,7 @@ build:
 
 # All tests, against a real redis-server (another one: REDIS_SERVER=path).
 test:
-	./scripts/need redis-server redis-cli redis-benchmark node npm
+	./scripts/need redis-server redis-cli redis-benchmark node npm prometheus promtool
 	$(GO) vet ./...
 	$(GO) test -timeout 14m ./...
 

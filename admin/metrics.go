@@ -31,6 +31,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descClients     = describe("clients", "Open client connections.")
 	descAccepted    = describe("clients_accepted_total", "Client connections accepted.")
+	descMaxClients  = describe("clients_limit", "How many client connections may be open, limits.clients.")
 	descRejected    = describe("clients_rejected_total", "Client connections refused over limits.clients.")
 	descUp          = describe("upstream_up", "Whether the upstream passed its last health check.")
 	descLinks       = describe("upstream_connections", "Shared connections to the upstream that are up.")
@@ -47,7 +48,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descClients, descAccepted, descRejected, descUp, descLinks, descInFlight, descTurns,
+		descClients, descMaxClients, descAccepted, descRejected, descUp, descLinks, descInFlight, descTurns,
 		descConnections, descLogins, descCommands, descErrors, descBytes, descLatency,
 	} {
 		ch <- d
@@ -56,6 +57,12 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	for _, d := range quotaDescs {
+		ch <- d
+	}
+	for _, d := range cacheDescs {
+		ch <- d
+	}
+	for _, d := range tokenDescs {
 		ch <- d
 	}
 }
@@ -79,6 +86,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		up = 1
 	}
 	gauge(descClients, float64(s.Clients))
+	gauge(descMaxClients, float64(s.MaxClients))
 	counter(descAccepted, s.Accepted)
 	counter(descRejected, s.Rejected)
 	gauge(descUp, up)
@@ -86,6 +94,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descInFlight, float64(s.InFlight))
 	ch <- histogram(descTurns, &s.Turns)
 	collectQuotas(ch, s.Usage)
+	collectMemory(ch, s.Usage)
+	collectTraces(ch, s.Traces)
+	collectTokens(ch, &s.Tokens)
 	rows := command.All()
 	for tenant, t := range s.Tenants {
 		gauge(descConnections, float64(t.Connections), tenant)
@@ -102,6 +113,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			counter(descErrors, n, tenant, code)
 		}
 		collectLimited(ch, tenant, t)
+		collectCache(ch, tenant, t)
 		if t.Values != nil {
 			collectValues(ch, tenant, t.Values)
 		}

@@ -33,6 +33,10 @@ func sample() *stub {
 	for _, d := range []time.Duration{0, time.Microsecond, 100 * time.Microsecond, 100 * time.Microsecond, 3 * time.Millisecond, time.Hour} {
 		acme.Latency.Observe(d)
 	}
+	acme.Outcomes[command.ClassRead] = [proxy.NOutcomes]uint64{proxy.OutcomeHit: 5, proxy.OutcomeMiss: 1, proxy.OutcomeError: 1}
+	acme.Outcomes[command.ClassOther][proxy.OutcomeOK] = 2
+	acme.Access[command.ClassRead].Observe(time.Millisecond)
+	acme.Errors["OOM"] = 6
 	nobody.Commands[command.Lookup([]byte("auth")).ID] = 6
 	nobody.Errors["WRONGPASS"] = 1
 	nobody.Connections = 1
@@ -44,7 +48,7 @@ func sample() *stub {
 			"globex": {{Resource: "connections", Limit: 5}},
 		},
 		Tenants: map[string]*proxy.TenantStats{"acme": acme, "": nobody},
-		Clients: 5, Accepted: 50, Rejected: 8, UpstreamUp: true, Links: 2, InFlight: 11,
+		Clients: 5, Accepted: 50, Rejected: 8, MaxClients: 100, UpstreamUp: true, Links: 2, InFlight: 11,
 	}
 	s.Turns.Observe(10 * time.Microsecond)
 	return &stub{ready: true, stats: s}
@@ -96,6 +100,7 @@ func TestMetrics(t *testing.T) {
 	}
 	want := map[string]float64{
 		`riptide_clients{}`:                     5,
+		`riptide_clients_limit{}`:               100,
 		`riptide_clients_accepted_total{}`:      50,
 		`riptide_clients_rejected_total{}`:      8,
 		`riptide_upstream_up{}`:                 1,
@@ -119,6 +124,19 @@ func TestMetrics(t *testing.T) {
 		`riptide_tenant_bytes_total{direction="out",tenant="acme"}`:             2000,
 		`riptide_tenant_upstream_latency_seconds{tenant=""}`:                    0,
 		`riptide_tenant_upstream_latency_seconds{tenant="acme"}`:                6,
+
+		`riptide_cache_operations_total{operation="read",result="hit",tenant="acme"}`:   5,
+		`riptide_cache_operations_total{operation="read",result="miss",tenant="acme"}`:  1,
+		`riptide_cache_operations_total{operation="read",result="error",tenant="acme"}`: 1,
+		`riptide_cache_operations_total{operation="other",result="ok",tenant="acme"}`:   2,
+		`riptide_cache_access_duration_seconds{operation="read",tenant="acme"}`:         1,
+		`riptide_cache_hit_rate{tenant="acme"}`:                                         0.8,
+		`riptide_cache_memory_usage_bytes{tenant="acme"}`:                               512,
+		`riptide_tenant_operations_total{operation="read",tenant="acme"}`:               7,
+		`riptide_tenant_operations_total{operation="other",tenant="acme"}`:              2,
+		`riptide_tenant_operations_total{operation="other",tenant=""}`:                  6,
+		`riptide_memory_pressure_events_total{tenant="acme"}`:                           6,
+		`riptide_tenant_errors_total{code="OOM",tenant="acme"}`:                         6,
 
 		`riptide_tenant_quota_usage{resource="memory",tenant="acme"}`:         0.25, // nothing of keys, which are unlimited
 		`riptide_tenant_quota_usage{resource="ops_per_second",tenant="acme"}`: 1.2,

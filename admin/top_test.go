@@ -27,7 +27,7 @@ func TestTenantsReport(t *testing.T) {
 	}
 	want := []TenantReport{
 		{Tenant: "", Connections: 1, Commands: 6, Errors: 1, Latency: []uint64{}, Usage: []UsageReport{}},
-		{Tenant: "acme", Plan: "pro", Connections: 4, Commands: 9, Errors: 4, BytesIn: 1000, BytesOut: 2000, Hits: 40, Misses: 10, Throttled: 9, Refused: 3,
+		{Tenant: "acme", Plan: "pro", Connections: 4, Commands: 9, Errors: 10, BytesIn: 1000, BytesOut: 2000, Hits: 40, Misses: 10, Throttled: 9, Refused: 3,
 			Latency: []uint64{1, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
 			Usage:   []UsageReport{{"keys", 30, 0}, {"memory", 512, 2048}, {"ops_per_second", 120, 100}}},
 		{Tenant: "globex", Latency: []uint64{}, Usage: []UsageReport{{"connections", 0, 5}}}, // whom nobody has come for

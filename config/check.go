@@ -19,7 +19,9 @@ func (l *loader) check() {
 	l.checkAdmin()
 	l.checkPlans()
 	l.checkUsage()
+	l.checkTracing()
 	l.checkEncryptionKeys()
+	l.checkJWT()
 	l.checkTenants()
 }
 

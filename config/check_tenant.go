@@ -110,7 +110,7 @@ func (l *loader) checkUser(at place, tenant, name string, u *User) {
 	for i, phc := range u.Argon2id {
 		l.checkArgon2id(place{s, index(join(at.path, "argon2id"), i)}, phc, identity)
 	}
-	if len(u.SHA256)+len(u.Argon2id) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
+	if len(u.SHA256)+len(u.Argon2id)+len(l.config.JWT.Issuers) == 0 && !s.bad[join(at.path, "sha256")] && !s.bad[join(at.path, "argon2id")] {
 		l.warn(at, "user "+quote(identity)+" has no secret, so nobody can log in as it")
 	}
 	quotas := join(at.path, "quotas")

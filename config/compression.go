@@ -65,8 +65,9 @@ type Encryption struct {
 // is given. Each tenant's own key is derived from it.
 type MasterKey struct {
 	// File holds the key, as 32 raw bytes, in hexadecimal or in base64. A
-	// relative path starts at the folder of the configuration file, which Load
-	// has already put before it.
+	// relative path starts at the folder of the configuration file.
+	//
+	// Load has already put that before it.
 	File string `yaml:"file"`
 
 	// Env is the environment variable that holds the key in hexadecimal or base64.

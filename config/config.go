@@ -22,7 +22,9 @@ type Config struct {
 	Listen string `yaml:"listen"`
 
 	// TLS is reserved: its shape is checked, but a file that has it is refused,
-	// since a proxy that ignored it would serve in plain text only. Nil if absent.
+	// since a proxy that ignored it would serve in plain text only.
+	//
+	// Nil if absent.
 	TLS *TLS `yaml:"tls"`
 
 	// Loops is the number of event loops. 0, the default, leaves the choice to
@@ -59,6 +61,8 @@ type Config struct {
 	// follows from the upstream's username and password.
 	FleetSecret Password `yaml:"fleet_secret"`
 
+	JWT JWT `yaml:"jwt"`
+
 	// EncryptionKeys are the master keys for tenants' values, by name. Keys that no tenant
 	// writes with any more stay here as long as there may be values written with them.
 	EncryptionKeys map[string]*MasterKey `yaml:"encryption_keys"`
@@ -71,10 +75,14 @@ type Config struct {
 	Usage   Usage   `yaml:"usage"`
 	Billing Billing `yaml:"billing"`
 
+	Log     Log     `yaml:"log"`
+	Tracing Tracing `yaml:"tracing"`
+
 	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
 	// that a program can add and remove tenants without editing a shared file.
-	// A relative path starts at the folder of the configuration file. Load has
-	// already merged those tenants into Tenants.
+	// A relative path starts at the folder of the configuration file.
+	//
+	// Load has already merged those tenants into Tenants.
 	TenantsDir string `yaml:"tenants_dir"`
 
 	// Tenants by id, from the file itself and from TenantsDir.
@@ -189,6 +197,8 @@ func Default() *Config {
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
 		Usage:      defaultUsage(),
 		Billing:    Billing{Digits: -1},
+		Log:        defaultLog(),
+		Tracing:    defaultTracing(),
 
 		Plans:   map[string]*Plan{},
 		Tenants: map[string]*Tenant{},

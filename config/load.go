@@ -20,17 +20,7 @@ const maxFile = 16 * MiB
 // with variables taken from the environment. The error is an Errors, unless the
 // file itself could not be read. Warnings come with errors or without.
 func Load(path string) (*Config, []Warning, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	l := newLoader()
-	l.parse(newSource(path, os.LookupEnv), data)
-	l.readTenantsDir(filepath.Dir(path))
-	c, warnings, err := l.finish()
-	if err == nil {
-		locate(c, filepath.Dir(path))
-	}
+	_, c, warnings, err := ReadFiles(path)
 	return c, warnings, err
 }
 
@@ -91,7 +81,7 @@ func (l *loader) parse(s *source, data []byte) {
 }
 
 // readTenantsDir decodes the files of tenants_dir; base is where a relative one starts.
-func (l *loader) readTenantsDir(base string) {
+func (l *loader) readTenantsDir(base string, from reader) {
 	dir := l.config.TenantsDir
 	if dir == "" {
 		return
@@ -99,30 +89,29 @@ func (l *loader) readTenantsDir(base string) {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(base, dir)
 	}
-	entries, err := os.ReadDir(dir) // sorted by name
+	names, err := from.list(dir)
 	if err != nil {
 		l.main.errorf("tenants_dir", "%v", err)
 		return
 	}
 	l.readDir = true
-	for _, e := range entries {
-		name := e.Name()
+	for _, name := range names {
 		file := filepath.Join(dir, name)
 		id, isYAML := strings.CutSuffix(name, ".yaml")
 		switch {
 		case strings.HasPrefix(name, "."): // editors' and Kubernetes' own files
 		case isYAML:
-			l.readTenant(file, id)
+			l.readTenant(from, file, id)
 		case strings.HasSuffix(name, ".yml"):
 			l.warnings = append(l.warnings, Warning{File: file, Text: "is ignored: the name of a tenant's file ends in .yaml"})
 		}
 	}
 }
 
-func (l *loader) readTenant(file, id string) {
+func (l *loader) readTenant(from reader, file, id string) {
 	s := newSource(file, l.main.env)
 	l.files = append(l.files, s)
-	data, err := readTenantFile(file)
+	data, err := from.read(file)
 	if err != nil {
 		s.errorAt(0, "", "%v", err)
 		return
@@ -152,6 +141,7 @@ func locate(c *Config, base string) {
 	if c.Usage.Spool != "" && !filepath.IsAbs(c.Usage.Spool) {
 		c.Usage.Spool = filepath.Join(base, c.Usage.Spool)
 	}
+	locateJWT(&c.JWT, base)
 	for _, k := range c.EncryptionKeys {
 		if k.File != "" && !filepath.IsAbs(k.File) {
 			k.File = filepath.Join(base, k.File)

@@ -47,6 +47,11 @@ func TestFull(t *testing.T) {
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},
 		Usage:      Usage{Flush: Duration(10 * time.Second), Grace: Duration(20 * time.Minute), Retention: Duration(24000 * time.Hour), Spool: "testdata/spool"},
 		Billing:    Billing{Currency: "EUR", Digits: 4},
+		Log:        Log{Level: LogWarn, Format: LogJSON},
+		Tracing: Tracing{
+			Endpoint: "https://collector.example:4318", Headers: map[string]Password{"authorization": "p: [a]\nloops: 7"},
+			Sample: 0.05, Slow: Duration(20 * time.Millisecond),
+		},
 		Plans: map[string]*Plan{
 			"free": {Quotas: Quotas{Rates: Rates{Rate: Rate{OpsPerSecond: 100}}, Memory: 16 * MiB, Connections: 20}},
 			"pro": {

@@ -6,7 +6,9 @@ type Quotas struct {
 	Rates `yaml:",inline"`
 
 	// Classes limit the commands of one class, in addition: read, write, script,
-	// pubsub and other, as command.Class tells them apart.
+	// pubsub and other.
+	//
+	// command.Class tells them apart.
 	Classes map[string]*Rate `yaml:"classes"`
 
 	// Over is what becomes of a command over a rate: it is refused, or it waits.
@@ -61,7 +63,10 @@ type UserQuotas struct {
 type Plan struct {
 	Quotas `yaml:",inline"`
 
-	// Prices are what usage costs, by unit; see Units. A unit without a price is free.
+	// Prices are what usage costs, by unit: base, operations, reads, writes, scripts, pubsub,
+	// other_operations, ingress, egress, memory, storage, connections. A unit without a price is free.
+	//
+	// Units has them.
 	Prices map[string]Amount `yaml:"prices"`
 
 	// Included is how much of a unit a period's bill has for nothing.

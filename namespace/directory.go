@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync/atomic"
 
@@ -41,14 +42,20 @@ type account struct {
 	identity Identity
 	sha256   [][sha256.Size]byte
 	argon2id []string
-	// proved is the SHA-256 of the secret that an argon2id hash has matched
-	// last, so that a client that connects often is not made to wait. It is kept
-	// in memory only.
-	proved atomic.Pointer[[sha256.Size]byte]
+	// proved is the secret that an argon2id hash has matched last, so that a client that connects
+	// often is not made to wait. It is kept in memory only.
+	proved atomic.Pointer[proved]
 }
 
+// Proof is what has convinced a Directory of who somebody is: the stored hash of a secret.
+type Proof string
+
 // NewDirectory builds the directory of a checked configuration.
-func NewDirectory(c *config.Config) (*Directory, error) {
+func NewDirectory(c *config.Config) (*Directory, error) { return NextDirectory(c, nil) }
+
+// NextDirectory builds the one that takes the place of another, if that is not nil. Tenants that are as
+// they were stay the same ones, and so do users.
+func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 	d := &Directory{
 		tenants:  make(map[string]*Tenant, len(c.Tenants)),
 		users:    make(map[string]map[string]*account, len(c.Tenants)),
@@ -56,12 +63,18 @@ func NewDirectory(c *config.Config) (*Directory, error) {
 	}
 	for id, tc := range c.Tenants {
 		t := newTenant(id, tc)
+		if before != nil && t.same(before.tenants[id]) {
+			t = before.tenants[id]
+		}
 		d.tenants[id] = t
 		d.users[id] = make(map[string]*account, len(tc.Users))
 		for name, uc := range tc.Users {
 			a, err := newAccount(Identity{t, name}, uc)
 			if err != nil {
 				return nil, err
+			}
+			if before != nil {
+				a = a.after(before.users[id][name])
 			}
 			d.users[id][name] = a
 			for _, h := range a.sha256 {
@@ -85,6 +98,31 @@ func newAccount(who Identity, c *config.User) (*account, error) {
 		a.sha256 = append(a.sha256, h)
 	}
 	return a, nil
+}
+
+// after is the account, or the one that there was before if nothing about it is new.
+func (a *account) after(was *account) *account {
+	if was != nil && was.identity == a.identity && slices.Equal(was.sha256, a.sha256) && slices.Equal(was.argon2id, a.argon2id) {
+		return was
+	}
+	return a
+}
+
+// proves reports whether something is among what the account is known by.
+func (a *account) proves(p Proof) bool {
+	return slices.Contains(a.argon2id, string(p)) || slices.ContainsFunc(a.sha256, func(h [sha256.Size]byte) bool { return proofOf(h) == p })
+}
+
+func proofOf(h [sha256.Size]byte) Proof { return Proof(hex.EncodeToString(h[:])) }
+
+// Still returns who somebody is that another directory has let in, as this one knows it; nil if this one would not
+// let it in with the same proof.
+func (d *Directory) Still(who *Identity, p Proof) *Identity {
+	a := d.users[who.Tenant.ID][who.User]
+	if a == nil || a.identity.Tenant.Suspended || !a.proves(p) {
+		return nil
+	}
+	return &a.identity
 }
 
 func errBadHash(who Identity) error {
@@ -113,63 +151,83 @@ func (d *Directory) Named(user []byte) *Identity {
 	return nil
 }
 
-// Slow reports whether Authenticate may take long: then it does not belong on
-// an event loop.
-func (d *Directory) Slow(user, secret []byte) bool {
-	a := d.account(user)
-	return a != nil && len(a.argon2id) > 0 && !a.known(sha256.Sum256(secret))
-}
-
-// known reports whether a secret needs no computation to be right.
-func (a *account) known(sum [sha256.Size]byte) bool {
-	match := 0
-	for i := range a.sha256 {
-		match |= subtle.ConstantTimeCompare(sum[:], a.sha256[i][:])
-	}
-	if p := a.proved.Load(); p != nil {
-		match |= subtle.ConstantTimeCompare(sum[:], p[:])
-	}
-	return match == 1
-}
-
-// Authenticate finds out who logs in with a secret. user is "<tenant>" or
-// "<tenant>.<user>"; nil or "default" leaves it to the secret, which then
-// must be one stored as SHA-256. The error is ErrWrongPass or ErrSuspended.
-func (d *Directory) Authenticate(user, secret []byte) (*Identity, error) {
-	a := d.verify(user, secret)
-	if a == nil {
+// Member returns the user of a tenant whom somebody else than a secret has vouched for. The error
+// is ErrWrongPass if there is none, or ErrSuspended.
+func (d *Directory) Member(tenant, user string) (*Identity, error) {
+	a := d.users[tenant][user]
+	switch {
+	case a == nil:
 		return nil, ErrWrongPass
-	}
-	if a.identity.Tenant.Suspended {
+	case a.identity.Tenant.Suspended:
 		return nil, ErrSuspended
 	}
 	return &a.identity, nil
 }
 
-func (d *Directory) verify(user, secret []byte) *account {
+// Slow reports whether Authenticate may take long: then it does not belong on
+// an event loop.
+func (d *Directory) Slow(user, secret []byte) bool {
+	a := d.account(user)
+	return a != nil && len(a.argon2id) > 0 && a.known(sha256.Sum256(secret)) == ""
+}
+
+// known is what proves a secret right without a computation; empty: it takes one, or it is wrong.
+func (a *account) known(sum [sha256.Size]byte) (proof Proof) {
+	for i := range a.sha256 {
+		if subtle.ConstantTimeCompare(sum[:], a.sha256[i][:]) == 1 {
+			proof = proofOf(sum)
+		}
+	}
+	if p := a.proved.Load(); p != nil && subtle.ConstantTimeCompare(sum[:], p.sum[:]) == 1 {
+		proof = p.by
+	}
+	return proof
+}
+
+// proved is a secret that an argon2id hash has matched.
+type proved struct {
+	sum [sha256.Size]byte
+	by  Proof
+}
+
+// Authenticate finds out who logs in with a secret. user is "<tenant>" or
+// "<tenant>.<user>"; nil or "default" leaves it to the secret, which then
+// must be one stored as SHA-256. The error is ErrWrongPass or ErrSuspended.
+func (d *Directory) Authenticate(user, secret []byte) (*Identity, Proof, error) {
+	a, proof := d.verify(user, secret)
+	if a == nil {
+		return nil, "", ErrWrongPass
+	}
+	if a.identity.Tenant.Suspended {
+		return nil, "", ErrSuspended
+	}
+	return &a.identity, proof, nil
+}
+
+func (d *Directory) verify(user, secret []byte) (*account, Proof) {
 	sum := sha256.Sum256(secret)
 	if user == nil || string(user) == "default" {
 		// The key of the look-up is a hash, so its timing tells nothing
 		// about how much of the secret was right.
 		if a := d.bySecret[sum]; a != nil {
-			return a
+			return a, proofOf(sum)
 		}
 	}
 	a := d.account(user)
 	if a == nil {
 		a = &nobody // so that a name that exists takes as long
 	}
-	match := a.known(sum)
+	proof := a.known(sum)
 	for _, phc := range a.argon2id {
-		if !match && config.VerifyArgon2id(phc, string(secret)) {
-			match = true
-			a.proved.Store(&sum)
+		if proof == "" && config.VerifyArgon2id(phc, string(secret)) {
+			proof = Proof(phc)
+			a.proved.Store(&proved{sum, proof})
 		}
 	}
-	if !match || a == &nobody {
-		return nil
+	if proof == "" || a == &nobody {
+		return nil, ""
 	}
-	return a
+	return a, proof
 }
 
 var nobody = account{sha256: make([][sha256.Size]byte, 1)}

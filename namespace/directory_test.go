@@ -123,7 +123,7 @@ func TestAuthenticate(t *testing.T) {
 		{"closed", "wrong", "", ErrWrongPass},
 		{"closed.person", "wrong", "", ErrWrongPass},
 	} {
-		who, err := d.Authenticate(name(c.user), []byte(c.secret))
+		who, _, err := d.Authenticate(name(c.user), []byte(c.secret))
 		if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
 			t.Errorf("AUTH %q %q: error %v, want %v", c.user, c.secret, err, c.err)
 			continue
@@ -148,12 +148,12 @@ func TestAuthenticate(t *testing.T) {
 // same login must give the same one by whatever name.
 func TestAuthenticateGivesOneIdentityPerUser(t *testing.T) {
 	d := someDirectory(t)
-	first, err := d.Authenticate([]byte("acme"), []byte("acme-key"))
+	first, _, err := d.Authenticate([]byte("acme"), []byte("acme-key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for user, secret := range map[string]string{alone: "acme-old-key", "default": "acme-key", "acme.default": "acme-key"} {
-		if again, err := d.Authenticate(name(user), []byte(secret)); err != nil || again != first {
+		if again, _, err := d.Authenticate(name(user), []byte(secret)); err != nil || again != first {
 			t.Errorf("AUTH %q: %p and %v, want %p", user, again, err, first)
 		}
 	}
@@ -183,13 +183,13 @@ func TestProvedSecret(t *testing.T) {
 	d := someDirectory(t)
 	user, secret := []byte("acme.person"), []byte("correct horse")
 	for range 2 {
-		if _, err := d.Authenticate(user, []byte("wrong")); err != ErrWrongPass {
+		if _, _, err := d.Authenticate(user, []byte("wrong")); err != ErrWrongPass {
 			t.Errorf("the wrong secret: %v", err)
 		}
 		if !d.Slow(user, []byte("wrong")) {
 			t.Error("the wrong secret is checked on the loop")
 		}
-		if who, err := d.Authenticate(user, secret); err != nil || who.User != "person" {
+		if who, _, err := d.Authenticate(user, secret); err != nil || who.User != "person" {
 			t.Errorf("%v, %v", who, err)
 		}
 		if d.Slow(user, secret) {
@@ -197,7 +197,7 @@ func TestProvedSecret(t *testing.T) {
 		}
 	}
 	for _, other := range []string{"acme.both", "acme", "closed.person", "nobody", alone} {
-		if _, err := d.Authenticate(name(other), secret); err != ErrWrongPass {
+		if _, _, err := d.Authenticate(name(other), secret); err != ErrWrongPass {
 			t.Errorf("%q with another's secret: %v", other, err)
 		}
 	}
@@ -234,7 +234,7 @@ func TestAuthenticateMalformedArgon2id(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, secret := range []string{"correct horse", phc, ""} {
-			if who, err := d.Authenticate([]byte("acme"), []byte(secret)); err != ErrWrongPass || who != nil {
+			if who, _, err := d.Authenticate([]byte("acme"), []byte(secret)); err != ErrWrongPass || who != nil {
 				t.Errorf("%q with %q: %v, %v", phc, secret, who, err)
 			}
 		}

@@ -38,6 +38,12 @@ func newTenant(id string, c *config.Tenant) *Tenant {
 	return t
 }
 
+// same reports whether another one would be the same to everybody.
+func (t *Tenant) same(other *Tenant) bool {
+	return other != nil && t.ID == other.ID && t.Databases == other.Databases && t.Suspended == other.Suspended &&
+		t.Scripts == other.Scripts && bytes.Equal(t.root, other.root)
+}
+
 // Root is what every key of the tenant begins with, in all its databases:
 // "t:<id>:".
 func (t *Tenant) Root() []byte { return t.root }

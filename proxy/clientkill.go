@@ -120,7 +120,7 @@ var killOptions = map[string]func(s *session, f *killFilter, value []byte) strin
 	"ADDR":  func(_ *session, f *killFilter, value []byte) string { f.addr = text(value); return "" },
 	"LADDR": func(_ *session, f *killFilter, value []byte) string { f.local = text(value); return "" },
 	"USER": func(s *session, f *killFilter, value []byte) string {
-		if f.user = s.w.srv.directory.Named(value); f.user == nil || f.user.Tenant != s.who.Tenant {
+		if f.user = s.w.conf.directory.Named(value); f.user == nil || f.user.Tenant != s.who.Tenant {
 			return "ERR No such user '" + string(quoted(value, 128)) + "'"
 		}
 		return ""

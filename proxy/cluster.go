@@ -24,7 +24,7 @@ const (
 
 // mode is what the server calls itself in HELLO and INFO.
 func (s *Server) mode() string {
-	if s.cfg.ClusterFacade {
+	if s.conf().cfg.ClusterFacade {
 		return "cluster"
 	}
 	return "standalone"
@@ -35,7 +35,7 @@ type runFunc = func(s *session, cmd *command.Command, r *namespace.Request)
 // facade is for commands that are there in a cluster only.
 func facade(run runFunc) runFunc {
 	return func(s *session, cmd *command.Command, r *namespace.Request) {
-		if !s.w.srv.cfg.ClusterFacade {
+		if !s.w.conf.cfg.ClusterFacade {
 			s.answerError(errNoFacade)
 			return
 		}
@@ -45,7 +45,7 @@ func facade(run runFunc) runFunc {
 
 // node is where the client finds the one node there is.
 func (s *session) node() (host string, port int64) {
-	if a := s.w.srv.cfg.Announce; a != "" {
+	if a := s.w.conf.cfg.Announce; a != "" {
 		h, p, _ := net.SplitHostPort(a)
 		port, _ = strconv.ParseInt(p, 10, 64)
 		return h, port

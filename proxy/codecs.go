@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/value"
 	"riptide-proxy/value/dictionary"
@@ -39,7 +40,8 @@ type codecs struct {
 
 // makeValues makes the codecs of the tenants whose values are sealed.
 func (s *Server) makeValues(ctx context.Context) error {
-	masters, err := masterkeys.Load(ctx, s.cfg.EncryptionKeys)
+	cfg := s.conf().cfg
+	masters, err := masterkeys.Load(ctx, cfg.EncryptionKeys)
 	if err != nil {
 		return err
 	}
@@ -54,19 +56,19 @@ func (s *Server) makeValues(ctx context.Context) error {
 		},
 		Match: namespace.MatchGlob,
 	})
-	for _, t := range s.directory.Tenants() {
-		settings, err := masterkeys.Settings(s.cfg, t.ID, masters)
+	for _, t := range s.conf().directory.Tenants() {
+		settings, err := masterkeys.Settings(cfg, t.ID, masters)
 		if err != nil {
 			return err
 		}
-		codec, err := masterkeys.Codec(s.cfg, t.ID, masters)
+		codec, err := masterkeys.Codec(cfg, t.ID, masters)
 		if err != nil {
 			return err
 		}
 		if codec == nil {
 			continue
 		}
-		c.add(t.ID, codec, settings, false)
+		c.add(cfg, t.ID, codec, settings, false)
 	}
 	c.dictionaries.SetTenants(c.tenants)
 	c.sample()
@@ -74,13 +76,13 @@ func (s *Server) makeValues(ctx context.Context) error {
 }
 
 // add adds a tenant. It is known of some that they have encrypted values.
-func (c *codecs) add(id string, codec *value.Codec, settings value.Settings, encrypted bool) {
+func (c *codecs) add(cfg *config.Config, id string, codec *value.Codec, settings value.Settings, encrypted bool) {
 	v := newTenantValues(codec)
 	v.encrypted.Store(encrypted)
 	c.mu.Lock()
 	c.of[id] = v
 	c.mu.Unlock()
-	c.tenants = append(c.tenants, dictionary.FromConfig(id, c.srv.cfg.Tenants[id], settings))
+	c.tenants = append(c.tenants, dictionary.FromConfig(id, cfg.Tenants[id], settings))
 }
 
 // all is a copy of what there is.
@@ -318,15 +320,16 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 // open has the loops open the values of a tenant that is not to have sealed ones any
 // more.
 func (c *codecs) open(id string, encrypted bool) error {
-	codec, err := masterkeys.Opener(c.srv.cfg, id, c.masters)
+	cfg := c.srv.conf().cfg
+	codec, err := masterkeys.Opener(cfg, id, c.masters)
 	if err != nil {
 		return err
 	}
-	settings, err := masterkeys.Settings(c.srv.cfg, id, c.masters)
+	settings, err := masterkeys.Settings(cfg, id, c.masters)
 	if err != nil {
 		return err
 	}
-	c.add(id, codec, settings, encrypted)
+	c.add(cfg, id, codec, settings, encrypted)
 	v := c.find(id)
 	for _, w := range c.srv.workers {
 		w.loop.Post(func() { w.setValues(id, v) })

@@ -23,13 +23,13 @@ type setting struct {
 var settings = func() []setting {
 	list := []setting{
 		{name: "bind", value: func(s *session) string { return s.localAddr().Addr().String() }},
-		{name: "cluster-enabled", value: func(s *session) string { return yesNo(s.w.srv.cfg.ClusterFacade) }},
+		{name: "cluster-enabled", value: func(s *session) string { return yesNo(s.w.conf.cfg.ClusterFacade) }},
 		{name: "databases", value: func(s *session) string { return strconv.Itoa(s.who.Tenant.Databases) }},
 		{name: "maxclients", value: func(s *session) string { return strconv.FormatInt(s.maxClients(), 10) }},
 		{name: "maxmemory", value: func(s *session) string { return strconv.FormatInt(s.own().maxMemory, 10) }},
 		{name: "notify-keyspace-events", value: func(s *session) string { return s.w.srv.notifies() }},
 		{name: "port", value: func(s *session) string { return strconv.Itoa(int(s.localAddr().Port())) }},
-		{name: "proto-max-bulk-len", value: func(s *session) string { return strconv.Itoa(min(s.w.maxBulk, int(s.w.srv.cfg.Limits.Bulk))) }},
+		{name: "proto-max-bulk-len", value: func(s *session) string { return strconv.Itoa(min(s.w.maxBulk, int(s.w.conf.cfg.Limits.Bulk))) }},
 		{name: "slowlog-log-slower-than", value: func(*session) string { return strconv.FormatInt(slowCommand.Microseconds(), 10) }},
 		{name: "slowlog-max-len", value: func(*session) string { return strconv.Itoa(slowEntries) }},
 		{name: "latency-monitor-threshold", value: func(*session) string { return strconv.FormatInt(slowCommand.Milliseconds(), 10) }},
@@ -112,7 +112,7 @@ func yesNo(v bool) string {
 }
 
 func (s *session) maxClients() int64 {
-	limit := int64(s.w.srv.cfg.Limits.Clients)
+	limit := int64(s.w.conf.cfg.Limits.Clients)
 	if own := s.own().maxConns; own > 0 {
 		limit = min(limit, own)
 	}

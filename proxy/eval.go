@@ -73,7 +73,7 @@ func (s *session) wraps(r *namespace.Request) bool {
 	if s.wrapped = store.Get(t.ID, mode, []byte(script.Sum(source))); s.wrapped != nil {
 		return true
 	}
-	source, turns := bytes.Clone(source), s.w.srv.turns[t.ID]
+	source, turns := bytes.Clone(source), s.own().turns
 	s.async(func(ctx context.Context) func() {
 		select {
 		case turns <- struct{}{}:

@@ -152,7 +152,7 @@ func (h *hub) tell(s *session, d *delivery) {
 func (s *session) pushShared(b []byte) {
 	unsent := s.conn.Unsent()
 	switch {
-	case len(b) < sharedMessage && unsent > 0 || s.gone || len(b) == 0 || unsent+len(b) > s.w.srv.output:
+	case len(b) < sharedMessage && unsent > 0 || s.gone || len(b) == 0 || unsent+len(b) > s.w.output:
 		s.push(b)
 	default:
 		s.wrote(len(b))

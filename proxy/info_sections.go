@@ -292,7 +292,7 @@ func infoLatencyStats(b *strings.Builder, d *infoData) {
 
 func infoCluster(b *strings.Builder, d *infoData) {
 	enabled := 0
-	if d.srv.cfg.ClusterFacade {
+	if d.srv.conf().cfg.ClusterFacade {
 		enabled = 1
 	}
 	fields(b, "cluster_enabled", enabled)

@@ -55,9 +55,13 @@ func (s *session) runSingle(cmd *command.Command, tx *transaction, answer func(r
 		reply, err := p.single(ctx, talk)
 		return func() {
 			defer s.tellDelayed()
-			s.slowDone(cmd, p.shown(), time.Duration(s.w.loop.Now()-began))
+			took := time.Duration(s.w.loop.Now() - began)
+			s.slowDone(cmd, p.shown(), took)
 			if err != nil {
 				reply = planFailure(err)
+			}
+			s.trace(cmd, reply, took)
+			if err != nil {
 				s.stats.countError(reply)
 				s.stats.row(cmd).failed++
 				answer(reply)

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/resp"
 )
 
@@ -32,40 +34,25 @@ var ok = []byte("+OK\r\n")
 // then the session stays who it was. A check that takes long is done
 // elsewhere, and the session waits for it.
 func (s *session) login(user, secret []byte, done func()) {
-	dir := s.w.srv.directory
-	finish := func(who *namespace.Identity, err error) {
+	if s.w.srv.tokens.Looks(secret) {
+		s.loginToken(user, secret, done)
+		return
+	}
+	dir := s.w.conf.directory
+	finish := func(who *namespace.Identity, proof namespace.Proof, err error) {
 		if err != nil {
 			slog.Debug("login refused", "client", s.conn.Peer().String(), "error", err)
 			s.answerError(err.Error())
 			return
 		}
-		enter := func() {
-			s.enters(who, func() {
-				s.become(who)
-				done()
-			})
-		}
-		codecs := s.w.srv.codecs
-		known := codecs.knows(who.Tenant)
-		if !known && s.link.Down() {
-			codecs.owe(who.Tenant)
-			known = true // it will be
-		}
-		if known {
-			enter()
-			return
-		}
-		s.async(func(ctx context.Context) func() {
-			codecs.meet(ctx, who.Tenant)
-			return enter
-		})
+		s.loggedIn(who, credential{proof: proof}, done)
 	}
 	if !dir.Slow(user, secret) {
 		finish(dir.Authenticate(user, secret))
 		return
 	}
 	srv := s.w.srv
-	own := srv.own[dir.Named(user).Tenant.ID]
+	own := s.w.conf.own[dir.Named(user).Tenant.ID]
 	leave, ok := srv.mayQueue(own)
 	if !ok {
 		s.answerError("UNAVAILABLE too many logins are being checked, try again")
@@ -79,14 +66,62 @@ func (s *session) login(user, secret []byte, done func()) {
 			return func() {}
 		}
 		defer done()
-		who, err := dir.Authenticate(user, secret)
-		return func() { finish(who, err) }
+		who, proof, err := dir.Authenticate(user, secret)
+		return func() { finish(who, proof, err) }
 	})
+}
+
+// loggedIn runs done as the new identity, once all is there that it needs.
+func (s *session) loggedIn(who *namespace.Identity, with credential, done func()) {
+	enter := func() {
+		s.enters(who, func() {
+			if who = s.w.still(who, with); who == nil { // the configuration is another one by now
+				s.answerError(namespace.ErrWrongPass.Error())
+				return
+			}
+			s.become(who)
+			s.credential = with
+			done()
+		})
+	}
+	codecs := s.w.srv.codecs
+	known := codecs.knows(who.Tenant)
+	if !known && s.link.Down() {
+		codecs.owe(who.Tenant)
+		known = true // it will be
+	}
+	if known {
+		enter()
+		return
+	}
+	s.async(func(ctx context.Context) func() {
+		codecs.meet(ctx, who.Tenant)
+		return enter
+	})
+}
+
+// credential is what somebody has logged in with.
+type credential struct {
+	proof namespace.Proof // of a secret
+	token *jwt.Token      // in its place
+}
+
+// still is who somebody is by the configuration that the loop goes by now; nil if that would not let it in
+// with the same credential.
+func (w *worker) still(who *namespace.Identity, with credential) *namespace.Identity {
+	switch t := with.token; {
+	case t == nil:
+		return w.conf.directory.Still(who, with.proof)
+	case t.Valid(time.Now()):
+		who, _ = w.conf.directory.Member(who.Tenant.ID, who.User)
+		return who
+	}
+	return nil
 }
 
 // become makes the session somebody, with nothing left of who it was before.
 func (s *session) become(who *namespace.Identity) {
-	if who == s.who {
+	if s.who != nil && who != nil && *who == *s.who || who == s.who {
 		return
 	}
 	s.drop()
@@ -99,17 +134,18 @@ func (s *session) become(who *namespace.Identity) {
 		s.name = ""
 		s.about = about{local: s.about.local}
 	}
-	s.who = who
+	s.who, s.mine, s.credential = who, nil, credential{}
 	if who == nil {
 		s.stats = s.w.nobody
-		s.limits = &s.w.srv.strangers
+		s.limits = &s.w.strangers
 		s.born = s.w.loop.Now()
 		s.prefix = nil
 		s.shape = nil
 	} else {
+		s.mine = s.w.conf.own[who.Tenant.ID]
 		s.stats = s.w.tenantStats(who.Tenant.ID)
 		s.stats.logins++
-		s.limits = &s.w.srv.limits
+		s.limits = &s.w.limits
 		s.shape = s.own().shape
 		s.use(0)
 		s.takeNumber()

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,33 +25,26 @@ type told struct{ used, at, share atomic.Uint64 }
 // lending is how the loops borrow.
 type lending struct {
 	lender *quota.Lender
-	boards map[string]*board // by tenant; never changes
 	close  func() error
 }
 
-// newLending returns what the tenants with limited rates need; nil if there are none.
 func newLending(s *Server, cfg *config.Config, target *upstream.Target) *lending {
-	l := &lending{boards: make(map[string]*board)}
-	for _, t := range s.directory.Tenants() {
-		limits := quota.NewRateLimits(cfg, t.ID, string(t.Root()))
-		if limits == nil {
-			continue
-		}
-		b := &board{limits: limits, fleet: make([]told, len(limits.All))}
-		for range loops(cfg.Loops) {
-			b.loops = append(b.loops, make([]atomic.Uint64, len(limits.All)))
-		}
-		l.boards[t.ID] = b
-	}
-	if len(l.boards) == 0 {
-		return nil
-	}
 	quick := *target
 	quick.ConnectTimeout, quick.Timeout = quota.DrawTime, quota.DrawTime
 	client := quick.Client(lendingConns)
-	l.lender = quota.NewLender(client, s.id, cfg.Accounting.Unreachable)
-	l.close = client.Close
-	return l
+	return &lending{quota.NewLender(client, s.id, cfg.Accounting.Unreachable), client.Close}
+}
+
+// newBoard returns what a tenant with limited rates needs; nil if there are none.
+func newBoard(limits *quota.RateLimits, loops int) *board {
+	if limits == nil {
+		return nil
+	}
+	b := &board{limits: limits, fleet: make([]told, len(limits.All))}
+	for range loops {
+		b.loops = append(b.loops, make([]atomic.Uint64, len(limits.All)))
+	}
+	return b
 }
 
 // lendingConns is one for calls and one to find out whether there can be any.
@@ -58,14 +52,11 @@ const lendingConns = 2
 
 // meterOf is a tenant's on this loop; nil if none of its rates is limited.
 func (w *worker) meterOf(id string) *meter {
-	if w.srv.lending == nil {
+	own := w.conf.own[id]
+	if own == nil || own.board == nil {
 		return nil
 	}
-	b := w.srv.lending.boards[id]
-	if b == nil {
-		return nil
-	}
-	return newMeter(b.limits, b)
+	return newMeter(own.board.limits, own.board)
 }
 
 // meet has something lent before the first command of a session that has just logged in.
@@ -89,8 +80,17 @@ func (w *worker) rouse(m *meter) {
 		k.Wake(w.loop.Now())
 	}
 	w.meters = append(w.meters, m)
-	if len(w.meters) == 1 {
+	if !w.looking {
+		w.looking = true
 		w.loop.After(quota.LeasePeriod, w.lookAtMeters)
+	}
+}
+
+// asleep ends that for good.
+func (w *worker) asleep(m *meter) {
+	if m != nil && m.awake {
+		m.awake = false
+		w.meters = slices.DeleteFunc(w.meters, func(x *meter) bool { return x == m })
 	}
 }
 
@@ -112,7 +112,7 @@ func (w *worker) lookAtMeters() {
 	if len(requests) > 0 {
 		w.srv.lending.lender.Submit(requests...)
 	}
-	if len(w.meters) > 0 {
+	if w.looking = len(w.meters) > 0; w.looking {
 		w.loop.After(quota.LeasePeriod, w.lookAtMeters)
 	}
 }
@@ -212,10 +212,11 @@ const fleetTime = 2 * time.Second
 // configuration ("ops_per_second", "users.joe.bytes_in_per_second"), in operations or bytes per second: by all proxies, if the upstream has
 // told that a moment ago, and else by this one. It may be called from any goroutine.
 func (s *Server) RateUsage(tenant string) []quota.Usage {
-	if s.lending == nil || s.lending.boards[tenant] == nil {
+	own := s.conf().own[tenant]
+	if own == nil || own.board == nil {
 		return nil
 	}
-	b := s.lending.boards[tenant]
+	b := own.board
 	all := make([]quota.Usage, len(b.limits.All))
 	for i, l := range b.limits.All {
 		all[i] = quota.Usage{Resource: l.Key, Limit: l.Rate}

@@ -163,7 +163,7 @@ func (t *tenantStats) deliver(lines []byte) {
 		if s.conn.IsClosed() {
 			continue
 		}
-		if unread := s.conn.Unsent(); unread > s.w.srv.output && (unread > hardOutput*s.w.srv.output || s.stuck()) {
+		if unread := s.conn.Unsent(); unread > s.w.output && (unread > hardOutput*s.w.output || s.stuck()) {
 			s.giveUp()
 			continue
 		}

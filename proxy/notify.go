@@ -222,7 +222,7 @@ func (s *session) appendMatch(b []byte, pattern, channel, payload []byte) []byte
 		return b
 	}
 	for _, name := range s.subs.up[patterns][string(pattern)] {
-		if len(b) > s.w.srv.output {
+		if len(b) > s.w.output {
 			break // the client is going to be closed for it
 		}
 		if event && !namespace.MatchGlob([]byte(name), own) {

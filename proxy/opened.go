@@ -117,7 +117,7 @@ const openedAtOnce = 2
 // it goes on meanwhile, and is answered after it.
 func (s *session) openAside(t *slot, reply []byte) {
 	s.parkedBytes += len(reply)
-	if s.parkedBytes > hardOutput*s.w.srv.output {
+	if s.parkedBytes > hardOutput*s.w.output {
 		s.giveUp()
 		return
 	}

@@ -76,7 +76,7 @@ func (s *session) unlisten() {
 // ownListeners is how many subscribers of this loop may have a connection of
 // their own.
 func (w *worker) ownListeners() int {
-	n := w.srv.cfg.Upstream.SubscriberConnections
+	n := w.conf.cfg.Upstream.SubscriberConnections
 	if n < 0 {
 		return w.pins.Limit / 4
 	}
@@ -298,7 +298,7 @@ func (s *session) push(b []byte) {
 	if s.gone || len(b) == 0 {
 		return
 	}
-	if s.conn.Unsent()+len(b) > s.w.srv.output {
+	if s.conn.Unsent()+len(b) > s.w.output {
 		s.giveUp()
 		return
 	}

@@ -25,7 +25,7 @@ var usageProviders = []usageProvider{(*Server).SpaceUsage, (*Server).RateUsage, 
 // QuotaUsage is what a tenant uses of its quotas, sorted by resource; nil for a tenant that
 // there is none of. It asks the loops: for all tenants at once there is Stats.
 func (s *Server) QuotaUsage(ctx context.Context, tenant string) []Usage {
-	own := s.own[tenant]
+	own := s.conf().own[tenant]
 	if own == nil {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (s *Server) ownUsage(own *tenantOwn, f flow, now time.Time) []Usage {
 		{Resource: "connections", Used: float64(f.connections), Limit: float64(q.Connections)},
 	}
 	memory, keys, known := 0.0, 0.0, false
-	if found := own.space.known(); found != nil { // somebody has asked for INFO
+	if found := own.found.known(); found != nil { // somebody has asked for INFO
 		memory, keys, known = float64(found.memory), float64(found.keys), true
 	} else if found, counted := s.Space(own.tenant.ID); counted {
 		memory, keys, known = float64(found.Used[quota.Bytes]), float64(found.Used[quota.Keys]), true

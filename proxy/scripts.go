@@ -40,7 +40,7 @@ type save struct {
 }
 
 func newScripts(srv *Server) *scripts {
-	users := script.NewUsers(fleetSecret(srv.cfg))
+	users := script.NewUsers(fleetSecret(srv.conf().cfg))
 	sc := &scripts{srv: srv, store: script.NewStore(script.DefaultLimits), users: users, rest: users.Resting(), saves: make(chan save, 256)}
 	srv.background.Add(1)
 	go sc.keep()

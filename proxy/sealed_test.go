@@ -59,7 +59,7 @@ func compressible(n int) string { return strings.Repeat("riptide ", n/8+1)[:n] }
 func seal(t testing.TB, s *Server, tenant, key, plain string) string {
 	t.Helper()
 	v := s.codecs.find(tenant)
-	who := s.directory.Tenants()
+	who := s.conf().directory.Tenants()
 	for _, x := range who {
 		if x.ID == tenant {
 			var n value.Counters
@@ -346,7 +346,7 @@ func TestOpenedAsideIsBounded(t *testing.T) {
 			t.Errorf("%d bytes, %d and %d replies are left", x.parkedBytes, x.opening, len(x.aside))
 		}
 		// One with far too much of it is closed.
-		x.parkedBytes = hardOutput * s.output
+		x.parkedBytes = hardOutput * int(s.conf().cfg.Limits.OutputBuffer)
 		x.openAside(&slot{s: x, cmd: row(t, "get")}, sealed)
 	})
 	c.ends()

@@ -16,35 +16,35 @@ import (
 	"golang.org/x/sys/unix"
 
 	"riptide-proxy/config"
-	"riptide-proxy/namespace"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
 	"riptide-proxy/resp"
+	"riptide-proxy/tracing"
 	"riptide-proxy/upstream"
 )
 
 // Server is a running proxy.
 type Server struct {
-	id        string // tells this process from the other proxies of the upstream
-	cfg       *config.Config
-	directory *namespace.Directory
-	target    *upstream.Target
-	client    *redis.Client // for slow operations
-	health    *redis.Client
-	scripts   *scripts
-	plans     [2]*redis.Client // for plans, in RESP2 and RESP3
-	codecs    *codecs
-	usage     *usageLedger // nil: none is kept
-	counts    *quota.CountManager
-	counting  *redis.Client // its own
-	marks     *marks
-	lending   *lending    // nil: no rate is limited
-	loading   atomic.Bool // the scripts that try commands
-	keeper    *spaceKeeper
-	limits    resp.Limits
-	internal  resp.Limits // for what the proxy itself has written
-	strangers resp.Limits // limits before AUTH
-	output    int         // bytes a client may leave unread
+	id       string // tells this process from the other proxies of the upstream
+	now      atomic.Pointer[running]
+	tokens   *jwt.Verifier
+	applying sync.Mutex // held while that changes
+	loops    int
+	target   *upstream.Target
+	client   *redis.Client // for slow operations
+	health   *redis.Client
+	scripts  *scripts
+	plans    [2]*redis.Client // for plans, in RESP2 and RESP3
+	codecs   *codecs
+	usage    *usageLedger // nil: none is kept
+	counts   *quota.CountManager
+	counting *redis.Client // its own
+	marks    *marks
+	lending  *lending
+	loading  atomic.Bool // the scripts that try commands
+	keeper   *spaceKeeper
+	internal resp.Limits // for what the proxy itself has written
 
 	audience audience // of hubs
 
@@ -62,19 +62,20 @@ type Server struct {
 	accepted atomic.Uint64
 	sessions atomic.Uint64 // ids given out
 	facts    atomic.Pointer[upstream.Facts]
+	tracing  atomic.Pointer[tracing.Recorder]
 	ready    atomic.Bool // the upstream passed its last health check
 	stopping atomic.Bool
+	// tokensOver counts sessions that were closed when their token was over.
+	tokensOver atomic.Uint64
 
 	ctx    context.Context // ends slow operations and the health check
 	cancel context.CancelFunc
 	slow   sync.WaitGroup
 	born   time.Time
-	own    map[string]*tenantOwn // by tenant; the map never changes
 	// background are goroutines that run as long as the server does.
 	background sync.WaitGroup
-	turns      map[string]chan struct{} // bounds a tenant's slow operations
-	logins     chan struct{}            // bounds logins whose check takes long
-	queue      atomic.Int64             // such logins, waiting or running
+	logins     chan struct{} // bounds logins whose check takes long
+	queue      atomic.Int64  // such logins, waiting or running
 }
 
 // slowPerTenant is how many slow operations a tenant may have running at once;
@@ -112,43 +113,37 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 
 // StartWith is Start with options.
 func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server, error) {
-	dir, err := namespace.NewDirectory(cfg)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkSpool(cfg.Usage.Spool); err != nil {
 		return nil, err
 	}
 	target.MaxReply = maxReply
 	s := &Server{
-		id:        newID()[:16],
-		cfg:       cfg,
-		directory: dir,
-		target:    target,
-		client:    target.Client(slowConns),
-		health:    target.Client(1),
-		plans:     [2]*redis.Client{target.ClientOf(planConns, 2), target.ClientOf(planConns, 3)},
-		marks:     newMarks(),
-		limits:    resp.DefaultLimits(),
-		strangers: resp.UnauthenticatedLimits(),
-		output:    int(cfg.Limits.OutputBuffer),
-		failed:    make(chan error, 1),
-		suspect:   make(chan struct{}, 1),
-		born:      time.Now(),
-		own:       make(map[string]*tenantOwn),
-		turns:     make(map[string]chan struct{}),
-		logins:    make(chan struct{}, slowLogins),
+		id:      newID()[:16],
+		loops:   loops(cfg.Loops),
+		tokens:  jwt.New(),
+		target:  target,
+		client:  target.Client(slowConns),
+		health:  target.Client(1),
+		plans:   [2]*redis.Client{target.ClientOf(planConns, 2), target.ClientOf(planConns, 3)},
+		marks:   newMarks(),
+		failed:  make(chan error, 1),
+		suspect: make(chan struct{}, 1),
+		born:    time.Now(),
+		logins:  make(chan struct{}, slowLogins),
 	}
+	first, err := s.newRunning(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.now.Store(first)
 	s.descriptors = descriptors(cfg.Limits.Clients)
-	s.limits.Bulk = int(cfg.Limits.Bulk)
-	s.limits.Request = int(cfg.Limits.Request)
-	for _, t := range dir.Tenants() {
-		s.turns[t.ID] = make(chan struct{}, slowPerTenant)
-		s.own[t.ID] = newTenantOwn(cfg, t)
-	}
 	s.counts = s.countManager()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
+		return nil, err
+	}
+	useTokens, err := s.loadTokens(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if s.listener, err = listen(cfg.Listen, o); err != nil {
@@ -158,7 +153,7 @@ func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server,
 	s.scripts = newScripts(s)
 	s.lending = newLending(s, cfg, target)
 	s.keeper = newSpaceKeeper(s)
-	for range loops(cfg.Loops) {
+	for range s.loops {
 		w, err := newWorker(s)
 		if err != nil {
 			s.listener.Close()
@@ -179,6 +174,7 @@ func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server,
 			}
 		}()
 	}
+	useTokens()
 	s.meet()
 	s.startUsage()
 	if o.State != nil {
@@ -194,9 +190,7 @@ func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server,
 		defer s.counting.Close()
 		s.counts.Run(s.ctx)
 	}()
-	if s.lending != nil {
-		s.background.Go(func() { s.lending.lender.Run(s.ctx) })
-	}
+	s.background.Go(func() { s.lending.lender.Run(s.ctx) })
 	go s.keeper.run()
 	served := make(chan error, 1)
 	s.workers[0].loop.Post(func() { served <- s.listener.Serve(s.workers[0].loop, s.accept) })
@@ -270,7 +264,7 @@ func (s *Server) learn(f *upstream.Facts) {
 // each: no more than there may be clients, and its share of what the upstream
 // takes. Clients are dealt out evenly, but those that need one may not be.
 func (s *Server) pinLimit(maxClients int) int {
-	return max(1, min(s.cfg.Limits.Clients, (maxClients-reservedClients)/loops(s.cfg.Loops)))
+	return max(1, min(s.conf().cfg.Limits.Clients, (maxClients-reservedClients)/s.loops))
 }
 
 // reservedClients is how many of the connections that the upstream takes are
@@ -289,7 +283,7 @@ var tooMany = []byte("-ERR max number of clients reached\r\n")
 
 // accept runs on the first loop and deals the connections out in turn.
 func (s *Server) accept(fd int, peer netip.AddrPort) {
-	if s.clients.Add(1) > int64(s.cfg.Limits.Clients) {
+	if s.clients.Add(1) > int64(s.conf().cfg.Limits.Clients) {
 		s.clients.Add(-1)
 		s.rejected.Add(1)
 		unix.Write(fd, tooMany)
@@ -327,14 +321,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.cancel()
 	s.stopUsage(ctx)
+	s.tokens.Close()
 	for _, c := range s.plans {
 		c.Close()
 	}
 	s.client.Close() // breaks off what waits for the upstream
 	s.health.Close()
-	if s.lending != nil {
-		s.lending.close()
-	}
+	s.lending.close()
 	s.keeper.close()
 	s.slow.Wait()
 	s.background.Wait()

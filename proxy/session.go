@@ -25,12 +25,14 @@ type session struct {
 	proto  int
 	limits *resp.Limits
 
-	who    *namespace.Identity // nil before AUTH
-	db     int
-	prefix []byte
-	stats  *tenantStats
-	link   *upstream.Link[slot]
-	rates  *userRates // nil: the user has none of its own
+	who        *namespace.Identity // nil before AUTH
+	mine       *tenantOwn          // of its tenant
+	credential                     // that it has logged in with
+	db         int
+	prefix     []byte
+	stats      *tenantStats
+	link       *upstream.Link[slot]
+	rates      *userRates // nil: the user has none of its own
 
 	tally      tally    // of commands whose answers may be on their way
 	last       uint16   // ID of the command that ran last
@@ -135,7 +137,7 @@ const (
 )
 
 func newSession(w *worker, id uint64) *session {
-	return &session{w: w, id: id, born: w.loop.Now(), proto: 2, limits: &w.srv.strangers, stats: w.nobody, link: w.link(2), window: firstWindow}
+	return &session{w: w, id: id, born: w.loop.Now(), proto: 2, limits: &w.strangers, stats: w.nobody, link: w.link(2), window: firstWindow}
 }
 
 // Ended implements netloop.Handler. What has been asked is still answered: the
@@ -275,7 +277,7 @@ func (s *session) complete(seq uint32, reply []byte, input bool) {
 
 // emit writes the head's reply to the client.
 func (s *session) emit(reply []byte, input bool) {
-	if unread := s.conn.Unsent(); unread > s.w.srv.output && (unread > hardOutput*s.w.srv.output || s.stuck()) {
+	if unread := s.conn.Unsent(); unread > s.w.output && (unread > hardOutput*s.w.output || s.stuck()) {
 		s.giveUp()
 		return
 	}

@@ -15,19 +15,15 @@ import (
 func (s *Server) countManager() *quota.CountManager {
 	s.counting = s.target.Client(1)
 	m := quota.NewCountManager(s.counting, s.id)
-	for _, t := range s.directory.Tenants() {
-		q := s.cfg.QuotasOf(t.ID)
-		limits := quota.CountLimits{
-			quota.Connections:   q.Connections,
-			quota.Pinned:        q.Pinned,
-			quota.Subscriptions: q.Subscriptions,
-			quota.Blocked:       q.Blocked,
-		}
-		if limits != (quota.CountLimits{}) {
-			m.Add(t.ID, string(t.Root()), limits)
-		}
+	for _, own := range s.conf().own {
+		own.count(m)
 	}
 	return m
+}
+
+// count has the manager count what the tenant's terms limit.
+func (x *terms) count(m *quota.CountManager) {
+	m.Set(x.tenant.ID, string(x.tenant.Root()), x.counts)
 }
 
 // CountUsage is what a tenant has, and may have, of connections and whatever else

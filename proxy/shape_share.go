@@ -14,7 +14,7 @@ import (
 // tenant, all is its.
 
 // alone reports whether there is one tenant only.
-func (s *Server) alone() bool { return len(s.own) < 2 }
+func (s *Server) alone() bool { return len(s.conf().own) < 2 }
 
 // mayPin reports whether the tenant may have one more of the loop's connections
 // for sessions.
@@ -33,10 +33,10 @@ func (s *session) mayListen() bool {
 // crowds reports whether one more client of a tenant's is too many: once only a
 // tenth of limits.clients is left, that is for tenants who have fewer than that.
 func (s *session) crowds(t *namespace.Tenant) bool {
-	srv := s.w.srv
-	clients := int64(srv.cfg.Limits.Clients)
+	srv, own := s.w.srv, s.w.conf.own[t.ID]
+	clients := int64(s.w.conf.cfg.Limits.Clients)
 	left := clients - srv.clients.Load()
-	return clients >= fewClients && left < clients/10 && !srv.alone() && srv.own[t.ID].open.Load() > left && (s.who == nil || s.who.Tenant != t)
+	return clients >= fewClients && left < clients/10 && !srv.alone() && own != nil && own.open.Load() > left && (s.who == nil || s.who.Tenant != t)
 }
 
 const (
@@ -83,7 +83,7 @@ var errUnfinished = errors.New("the tenant has too many unfinished requests")
 // boundUnfinished closes the clients with the longest unfinished requests of a
 // tenant that has more of them than one request may be long.
 func (w *worker) boundUnfinished(t *tenantStats, sum int) {
-	for sum > w.srv.limits.Request {
+	for sum > w.limits.Request {
 		var longest *session
 		for s := t.first; s != nil; s = s.next {
 			if !s.conn.IsClosed() && (longest == nil || s.conn.Unread() > longest.conn.Unread()) {

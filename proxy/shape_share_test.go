@@ -102,10 +102,12 @@ func TestShareUnfinished(t *testing.T) {
 }
 
 func TestShareLogins(t *testing.T) {
-	s := &Server{own: map[string]*tenantOwn{"a": {logins: make(chan struct{}, 1)}, "b": {logins: make(chan struct{}, 1)}}, logins: make(chan struct{}, slowLogins)}
+	own := map[string]*tenantOwn{"a": {tenantLife: &tenantLife{logins: make(chan struct{}, 1)}}, "b": {tenantLife: &tenantLife{logins: make(chan struct{}, 1)}}}
+	s := serverOf(own)
+	s.logins = make(chan struct{}, slowLogins)
 	queue := func(id string) (n int) {
 		for {
-			if _, ok := s.mayQueue(s.own[id]); !ok {
+			if _, ok := s.mayQueue(own[id]); !ok {
 				return n
 			}
 			n++
@@ -117,14 +119,14 @@ func TestShareLogins(t *testing.T) {
 	if n := queue("b"); n != maxLogins/4 {
 		t.Errorf("another may have %d", n)
 	}
-	done, ok := s.slowTurn(t.Context(), s.own["a"])
+	done, ok := s.slowTurn(t.Context(), own["a"])
 	if !ok || len(s.logins) != 1 {
 		t.Fatal("there was room")
 	}
-	other, _ := s.slowTurn(t.Context(), s.own["b"])
+	other, _ := s.slowTurn(t.Context(), own["b"])
 	done()
 	other()
-	if len(s.logins)+len(s.own["a"].logins)+len(s.own["b"].logins) != 0 {
+	if len(s.logins)+len(own["a"].logins)+len(own["b"].logins) != 0 {
 		t.Error("a turn is not over")
 	}
 }

@@ -110,7 +110,7 @@ func TestShutdownOfASlowReader(t *testing.T) {
 // One address is good for one proxy, and the error says which.
 func TestStartAddressInUse(t *testing.T) {
 	s, _ := startFake(t, options{})
-	cfg := *s.cfg
+	cfg := *s.conf().cfg
 	cfg.Listen = s.Addr().String()
 	again, err := Start(&cfg, s.target)
 	if err == nil {

@@ -42,7 +42,7 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 	for i := range r.Args {
 		op.args = append(op.args, bytes.Clone(r.At(i)))
 	}
-	turns, began := s.w.srv.turns[op.tenant.ID], s.w.loop.Now()
+	turns, began := s.own().turns, s.w.loop.Now()
 	s.async(func(ctx context.Context) func() {
 		var reply []byte
 		select {
@@ -67,7 +67,10 @@ func (s *session) runSlow(cmd *command.Command, r *namespace.Request, f slowFunc
 				m.unsure, m.pressed = true, true // nobody has measured what it deleted
 				m.ask()
 			}
-			s.slowDone(cmd, op.args, time.Duration(s.w.loop.Now()-began))
+			took := time.Duration(s.w.loop.Now() - began)
+			s.stats.countFound(cmd, reply)
+			s.trace(cmd, reply, took)
+			s.slowDone(cmd, op.args, took)
 			s.answer(reply)
 		}
 	})

@@ -173,7 +173,7 @@ func TestSlowOperationEndsWithItsClient(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { s.slow.Wait(); close(ended) }()
 	await(t, ended, "the operations to end")
-	if n := len(s.turns["acme"]); n != 0 {
+	if n := len(s.conf().own["acme"].turns); n != 0 {
 		t.Errorf("%d turns are taken", n)
 	}
 	harness.Eventually(t, "the sessions are gone", func() bool { return stats(t, s).Clients == 0 })

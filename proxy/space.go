@@ -79,7 +79,7 @@ type spaceCache struct {
 
 // space returns what is known of a tenant's keys. It is never nil.
 func (s *Server) space(ctx context.Context, own *tenantOwn) *space {
-	c := &own.space
+	c := &own.found
 	c.mu.Lock()
 	if c.last != nil && time.Now().Before(c.until) {
 		defer c.mu.Unlock()
@@ -119,7 +119,7 @@ func (s *Server) measure(own *tenantOwn) {
 		if p := recover(); p != nil {
 			slog.Error("panic in counting keys", "tenant", own.tenant.ID, "panic", p, "stack", string(debug.Stack()))
 		}
-		c := &own.space
+		c := &own.found
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if good {
@@ -132,7 +132,7 @@ func (s *Server) measure(own *tenantOwn) {
 		close(c.running)
 		c.running = nil
 	}()
-	turns := s.turns[own.tenant.ID]
+	turns := own.turns
 	select {
 	case turns <- struct{}{}:
 		defer func() { <-turns }()

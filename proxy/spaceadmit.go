@@ -109,7 +109,7 @@ func (m *spaceMeter) admit(s *session, cmd *command.Command, r *namespace.Reques
 		switch {
 		case script && s.who.Tenant.Scripts == config.IsolatedScripts:
 			m.pressed = true // it may use what is left, and then runs as a user that writes nothing
-		case m.failed && m.keeper.open:
+		case m.failed && m.keeper.open():
 		case !cmd.Has(command.DenyOOM) && !script && !m.failed && m.slack(short, c.need[short]):
 		default:
 			m.refuse(s, cmd, short)

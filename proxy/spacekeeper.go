@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,10 +22,8 @@ import (
 type spaceKeeper struct {
 	srv    *Server
 	client *redis.Client
-	limit  map[string]quota.Amounts // of tenants that have one
-	open   bool                     // nothing is limited while the upstream does not answer
-	blind  atomic.Bool              // it does not let the proxy measure
-	seeing atomic.Bool              // it has let it measure a script
+	blind  atomic.Bool // it does not let the proxy measure
+	seeing atomic.Bool // it has let it measure a script
 
 	mu        sync.Mutex
 	meters    map[*namespace.Tenant][]*spaceMeter  // of all loops
@@ -55,15 +54,9 @@ const (
 
 func newSpaceKeeper(srv *Server) *spaceKeeper {
 	k := &spaceKeeper{
-		srv: srv, open: srv.cfg.Accounting.Unreachable == config.Open, limit: make(map[string]quota.Amounts), meters: make(map[*namespace.Tenant][]*spaceMeter),
+		srv: srv, meters: make(map[*namespace.Tenant][]*spaceMeter),
 		reports: make(map[*namespace.Tenant][]*spaceReport), busy: make(map[*namespace.Tenant]bool),
 		turns: make(chan struct{}, drawTurns), counts: make(chan struct{}, countTurns),
-	}
-	for _, t := range srv.directory.Tenants() {
-		q := srv.cfg.QuotasOf(t.ID)
-		if l := (quota.Amounts{quota.Bytes: int64(q.Memory), quota.Keys: q.Keys}); l != (quota.Amounts{}) {
-			k.limit[t.ID] = l
-		}
 	}
 	k.client = srv.target.Client(drawTurns + countTurns)
 	return k
@@ -71,11 +64,26 @@ func newSpaceKeeper(srv *Server) *spaceKeeper {
 
 func (k *spaceKeeper) close() { k.client.Close() }
 
-// limits reports whether any tenant has a limit.
-func (k *spaceKeeper) limits() bool { return len(k.limit) > 0 }
+// limit is that of a tenant; zero: it has none.
+func (k *spaceKeeper) limit(tenant string) (limit quota.Amounts) {
+	if own := k.srv.conf().own[tenant]; own != nil {
+		limit = own.space
+	}
+	return limit
+}
+
+// limits reports whether any tenant that this proxy has met has a limit.
+func (k *spaceKeeper) limits() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.meters) > 0
+}
 
 // limited reports whether a tenant has a limit.
-func (k *spaceKeeper) limited(tenant string) bool { return k.limit[tenant] != quota.Amounts{} }
+func (k *spaceKeeper) limited(tenant string) bool { return k.limit(tenant) != quota.Amounts{} }
+
+// open reports whether nothing is limited while the upstream does not answer.
+func (k *spaceKeeper) open() bool { return k.srv.conf().cfg.Accounting.Unreachable == config.Open }
 
 // measures reports whether the upstream tells what keys take.
 func (k *spaceKeeper) measures() bool { return !k.blind.Load() }
@@ -89,30 +97,51 @@ func (k *spaceKeeper) refused(reply []byte) {
 
 // meter returns a loop's meter of a tenant; nil if it has no limit.
 func (k *spaceKeeper) meter(w *worker, t *tenantStats) *spaceMeter {
-	limit, has := k.limit[t.id]
-	if !has {
+	own := w.conf.own[t.id]
+	if own == nil || own.space == (quota.Amounts{}) {
 		return nil
 	}
-	m := newSpaceMeter(k, w, t, limit)
-	tenant := k.srv.own[t.id].tenant
+	m := newSpaceMeter(k, w, t, own.space)
+	m.tenant = own.tenant
 	k.mu.Lock()
-	k.meters[tenant] = append(k.meters[tenant], m)
+	k.meters[m.tenant] = append(k.meters[m.tenant], m)
 	k.mu.Unlock()
+	if w.spaces = append(w.spaces, m); !w.ticking {
+		w.ticking = true
+		w.loop.After(spaceTick, w.tickSpace)
+	}
 	return m
 }
 
-// tickSpace runs every spaceTick.
+// retire is for a meter whose tenant has no limit any more, or is no more.
+func (k *spaceKeeper) retire(m *spaceMeter) {
+	k.mu.Lock()
+	if k.meters[m.tenant] = without(k.meters[m.tenant], m); len(k.meters[m.tenant]) == 0 {
+		delete(k.meters, m.tenant)
+	}
+	k.mu.Unlock()
+	m.worker.spaces = without(m.worker.spaces, m)
+	m.resume()
+}
+
+// without is a copy of all but one.
+func without(all []*spaceMeter, m *spaceMeter) []*spaceMeter {
+	return slices.DeleteFunc(slices.Clone(all), func(x *spaceMeter) bool { return x == m })
+}
+
+// tickSpace runs every spaceTick, as long as there is something to look at.
 func (w *worker) tickSpace() {
-	for id := range w.srv.keeper.limit {
-		if t := w.stats[id]; t != nil && t.space != nil {
-			t.space.tick()
-		}
+	if w.ticking = len(w.spaces) > 0; w.ticking {
+		w.loop.After(spaceTick, w.tickSpace) // first, so that a panic does not end the series
+	}
+	for _, m := range w.spaces {
+		m.tick()
 	}
 }
 
 // take takes a loop's report to the upstream. There is at most one of each loop.
 func (k *spaceKeeper) take(r spaceReport) {
-	t := k.srv.own[r.meter.stats.id].tenant
+	t := r.meter.tenant
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reports[t] = append(k.reports[t], &r)
@@ -158,7 +187,7 @@ func (k *spaceKeeper) draw(t *namespace.Tenant) {
 
 // drawOnce takes reports to the upstream. What loops hold that have not reported is held as well.
 func (k *spaceKeeper) drawOnce(t *namespace.Tenant, meters []*spaceMeter, reports []*spaceReport) (*quota.Grant, error) {
-	sum := quota.Report{Proxy: k.srv.id, Limit: k.limit[t.ID], Count: reports[0].Count}
+	sum := quota.Report{Proxy: k.srv.id, Limit: reports[len(reports)-1].Limit, Count: reports[0].Count}
 	for _, r := range reports {
 		r.meter.lent = r.Held
 	}
@@ -288,7 +317,7 @@ func (k *spaceKeeper) countOne(ctx context.Context, t *namespace.Tenant) error {
 		return err
 	}
 	found := make([]quota.Amounts, 1)
-	pace := &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond, Beat: func() { quota.StillCounting(ctx, k.client, t.Root()) }}
+	pace := &quota.Pace{PerSecond: k.srv.conf().cfg.Accounting.CommandsPerSecond, Beat: func() { quota.StillCounting(ctx, k.client, t.Root()) }}
 	err = quota.Count(ctx, k.client, pace, namespace.EscapeGlob(t.Root())+"[0-9]*", func(key string) int {
 		if _, _, own := t.Split([]byte(key)); own {
 			return 0

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"riptide-proxy/namespace"
 	"riptide-proxy/quota"
 )
 
@@ -14,6 +15,7 @@ import (
 // share.
 type spaceMeter struct {
 	keeper *spaceKeeper
+	tenant *namespace.Tenant
 	worker *worker
 	stats  *tenantStats
 	limit  quota.Amounts // 0: none
@@ -76,6 +78,23 @@ func newSpaceMeter(k *spaceKeeper, w *worker, t *tenantStats, limit quota.Amount
 	m := &spaceMeter{keeper: k, worker: w, stats: t, limit: limit, truth: [quota.Resources]float64{1, 1}, quiet: spaceIdle}
 	m.nextProbe()
 	return m
+}
+
+// relimit changes the limits.
+func (m *spaceMeter) relimit(limit quota.Amounts) {
+	if limit == m.limit {
+		return
+	}
+	m.hardly()
+	for i := range limit {
+		if m.limit[i] > 0 && limit[i] == 0 {
+			m.left[i] = min(m.left[i], 0) // what is not limited takes no allowance
+		}
+	}
+	m.limit, m.dry, m.scarce = limit, 0, false
+	m.nextProbe()
+	m.ask()
+	m.resume() // there may be room now
 }
 
 // nextProbe decides when the next write is measured.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"riptide-proxy/command"
+	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
 	"riptide-proxy/quota"
@@ -20,10 +21,19 @@ func testMeter(t *testing.T, limit quota.Amounts) (*spaceMeter, *spaceKeeper) {
 	}
 	tenant := new(namespace.Tenant)
 	k := &spaceKeeper{
-		srv:     &Server{own: map[string]*tenantOwn{"acme": {tenant: tenant}}},
+		srv:     serverOf(map[string]*tenantOwn{"acme": {terms: &terms{tenant: tenant, space: limit}}}),
 		reports: make(map[*namespace.Tenant][]*spaceReport), busy: map[*namespace.Tenant]bool{tenant: true},
 	}
-	return newSpaceMeter(k, &worker{loop: loop}, &tenantStats{id: "acme"}, limit), k
+	m := newSpaceMeter(k, &worker{loop: loop}, &tenantStats{id: "acme"}, limit)
+	m.tenant = tenant
+	return m, k
+}
+
+// serverOf is a server that does nothing, with tenants.
+func serverOf(own map[string]*tenantOwn) *Server {
+	s := new(Server)
+	s.now.Store(&running{cfg: config.Default(), own: own})
+	return s
 }
 
 // reported takes the only report that the keeper has.

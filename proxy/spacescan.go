@@ -59,7 +59,7 @@ func (s *Server) Space(tenant string) (space quota.Space, ok bool) {
 // SpaceUsage is how much of its memory and keys a tenant uses, over all proxies.
 func (s *Server) SpaceUsage(tenant string) (all []quota.Usage) {
 	space, ok := s.Space(tenant)
-	for i, limit := range s.keeper.limit[tenant] {
+	for i, limit := range s.keeper.limit(tenant) {
 		if ok && limit > 0 {
 			all = append(all, quota.Usage{Resource: [quota.Resources]string{"memory", "keys"}[i], Used: float64(space.Used[i]), Limit: float64(limit)})
 		}
@@ -72,20 +72,18 @@ func (k *spaceKeeper) run() {
 	defer k.srv.background.Done()
 	tick := time.NewTicker(readTime)
 	defer tick.Stop()
-	interval := time.Duration(k.srv.cfg.Accounting.Interval)
-	next := time.Now().Add(interval / 4)
-	if interval == 0 && !k.limits() {
-		return // nobody counts, and nobody wants to know
-	}
+	next := time.Now().Add(k.interval() / 4)
 	failed := ""
 	for {
-		k.read(k.srv.ctx)
+		if k.interval() > 0 || k.limits() { // or nobody wants to know
+			k.read(k.srv.ctx)
+		}
 		select {
 		case <-tick.C:
 		case <-k.srv.ctx.Done():
 			return
 		}
-		if interval > 0 && time.Now().After(next) {
+		if interval := k.interval(); interval > 0 && time.Now().After(next) {
 			next = time.Now().Add(interval / 4)
 			err := k.countAll(k.srv.ctx, interval)
 			switch {
@@ -99,9 +97,14 @@ func (k *spaceKeeper) run() {
 	}
 }
 
+// interval is that between two counts; 0: this proxy does not count.
+func (k *spaceKeeper) interval() time.Duration {
+	return time.Duration(k.srv.conf().cfg.Accounting.Interval)
+}
+
 // read reads the figures of all tenants.
 func (k *spaceKeeper) read(ctx context.Context) {
-	tenants := k.srv.directory.Tenants()
+	tenants := k.srv.conf().directory.Tenants()
 	of := make(map[string]quota.Space, len(tenants))
 	for len(tenants) > 0 {
 		page := tenants[:min(len(tenants), readPage)]
@@ -171,7 +174,7 @@ func (k *spaceKeeper) countAll(ctx context.Context, interval time.Duration) erro
 
 // countTenants counts, and reports whether all is as it was.
 func (k *spaceKeeper) countTenants(ctx context.Context) (same bool, err error) {
-	tenants := k.srv.directory.Tenants()
+	tenants := k.srv.conf().directory.Tenants()
 	index := make(map[string]int, len(tenants))
 	found := make([]quota.Amounts, len(tenants))
 	roots := make([][]byte, len(tenants))
@@ -182,7 +185,7 @@ func (k *spaceKeeper) countTenants(ctx context.Context) (same bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	pace := &quota.Pace{PerSecond: k.srv.cfg.Accounting.CommandsPerSecond}
+	pace := &quota.Pace{PerSecond: k.srv.conf().cfg.Accounting.CommandsPerSecond}
 	err = quota.Count(ctx, k.client, pace, "t:*", func(key string) int { return ownerOf(key, index, tenants) }, found)
 	if err != nil {
 		return false, err
@@ -191,7 +194,7 @@ func (k *spaceKeeper) countTenants(ctx context.Context) (same bool, err error) {
 	for i, t := range tenants {
 		before, _ := k.srv.Space(t.ID)
 		if before.Counted == found[i] {
-			if _, limited := k.limit[t.ID]; !limited {
+			if !k.limited(t.ID) {
 				continue
 			}
 		} else {

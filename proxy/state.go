@@ -63,11 +63,14 @@ func (st *State) Encode() ([]byte, error) { return json.Marshal(st) }
 func (s *Server) State() (*State, error) {
 	st := &State{
 		Version: stateVersion, Process: s.id, At: time.Now().UTC(), Upstream: s.target.Address,
-		Spaces: s.keeper.spaces.all(), Peaks: make(map[string]int64), Shares: s.lending.shares(),
+		Spaces: s.keeper.spaces.all(), Peaks: make(map[string]int64), Shares: make(map[string]map[string]float64),
 	}
-	for id, own := range s.own {
+	for id, own := range s.conf().own {
 		if peak := own.peak.Load(); peak > 0 {
 			st.Peaks[id] = peak
+		}
+		if shares := own.board.shares(); len(shares) > 0 {
+			st.Shares[id] = shares
 		}
 	}
 	left := 0
@@ -92,21 +95,22 @@ func (s *Server) Restore(st *State) error {
 	if s.usage != nil {
 		failed = s.usage.ledger.Recover(st.Usage)
 	}
-	return errors.Join(failed, s.recall(st))
-}
-
-// recall is the part of Restore that is done before the server is connected to anything.
-func (s *Server) recall(st *State) error {
+	tenants := s.conf().own
 	if age := time.Since(st.At); age >= 0 && age < stateLasts {
-		s.keeper.spaces.recall(st.Spaces, s.own)
-		s.lending.recall(st.Shares)
+		s.keeper.spaces.recall(st.Spaces, tenants)
+		for id, shares := range st.Shares {
+			if own := tenants[id]; own != nil && own.board != nil {
+				s.lending.lender.Remember(own.board.limits, shares)
+				own.board.recall(shares)
+			}
+		}
 	}
 	for id, peak := range st.Peaks {
-		if own := s.own[id]; own != nil {
+		if own := tenants[id]; own != nil {
 			own.peak.Store(max(own.peak.Load(), peak))
 		}
 	}
-	return s.codecs.dictionaries.Recall(st.Dictionaries)
+	return errors.Join(failed, s.codecs.dictionaries.Recall(st.Dictionaries))
 }
 
 // all is a copy of what there is.
@@ -134,38 +138,25 @@ func (s *spaces) recall(all map[string]quota.Space, tenants map[string]*tenantOw
 	}
 }
 
-// shares are what the upstream has told last, by tenant and limit.
-func (l *lending) shares() map[string]map[string]float64 {
-	all := make(map[string]map[string]float64)
-	if l == nil {
-		return all
+// shares are what the upstream has told last, by limit.
+func (b *board) shares() map[string]float64 {
+	if b == nil {
+		return nil
 	}
-	for id, b := range l.boards {
-		of := make(map[string]float64)
-		for i, limit := range b.limits.All {
-			if share := math.Float64frombits(b.fleet[i].share.Load()); share > 0 {
-				of[limit.Key] = share
-			}
-		}
-		if len(of) > 0 {
-			all[id] = of
+	of := make(map[string]float64)
+	for i, limit := range b.limits.All {
+		if share := math.Float64frombits(b.fleet[i].share.Load()); share > 0 {
+			of[limit.Key] = share
 		}
 	}
-	return all
+	return of
 }
 
-func (l *lending) recall(all map[string]map[string]float64) {
-	if l == nil {
-		return
-	}
-	for id, of := range all {
-		if b := l.boards[id]; b != nil {
-			l.lender.Remember(b.limits, of)
-			for i, limit := range b.limits.All {
-				if share, has := of[limit.Key]; has && share > 0 {
-					b.fleet[i].share.CompareAndSwap(0, math.Float64bits(share))
-				}
-			}
+// recall takes shares that are not known, so that they are known on.
+func (b *board) recall(shares map[string]float64) {
+	for i, limit := range b.limits.All {
+		if share, has := shares[limit.Key]; has && share > 0 {
+			b.fleet[i].share.CompareAndSwap(0, math.Float64bits(share))
 		}
 	}
 }

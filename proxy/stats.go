@@ -25,6 +25,7 @@ type tenantStats struct {
 	failures    uint64             // errors of all codes
 	hits        uint64             // reads that have found something
 	misses      uint64             // and that have not
+	outcomes    Outcomes           // of commands that the upstream has answered
 	throttled   uint64             // commands over a rate: refused, or made to wait
 	refused     uint64             // commands and connections that another quota refused
 	meter       *meter             // nil: none of its rates is limited
@@ -77,26 +78,12 @@ func (w *worker) tenantStats(id string) *tenantStats {
 	return t
 }
 
-// countFound counts whether a read has found something, by its reply.
-func (t *tenantStats) countFound(cmd *command.Command, reply []byte) {
-	switch {
-	case cmd.Miss == command.Uncounted:
-	case cmd.Miss == command.MissNull && reply[0] == '$': // the common case: GET
-		if reply[1] == '-' {
-			t.misses++
-		} else {
-			t.hits++
-		}
-	default:
-		hits, misses := cmd.Miss.Count(reply)
-		t.hits += hits
-		t.misses += misses
-	}
-}
-
 // maxCodes bounds how many error codes are told apart, since a script may make
 // up its own.
 const maxCodes = 32
+
+// ownCodes are always told apart, since alerts are made from them.
+var ownCodes = map[string]bool{"NOAUTH": true, "WRONGPASS": true, "NOPERM": true, "OOM": true, "THROTTLED": true, "UNAVAILABLE": true, "UNKNOWN": true}
 
 // countError counts an error reply, "-CODE text".
 func (t *tenantStats) countError(reply []byte) {
@@ -108,7 +95,7 @@ func (t *tenantStats) countError(reply []byte) {
 	n := t.errors[string(code)]
 	if n == nil {
 		name := string(code)
-		if len(t.errors) >= maxCodes || !isCode(code) {
+		if len(t.errors) >= maxCodes && !ownCodes[name] || !isCode(code) {
 			name = "other"
 		}
 		if n = t.errors[name]; n == nil {
@@ -136,11 +123,13 @@ func isCode(b []byte) bool {
 type TenantStats struct {
 	Commands    []uint64 // by command.Command.ID
 	Latency     netloop.Histogram
-	In, Out     uint64 // bytes from and to clients
+	Access      [command.Classes]netloop.Histogram // Latency by class
+	In, Out     uint64                             // bytes from and to clients
 	Connections int64
 	Logins      uint64
 	Hits        uint64            // reads that have found something
 	Misses      uint64            // and that have not
+	Outcomes    Outcomes          // of commands that the upstream has answered
 	Throttled   uint64            // commands over a rate: refused, or made to wait
 	Refused     uint64            // commands and connections that another quota refused
 	Errors      map[string]uint64 // by error code
@@ -158,9 +147,12 @@ type Stats struct {
 	Clients    int64
 	Accepted   uint64
 	Rejected   uint64 // over limits.clients
+	MaxClients int    // limits.clients
 	UpstreamUp bool
-	Links      int // connections to the upstream that are up
-	InFlight   int // commands the upstream has not answered
+	Links      int     // connections to the upstream that are up
+	InFlight   int     // commands the upstream has not answered
+	Traces     *Traces // nil: nothing is traced
+	Tokens     TokenStats
 }
 
 // Alive reports whether every loop answers before ctx ends.
@@ -185,16 +177,19 @@ const statsAtOnce = 25
 
 // Stats asks every loop for its counters and adds them up.
 func (s *Server) Stats(ctx context.Context) (*Stats, error) {
+	r := s.conf()
 	sum := &Stats{
 		ID:         s.id,
 		Born:       s.born,
 		Tenants:    make(map[string]*TenantStats),
-		Usage:      make(map[string][]Usage, len(s.own)),
+		Usage:      make(map[string][]Usage, len(r.own)),
 		Plans:      make(map[string]string),
 		Clients:    s.clients.Load(),
 		Accepted:   s.accepted.Load(),
 		Rejected:   s.rejected.Load(),
+		MaxClients: r.cfg.Limits.Clients,
 		UpstreamUp: s.ready.Load(),
+		Tokens:     TokenStats{Issuers: s.tokens.Status(), Over: s.tokensOver.Load()},
 	}
 	for _, w := range s.workers {
 		var tenants []*tenantStats
@@ -214,14 +209,15 @@ func (s *Server) Stats(ctx context.Context) (*Stats, error) {
 			}
 		}
 	}
+	sum.Traces = s.traces()
 	now := time.Now()
-	for id, own := range s.own {
+	for id, own := range r.own {
 		var f flow
 		if t := sum.Tenants[id]; t != nil {
 			f = t.flow()
 		}
 		sum.Usage[id] = s.quotaUsage(ctx, own, f, now)
-		if plan := s.cfg.Tenants[id].Plan; plan != "" {
+		if plan := r.cfg.Tenants[id].Plan; plan != "" {
 			sum.Plans[id] = plan
 		}
 	}
@@ -252,6 +248,7 @@ func (t *tenantStats) addTo(sum *Stats) {
 	for i, c := range t.rows {
 		if c != nil && command.All()[i].Run != command.Slow { // a slow operation is many of the upstream's
 			addHistogram(&u.Latency, &c.latency)
+			addHistogram(&u.Access[command.All()[i].Class], &c.latency)
 		}
 	}
 	u.In += t.in
@@ -260,6 +257,7 @@ func (t *tenantStats) addTo(sum *Stats) {
 	u.Logins += t.logins
 	u.Hits += t.hits
 	u.Misses += t.misses
+	u.Outcomes.add(&t.outcomes)
 	u.Throttled += t.throttled
 	u.Refused += t.refused
 	for code, n := range t.errors {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"sync/atomic"
 
-	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
 )
@@ -124,32 +123,33 @@ func (t *tenantStats) leave(s *session) {
 
 // tenantOwn is what a tenant's server has once for all loops.
 type tenantOwn struct {
-	tenant    *namespace.Tenant
-	runID     string
-	replID    string
-	nodeID    string
-	shardID   string
-	quotas    config.Quotas
-	maxMemory int64 // its quota; 0: none
-	maxConns  int64 // likewise
+	*tenantLife
+	*terms
+}
+
+// tenantLife is what of it outlives a change of the configuration.
+type tenantLife struct {
+	runID   string
+	replID  string
+	nodeID  string
+	shardID string
 
 	clients atomic.Uint64 // numbers given to clients
 	slowID  atomic.Int64  // of the next entry of the slow log
 	peak    atomic.Int64  // of the memory that was measured
-	space   spaceCache
+	found   spaceCache
 	rates   rates
 	open    atomic.Int64  // connections
 	queue   atomic.Int64  // logins that wait for an argon2id hash to be computed
 	logins  chan struct{} // has one in it while that is done
-	shape   *shape        // what its requests and replies may be like; nil: anything
+	turns   chan struct{} // bounds its slow operations
 }
 
-func newTenantOwn(cfg *config.Config, t *namespace.Tenant) *tenantOwn {
-	o := &tenantOwn{tenant: t, runID: newID(), replID: newID(), nodeID: newID(), shardID: newID(), logins: make(chan struct{}, 1)}
-	o.quotas = cfg.QuotasOf(t.ID)
-	o.shape = newShape(t, &o.quotas)
-	o.maxMemory, o.maxConns = int64(o.quotas.Memory), o.quotas.Connections
-	return o
+func newTenantOwn(x *terms) *tenantOwn {
+	return &tenantOwn{&tenantLife{
+		runID: newID(), replID: newID(), nodeID: newID(), shardID: newID(),
+		logins: make(chan struct{}, 1), turns: make(chan struct{}, slowPerTenant),
+	}, x}
 }
 
 // newID is an identifier such as servers have, that tells nothing.
@@ -160,7 +160,7 @@ func newID() string {
 }
 
 // own is the tenant's, of a session that has logged in.
-func (s *session) own() *tenantOwn { return s.w.srv.own[s.who.Tenant.ID] }
+func (s *session) own() *tenantOwn { return s.mine }
 
 // everywhere runs f on every loop at once and returns what came of it, by loop.
 func everywhere[T any](ctx context.Context, srv *Server, f func(w *worker) T) ([]T, error) {

@@ -274,7 +274,7 @@ func (s *session) enqueue(cmd *command.Command, r *namespace.Request) {
 		s.reject(cmd, errNotInTx)
 	case tx.held+len(r.Raw) > maxHeld && (tx.held > maxHeld || cmd.Run == command.Local || cmd.Run == command.Slow):
 		s.reject(cmd, "ERR the transaction is too long")
-	case tx.heldBytes+len(r.Raw) > s.w.srv.limits.Request:
+	case tx.heldBytes+len(r.Raw) > s.w.limits.Request:
 		s.reject(cmd, "ERR the transaction is too long")
 	case h.tx != nil:
 		h.tx(s, cmd, r)

@@ -118,19 +118,23 @@ func (t *turn) remove(s *session) {
 
 // shareOf is what a tenant may use in a round.
 func (f *turns) shareOf(id string) int {
-	return int(f.w.srv.cfg.QuotasOf(id).Weight) * turnShare / config.DefaultWeight
+	return int(f.w.conf.cfg.QuotasOf(id).Weight) * turnShare / config.DefaultWeight
 }
 
 // came and went keep count of the tenants that are there.
 func (f *turns) came() {
 	f.tenants++
-	f.shared = f.tenants > 1 && !f.off
+	f.refair()
 }
 
 func (f *turns) went() {
 	f.tenants--
-	f.shared = f.tenants > 1 && !f.off
-	if !f.shared {
+	f.refair()
+}
+
+// refair is for when fairness may have been switched on or off.
+func (f *turns) refair() {
+	if f.shared = f.tenants > 1 && !f.off; !f.shared {
 		f.release()
 	}
 }

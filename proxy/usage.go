@@ -12,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/command"
-	"riptide-proxy/config"
 	"riptide-proxy/quota"
 	"riptide-proxy/quota/billing"
 	"riptide-proxy/quota/ledger"
@@ -239,22 +238,18 @@ func checkSpool(dir string) error {
 }
 
 func (s *Server) startUsage() {
-	c := &s.cfg.Usage
+	c := &s.conf().cfg.Usage
 	if c.Flush == 0 {
 		return
 	}
 	u := &usageLedger{client: s.target.Client(usageConns), done: make(chan struct{})}
-	var tenants []ledger.Tenant
-	for id, t := range s.cfg.Tenants {
-		tenants = append(tenants, ledger.Tenant{ID: id, Root: config.KeyPrefix(id, t.HashTag), Plan: t.Plan})
-	}
 	u.ledger = ledger.New(ledger.Options{
 		Client: u.client, Process: s.id,
 		Flush: time.Duration(c.Flush), Grace: time.Duration(c.Grace), Retention: time.Duration(c.Retention), Spool: c.Spool,
 		Sample:  s.sampleUsage,
-		Tenants: func() []ledger.Tenant { return tenants },
+		Tenants: func() []ledger.Tenant { return s.conf().reporting() },
 		Gauges:  s,
-		Closed:  func(ctx context.Context, store *ledger.Store) error { return u.closer.Run(ctx, store, s.cfg) },
+		Closed:  func(ctx context.Context, store *ledger.Store) error { return u.closer.Run(ctx, store, s.conf().cfg) },
 	})
 	var ctx context.Context
 	ctx, u.cancel = context.WithCancel(s.ctx)
@@ -280,7 +275,7 @@ func (s *Server) stopUsage(ctx context.Context) {
 		return
 	}
 	limit := lastReport
-	if s.cfg.Usage.Spool != "" {
+	if s.conf().cfg.Usage.Spool != "" {
 		if deadline, bounded := ctx.Deadline(); bounded {
 			limit = min(limit, time.Until(deadline)*3/4) // and the rest for what comes after it
 		}

@@ -21,13 +21,13 @@ func (s *Server) Usage() *UsageView {
 // Usage returns lines as the query wants them. The error may be a
 // ledger.ErrUnknownTenant.
 func (v *UsageView) Usage(ctx context.Context, q *ledger.Query) ([]*ledger.Line, error) {
-	return q.Run(ctx, v.srv.usage.ledger.Store(), v.srv.cfg)
+	return q.Run(ctx, v.srv.usage.ledger.Store(), v.srv.conf().cfg)
 }
 
 // Bills returns a period's bills. The error may be a ledger.ErrUnknownTenant or
 // billing.ErrNoCurrency.
 func (v *UsageView) Bills(ctx context.Context, q *billing.Query) ([]*billing.Bill, error) {
-	return q.Run(ctx, v.srv.usage.ledger.Store(), v.srv.cfg)
+	return q.Run(ctx, v.srv.usage.ledger.Store(), v.srv.conf().cfg)
 }
 
 // Counted is what this process has put into the ledger.

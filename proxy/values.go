@@ -44,7 +44,10 @@ const asideValue = 64 << 10
 
 // setValues has a loop look at a tenant's values.
 func (t *tenantStats) setValues(v *tenantValues) {
-	t.values = &valueView{tenantValues: v}
+	if t.values == nil {
+		t.values = new(valueView)
+	}
+	t.values.tenantValues = v
 	t.setMode(modeValues, true)
 }
 

@@ -13,6 +13,7 @@ import (
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
 	"riptide-proxy/resp"
+	"riptide-proxy/tracing"
 	"riptide-proxy/upstream"
 )
 
@@ -20,7 +21,8 @@ import (
 // upstream and its counters. All of it belongs to the loop's goroutine.
 type worker struct {
 	srv   *Server
-	index int // in srv.workers
+	conf  *running // as the loop goes by it
+	index int      // in srv.workers
 	loop  *netloop.Loop
 
 	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
@@ -36,6 +38,10 @@ type worker struct {
 	mark        []byte                    // and its last reply
 	resting     bool                      // the resting user is being made
 
+	limits    resp.Limits // of clients that have logged in
+	strangers resp.Limits // and of others
+	output    int         // bytes a client may leave unread
+
 	sessions map[uint64]*session
 	patterns map[string]map[string]int // that clients have subscribed to, by tenant
 	stalled  []*session                // wait for a full link
@@ -47,10 +53,16 @@ type worker struct {
 	// sanitizes: the upstream checks what it is to restore
 	sanitizes bool
 
-	stats  map[string]*tenantStats
-	nobody *tenantStats   // for connections that have not logged in
-	fed    []*tenantStats // have lines for their monitors
-	meters []*meter       // that are awake
+	tokens *tokenCache
+
+	stats   map[string]*tenantStats
+	nobody  *tenantStats     // for connections that have not logged in
+	fed     []*tenantStats   // have lines for their monitors
+	meters  []*meter         // that are awake
+	looking bool             // at them
+	spaces  []*spaceMeter    // of tenants whose keys may not take what they want
+	ticking bool             // they are looked at
+	traces  *tracing.Sampler // nil: nothing is traced
 
 	// For use within one command.
 	request  resp.Request
@@ -93,9 +105,11 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk}
+	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]*scriptUser), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
+	w.strangers = resp.UnauthenticatedLimits()
+	w.turns.w, w.turns.window = w, minTurnWindow
+	w.take(s.conf())
 	w.seal, w.open, w.valued = w.sealing.seal, w.opening.open, s.codecs.all()
-	w.turns.w, w.turns.off, w.turns.window = w, !s.cfg.Limits.Fair, minTurnWindow
 	w.nobody = w.tenantStats("")
 	w.restGroup, w.mark = restGroup(s.scripts.rest)
 	w.pins = upstream.NewPins[slot](loop, s.target, s.pinLimit(upstream.DefaultMaxClients))
@@ -110,9 +124,6 @@ func (w *worker) run() error {
 	w.loop.Post(func() {
 		w.link(2)
 		w.loop.Every(time.Second, w.tick)
-		if w.srv.keeper.limits() {
-			w.loop.Every(spaceTick, w.tickSpace)
-		}
 	})
 	return w.loop.Run()
 }
@@ -161,17 +172,19 @@ func (w *worker) adopt(fd int, peer netip.AddrPort) {
 	}
 }
 
-// tick closes connections that take too long to log in, and those that do not
-// read.
+// tick closes connections that take too long to log in, those whose token is not valid any
+// more, and those that do not read.
 func (w *worker) tick() {
 	w.turns.adapt()
-	limit := time.Duration(w.srv.cfg.Limits.AuthTimeout)
+	limit := time.Duration(w.conf.cfg.Limits.AuthTimeout)
 	var unfinished map[*tenantStats]int
+	now := time.Now()
 	for _, s := range w.sessions {
+		s.checkToken(now)
 		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
 			s.conn.Close(nil)
 		}
-		if s.conn.Unsent() > w.srv.output && s.stuck() {
+		if s.conn.Unsent() > w.output && s.stuck() {
 			s.giveUp()
 		}
 		if s.silent(w.srv.target.Timeout) {
@@ -283,6 +296,9 @@ func (w *worker) answered(t *slot, reply []byte) (took time.Duration) {
 	took = time.Duration(w.loop.Now() - t.at)
 	t.s.stats.row(t.cmd).latency.Observe(took)
 	t.s.stats.countFound(t.cmd, reply)
+	if w.traces != nil {
+		t.s.trace(t.cmd, reply, took)
+	}
 	return took
 }
 

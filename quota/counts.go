@@ -2,6 +2,7 @@ package quota
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,7 +35,7 @@ var ErrFull = errors.New("the quota is used up")
 type Counts struct {
 	manager *CountManager
 	key     string
-	limits  CountLimits
+	limits  [Counted]atomic.Int64
 	purses  [Counted]purse
 
 	// What follows is guarded by the manager's lock.
@@ -49,27 +50,23 @@ type Counts struct {
 }
 
 // Limit is the limit of a resource; 0 if there is none.
-func (c *Counts) Limit(r Resource) int64 { return c.limits[r] }
+func (c *Counts) Limit(r Resource) int64 { return c.limits[r].Load() }
 
 // Take counts n more of a resource, if this process has an allowance for them.
-// A resource without a limit is not counted.
+// One without a limit needs none, and is counted since it may get one.
 func (c *Counts) Take(r Resource, n int) bool {
-	return c.limits[r] == 0 || c.purses[r].take(uint32(n))
+	if c.Limit(r) == 0 {
+		c.purses[r].force(uint32(n))
+		return true
+	}
+	return c.purses[r].take(uint32(n))
 }
 
 // Force counts n more although there may be too many then.
-func (c *Counts) Force(r Resource, n int) {
-	if c.limits[r] != 0 {
-		c.purses[r].force(uint32(n))
-	}
-}
+func (c *Counts) Force(r Resource, n int) { c.purses[r].force(uint32(n)) }
 
 // Give counts n less.
-func (c *Counts) Give(r Resource, n int) {
-	if c.limits[r] != 0 {
-		c.purses[r].give(uint32(n))
-	}
-}
+func (c *Counts) Give(r Resource, n int) { c.purses[r].give(uint32(n)) }
 
 // Used is how many of a limited resource this process has counted.
 func (c *Counts) Used(r Resource) int {
@@ -101,7 +98,7 @@ func (c *Counts) Claim(r Resource, n int) *Claim {
 	switch {
 	case c.Take(r, n):
 		x.end(nil)
-	case int64(n)+int64(c.Used(r)) > c.limits[r] || m.closed:
+	case int64(n)+int64(c.Used(r)) > c.Limit(r) || m.closed:
 		x.end(ErrFull)
 	case m.down:
 		c.share()

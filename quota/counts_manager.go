@@ -65,30 +65,63 @@ func NewCountManager(client redis.UniversalClient, id string) *CountManager {
 	return m
 }
 
-// Add adds a tenant, before Run. root is what its keys in the upstream begin with.
-func (m *CountManager) Add(id, root string, limits CountLimits) *Counts {
-	c := &Counts{manager: m, key: root + "counts", limits: limits, proxies: 1}
-	m.tenants[id] = c
-	return c
+// Set says what a tenant is limited to. root is what its keys in the upstream begin with. A tenant without limits is
+// not counted, unless it had some before.
+func (m *CountManager) Set(id, root string, limits CountLimits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.tenants[id]
+	if c == nil && limits == (CountLimits{}) {
+		return
+	}
+	if c == nil || c.key != root+"counts" {
+		// The upstream may know this process from before.
+		c = &Counts{manager: m, key: root + "counts", proxies: 1, sequence: uint64(m.now().UnixMilli())}
+		m.tenants[id] = c
+	}
+	for r := range limits {
+		if c.limits[r].Store(limits[r]); limits[r] == 0 {
+			c.purses[r].hold(0) // it would be out of date should there be a limit again
+		}
+	}
+	c.stale = true
+	m.poke()
 }
 
-// Tenant is what was added; nil if it was not.
-func (m *CountManager) Tenant(id string) *Counts { return m.tenants[id] }
+// Drop forgets a tenant that there is no more.
+func (m *CountManager) Drop(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.tenants[id]; c != nil {
+		for _, x := range c.waiting {
+			x.end(ErrFull)
+		}
+		c.waiting = nil
+		delete(m.tenants, id)
+	}
+}
+
+// Tenant is one whose limits were set; nil: there are none.
+func (m *CountManager) Tenant(id string) *Counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tenants[id]
+}
 
 // Usage is what a tenant has of its limited resources, over all proxies as far as
 // the upstream has told lately.
 func (m *CountManager) Usage(id string) (all []Usage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	c := m.tenants[id]
 	if c == nil {
 		return nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	c.looked = m.now()
 	m.poke()
 	for r := range Counted {
-		if c.limits[r] > 0 {
-			all = append(all, Usage{Resource: r.String(), Used: float64(c.others[r]) + float64(c.Used(r)), Limit: float64(c.limits[r])})
+		if limit := c.Limit(r); limit > 0 {
+			all = append(all, Usage{Resource: r.String(), Used: float64(c.others[r]) + float64(c.Used(r)), Limit: float64(limit)})
 		}
 	}
 	return all
@@ -149,7 +182,7 @@ func (m *CountManager) round(ctx context.Context) (pause time.Duration) {
 // active reports whether there may be something to give back.
 func (c *Counts) active() bool {
 	for r := range c.purses {
-		if c.purses[r].word.Load() != 0 {
+		if c.Limit(Resource(r)) > 0 && c.purses[r].word.Load() != 0 {
 			return true
 		}
 	}
@@ -236,7 +269,7 @@ func (m *CountManager) settle(asks []countAsk, answers []countAnswer, err error)
 			x := &answers[i]
 			c.proxies, c.others, c.known = x.proxies, x.others, false
 			for r := range c.purses {
-				if c.limits[r] > 0 {
+				if c.Limit(Resource(r)) > 0 {
 					c.purses[r].hold(x.granted[r])
 					c.known = c.known || x.granted[r] > 0
 				}
@@ -255,7 +288,7 @@ func (m *CountManager) settle(asks []countAsk, answers []countAnswer, err error)
 // it has got.
 func (c *Counts) share() {
 	for r := range c.purses {
-		part := uint32(min(c.limits[r]/max(1, c.proxies), 1<<31))
+		part := uint32(min(c.Limit(Resource(r))/max(1, c.proxies), 1<<31))
 		if held, _ := c.purses[r].get(); held < part {
 			c.purses[r].hold(part)
 		}

@@ -73,7 +73,7 @@ func pipeCounts(ctx context.Context, client redis.UniversalClient, id string, as
 		for i, a := range asks {
 			args := []any{id, a.sequence, countSilence.Milliseconds()}
 			for r := range Counted {
-				args = append(args, a.c.limits[r], a.need[r], a.extra[r])
+				args = append(args, a.c.Limit(Resource(r)), a.need[r], a.extra[r])
 			}
 			results[i] = countsScript.EvalSha(ctx, p, []string{a.c.key}, args...)
 		}

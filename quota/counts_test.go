@@ -27,7 +27,10 @@ func newRedis(t *testing.T) *redis.Client {
 
 func askOne(t *testing.T, c *redis.Client, proxy string, sequence uint64, limits CountLimits, need, extra uint32) countAnswer {
 	t.Helper()
-	a := countAsk{c: &Counts{key: "t:acme:counts", limits: limits}, sequence: sequence}
+	a := countAsk{c: &Counts{key: "t:acme:counts"}, sequence: sequence}
+	for r := range limits {
+		a.c.limits[r].Store(limits[r])
+	}
 	a.need[Connections], a.extra[Connections] = need, extra
 	answers, err := runCounts(t.Context(), c, proxy, []countAsk{a})
 	if err != nil {
@@ -102,7 +105,8 @@ func TestCountsRace(t *testing.T) {
 	room := make(chan struct{}, limit)
 	for k := range 4 {
 		m := NewCountManager(c, fmt.Sprint("proxy", k))
-		counts := m.Add("acme", "t:acme:", CountLimits{Subscriptions: limit})
+		m.Set("acme", "t:acme:", CountLimits{Subscriptions: limit})
+		counts := m.Tenant("acme")
 		running.Go(func() { m.Run(ctx) })
 		for i := range 16 {
 			users.Go(func() {
@@ -168,7 +172,8 @@ func newClocked(t *testing.T, limits CountLimits) (*clocked, *Counts) {
 		}
 		return answers, nil
 	}
-	return x, x.Add("acme", "t:acme:", limits)
+	x.Set("acme", "t:acme:", limits)
+	return x, x.Tenant("acme")
 }
 
 // pass lets time go by, as Run would see it.

@@ -17,13 +17,14 @@ import (
 type Lender struct {
 	client      redis.UniversalClient
 	participant string
-	policy      config.Unreachable
 	now         func() time.Time
 
-	mu    sync.Mutex
-	inbox []*Request
-	past  map[*RateLimits]map[string]float64 // shares that an earlier process was told, by Limit.Key
-	woken chan struct{}
+	mu     sync.Mutex
+	policy config.Unreachable
+	inbox  []*Request
+	gone   []*RateLimits
+	past   map[*RateLimits]map[string]float64 // shares that an earlier process was told, by Limit.Key
+	woken  chan struct{}
 
 	// Of Run's goroutine.
 	tenants map[*RateLimits]*borrower
@@ -65,9 +66,29 @@ func (l *Lender) Submit(requests ...*Request) {
 	l.mu.Lock()
 	l.inbox = append(l.inbox, requests...)
 	l.mu.Unlock()
+	l.wake()
+}
+
+// SetPolicy changes what holds while the home is unreachable.
+func (l *Lender) SetPolicy(policy config.Unreachable) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.policy = policy
+}
+
+// Forget drops what is known of limits for which nobody asks any more.
+func (l *Lender) Forget(limits *RateLimits) {
+	l.mu.Lock()
+	l.gone = append(l.gone, limits)
+	delete(l.past, limits)
+	l.mu.Unlock()
+	l.wake()
+}
+
+func (l *Lender) wake() {
 	select {
 	case l.woken <- struct{}{}:
-	default:
+	default: // it is going to look
 	}
 }
 
@@ -83,18 +104,21 @@ func (l *Lender) Run(ctx context.Context) {
 			l.heard(err)
 		case <-l.woken:
 			l.mu.Lock()
-			batch := l.inbox
-			l.inbox = nil
+			batch, gone, policy := l.inbox, l.gone, l.policy
+			l.inbox, l.gone = nil, nil
 			l.mu.Unlock()
 			if len(batch) > 0 { // what woke it may have been taken with the batch before
-				l.serve(ctx, batch)
+				l.serve(ctx, batch, policy)
+			}
+			for _, limits := range gone {
+				delete(l.tenants, limits)
 			}
 		}
 	}
 }
 
 // serve answers a batch.
-func (l *Lender) serve(ctx context.Context, batch []*Request) {
+func (l *Lender) serve(ctx context.Context, batch []*Request, policy config.Unreachable) {
 	now := l.now()
 	var order []*borrower
 	for _, r := range batch {
@@ -134,7 +158,7 @@ func (l *Lender) serve(ctx context.Context, batch []*Request) {
 	now = l.now()
 	for _, b := range order {
 		if len(b.requests) > 0 {
-			b.improvise(now, l.policy)
+			b.improvise(now, policy)
 		}
 	}
 }
@@ -157,10 +181,13 @@ func (l *Lender) probe(ctx context.Context, r *Request) {
 
 // heard takes note of whether the home answers, and says so when that changes.
 func (l *Lender) heard(err error) {
+	l.mu.Lock()
+	policy := l.policy
+	l.mu.Unlock()
 	switch {
 	case err != nil && !l.away:
 		l.away, l.probed = true, l.now()
-		slog.Warn("the rates of tenants can not be looked up in the upstream", "error", err, "accounting.unreachable", string(l.policy))
+		slog.Warn("the rates of tenants can not be looked up in the upstream", "error", err, "accounting.unreachable", string(policy))
 	case err == nil && l.away:
 		l.away = false
 		slog.Info("the rates of tenants are looked up in the upstream again")

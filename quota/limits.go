@@ -1,6 +1,9 @@
 package quota
 
 import (
+	"maps"
+	"slices"
+
 	"riptide-proxy/command"
 	"riptide-proxy/config"
 )
@@ -46,8 +49,8 @@ func NewRateLimits(cfg *config.Config, tenant, root string) *RateLimits {
 		}
 	}
 	if t := cfg.Tenants[tenant]; t != nil {
-		for name, u := range t.Users {
-			r := u.RatesOf()
+		for _, name := range slices.Sorted(maps.Keys(t.Users)) {
+			r := t.Users[name].RatesOf()
 			if at := l.rates("user:"+name+":", "users."+name+".", " of user "+name, &r); at != (Indexes{-1, -1, -1}) {
 				l.Users[name] = at
 			}
@@ -57,6 +60,12 @@ func NewRateLimits(cfg *config.Config, tenant, root string) *RateLimits {
 		return nil
 	}
 	return l
+}
+
+// Equal reports whether two have the same limits, in the same order.
+func (l *RateLimits) Equal(o *RateLimits) bool {
+	return l.Tenant == o.Tenant && l.Key == o.Key && l.Own == o.Own && l.Classes == o.Classes && l.ScriptCost == o.ScriptCost && l.Delay == o.Delay &&
+		maps.Equal(l.Users, o.Users) && slices.EqualFunc(l.All, o.All, func(a, b *Limit) bool { return *a == *b })
 }
 
 // unitBytes is Limit.Unit of bytes.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"riptide-proxy/config"
+	"riptide-proxy/namespace/jwt"
 	"riptide-proxy/value/keys"
 )
 
@@ -51,14 +52,15 @@ func checkCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file")
-	cmd.Flags().BoolVar(&withKeys, "keys", false, "also get the encryption keys: read their files, run their commands")
+	cmd.Flags().BoolVar(&withKeys, "keys", false, "also get the encryption keys (read their files, run their commands) and those for tokens (read their files)")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag is defined above
 	}
 	return cmd
 }
 
-// checkKeys gets the encryption keys as serve does, and tries whether the tenants can use them.
+// checkKeys gets the encryption keys as serve does, and tries whether the tenants can use them. Then it reads the
+// files with keys for tokens.
 func checkKeys(cmd *cobra.Command, c *config.Config) error {
 	masters, err := keys.Load(cmd.Context(), c.EncryptionKeys)
 	if err != nil {
@@ -70,5 +72,14 @@ func checkKeys(cmd *cobra.Command, c *config.Config) error {
 		}
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "encryption keys: ok, %d\n", len(masters))
+	if len(c.JWT.Issuers) == 0 {
+		return nil
+	}
+	tokens := jwt.New()
+	defer tokens.Close()
+	if _, err := tokens.Load(&c.JWT); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "files with keys for tokens: ok, issuers: %d\n", len(c.JWT.Issuers))
 	return nil
 }

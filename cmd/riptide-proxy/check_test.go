@@ -94,4 +94,20 @@ tenants:
 	if want := file + ": ok, 1 tenant\nencryption keys: ok, 2\n"; err != nil || out != want {
 		t.Errorf("%q, %v", out, err)
 	}
+	tokens := filepath.Join(t.TempDir(), "secret")
+	file = configFile(t, `upstream: {mode: embedded}
+tenants: {acme: {users: {default: {}}}}
+jwt: {issuers: {corp: {issuer: i, audience: [a], algorithms: [HS256], keys: [{algorithm: HS256, file: "`+tokens+`"}]}}}
+`)
+	_, _, err = run(checkCommand(), "", "-c", file, "--keys")
+	if want := "jwt issuer corp: " + tokens + ": no such file or directory"; err == nil || err.Error() != want {
+		t.Error(err)
+	}
+	if err := os.WriteFile(tokens, []byte(strings.Repeat("x", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err = run(checkCommand(), "", "-c", file, "--keys")
+	if want := file + ": ok, 1 tenant\nencryption keys: ok, 0\nfiles with keys for tokens: ok, issuers: 1\n"; err != nil || out != want {
+		t.Errorf("%q, %v", out, err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"riptide-proxy/admin"
 	"riptide-proxy/config"
+	"riptide-proxy/control"
 	"riptide-proxy/proxy"
 	"riptide-proxy/upstream"
 )
@@ -42,7 +44,8 @@ func serveCommand() *cobra.Command {
 
 // serve runs the proxy until it is told to stop.
 func serve(file string, out io.Writer) error {
-	cfg, logins, err := load(file)
+	logAs(config.Default().Log) // until the file says how
+	files, cfg, warnings, logins, err := load(file)
 	if err != nil {
 		return err
 	}
@@ -61,15 +64,26 @@ func serve(file string, out io.Writer) error {
 		return err
 	}
 	defer stop()
-	signals := make(chan os.Signal, 2)
+	signals, hangups := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer signal.Stop(hangups)
 	srv, err := proxy.StartWith(cfg, target, proxy.Options{Listen: h.listen, State: st.found})
 	if err != nil {
 		return err
 	}
 	st.keep(cfg, srv)
 	defer st.close()
+	manager := control.New(srv, files, cfg, warnings)
+	traces := &traces{srv: srv, upstream: target.Address}
+	traces.apply(cfg.Tracing)
+	defer traces.close()
+	manager.OnApply(func(_, now *config.Config) {
+		logAs(now.Log)
+		traces.apply(now.Tracing)
+		st.apply(now)
+	})
 	var usage admin.Usage
 	if v := srv.Usage(); v != nil {
 		usage = v
@@ -82,27 +96,47 @@ func serve(file string, out io.Writer) error {
 		adm.Close()
 		return errors.Join(err, srv.Shutdown(context.Background()))
 	}
-	slog.Info("serving", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version, "process", os.Getpid())
+	slog.Info("now serving clients", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version, "process", os.Getpid())
 	if logins != nil {
 		welcome(out, srv.Addr(), logins)
 	}
-	return wait(cfg, signals, srv, adm, h, st)
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { manager.Watch(ctx) })
+	watching.Go(func() { reloadOn(ctx, hangups, manager) })
+	defer watching.Wait()
+	defer cancel()
+	return wait(manager, signals, srv, adm, h, st)
+}
+
+// reloadOn takes the files over whenever the process is told to.
+func reloadOn(ctx context.Context, hangups <-chan os.Signal, manager *control.Manager) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			if err := manager.Reload(ctx, "signal"); errors.Is(err, control.ErrNoFile) {
+				slog.Warn("there is nothing to reload", "error", err)
+			}
+		}
+	}
 }
 
 // wait returns when the proxy has been stopped by a signal, was replaced, or has failed.
-func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server, h *handover, st *state) error {
+func wait(manager *control.Manager, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server, h *handover, st *state) error {
 	var failed error
 	replaced := false
 	select {
 	case sig := <-signals:
-		slog.Info("shutting down", "signal", sig.String(), "timeout", cfg.ShutdownTimeout.String())
+		slog.Info("shutting down", "signal", sig.String(), "timeout", manager.Current().Config.ShutdownTimeout.String())
 	case <-h.over():
 		replaced = true
-		slog.Info("a new process has taken over; serving who is still here", "timeout", cfg.ShutdownTimeout.String())
+		slog.Info("a new process has taken over; serving who is still here", "timeout", manager.Current().Config.ShutdownTimeout.String())
 	case failed = <-srv.Failed():
 		slog.Error("shutting down", "error", failed)
 	}
-	timeout := time.Duration(cfg.ShutdownTimeout)
+	timeout := time.Duration(manager.Current().Config.ShutdownTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	h.close()
@@ -118,7 +152,7 @@ func wait(cfg *config.Config, signals <-chan os.Signal, srv *proxy.Server, adm *
 		cancel()
 	}()
 	err := srv.Shutdown(ctx)
-	if cfg.ShutdownTimeout == 0 {
+	if timeout == 0 {
 		err = nil // it was asked not to wait
 	}
 	adm.Close()
@@ -144,16 +178,19 @@ func retire(ctx context.Context, limit time.Duration, signals <-chan os.Signal, 
 }
 
 // load reads the configuration, or makes the demo's.
-func load(file string) (*config.Config, []config.DemoLogin, error) {
+func load(file string) (*config.Files, *config.Config, []config.Warning, []config.DemoLogin, error) {
 	if file == "" {
 		cfg, logins := config.Demo()
-		return cfg, logins, nil
+		return nil, cfg, nil, logins, nil
 	}
-	cfg, warnings, err := config.Load(file)
+	files, cfg, warnings, err := config.ReadFiles(file)
+	if cfg != nil {
+		logAs(cfg.Log)
+	}
 	for _, w := range warnings {
 		slog.Warn(w.String())
 	}
-	return cfg, nil, err
+	return files, cfg, warnings, nil, err
 }
 
 // connect makes the upstream's target; stop ends what was started for it.

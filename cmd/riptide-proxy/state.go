@@ -70,6 +70,13 @@ func (s *state) keep(cfg *config.Config, srv *proxy.Server) {
 	})
 }
 
+// apply takes over what can be changed while the process runs.
+func (s *state) apply(cfg *config.Config) {
+	if s.keeper != nil {
+		s.keeper.Apply(time.Duration(cfg.Checkpoint.Interval), cfg.Checkpoint.Keep)
+	}
+}
+
 // save writes a checkpoint, if any are kept.
 func (s *state) save() {
 	if s.keeper != nil {

@@ -25,7 +25,7 @@ process does not come up, the old one goes on.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := running(cmd)
 			defer cancel()
-			cfg, _, err := load(file)
+			_, cfg, _, _, err := load(file)
 			if err != nil {
 				return err
 			}

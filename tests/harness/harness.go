@@ -286,10 +286,11 @@ type Options struct {
 // Proxy is a running proxy.
 type Proxy struct {
 	*Process
-	Admin   string // address of the admin listener
-	Config  string // path of the configuration file
-	Tenants []Tenant
-	env     []string
+	Admin    string // address of the admin listener
+	Config   string // path of the configuration file
+	Upstream string // address; empty: the one that is built in
+	Tenants  []Tenant
+	env      []string
 }
 
 // Acme and Globex are the tenants that a proxy under test has by default.
@@ -307,9 +308,10 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 		o.Tenants = []Tenant{Acme, Globex}
 	}
 	p := &Proxy{
-		Admin:   fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
-		Config:  filepath.Join(t.TempDir(), "riptide.yaml"),
-		Tenants: o.Tenants,
+		Admin:    fmt.Sprintf("127.0.0.1:%d", FreePort(t)),
+		Config:   filepath.Join(t.TempDir(), "riptide.yaml"),
+		Upstream: upstream,
+		Tenants:  o.Tenants,
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	var b strings.Builder

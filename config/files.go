@@ -1,0 +1,106 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Files is the text of a configuration as it was found: the main file and those of the tenants' folder. It
+// does not change when the files do, so the same configuration can be had from it again.
+type Files struct {
+	// Path is that of the main file, as it was named.
+	Path string
+	// TenantsDir is the tenants' folder; empty: there is none.
+	TenantsDir string
+
+	texts map[string][]byte // by path
+	names []string          // of all in TenantsDir
+}
+
+// ReadFiles reads the files that Load would read, and says what Load would say. The Files are those that were read,
+// also if there is an error; nil if the main file could not be.
+func ReadFiles(path string) (*Files, *Config, []Warning, error) {
+	f := &Files{Path: path, texts: make(map[string][]byte)}
+	data, err := f.record(path, readFile)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, warnings, err := f.load(data, diskReader{f})
+	return f, c, warnings, err
+}
+
+// Load is what the files say, with variables taken from the environment as it is now.
+func (f *Files) Load() (*Config, []Warning, error) { return f.load(f.texts[f.Path], f) }
+
+func (f *Files) load(data []byte, from reader) (*Config, []Warning, error) {
+	l := newLoader()
+	l.parse(newSource(f.Path, os.LookupEnv), data)
+	l.readTenantsDir(filepath.Dir(f.Path), from)
+	c, warnings, err := l.finish()
+	if err == nil {
+		locate(c, filepath.Dir(f.Path))
+	}
+	return c, warnings, err
+}
+
+// Hash tells texts apart: SHA-256 over all names and contents, in hexadecimal digits.
+func (f *Files) Hash() string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(f.texts)) {
+		fmt.Fprintf(h, "%d %s\n%d\n", len(name), name, len(f.texts[name]))
+		h.Write(f.texts[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (f *Files) record(name string, read func(string) ([]byte, error)) ([]byte, error) {
+	data, err := read(name)
+	if err == nil {
+		f.texts[name] = data
+	}
+	return data, err
+}
+
+// reader is where a loader gets the tenants' folder from.
+type reader interface {
+	// list names what is in a folder, sorted.
+	list(dir string) ([]string, error)
+	read(name string) ([]byte, error)
+}
+
+// diskReader reads files and remembers what was in them.
+type diskReader struct{ f *Files }
+
+func (d diskReader) list(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir) // sorted by name
+	if err != nil {
+		return nil, err
+	}
+	d.f.TenantsDir = dir
+	for _, e := range entries {
+		d.f.names = append(d.f.names, e.Name())
+	}
+	return d.f.names, nil
+}
+
+func (d diskReader) read(name string) ([]byte, error) { return d.f.record(name, readTenantFile) }
+
+func (f *Files) list(dir string) ([]string, error) {
+	if dir != f.TenantsDir {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: fs.ErrNotExist}
+	}
+	return f.names, nil
+}
+
+func (f *Files) read(name string) ([]byte, error) {
+	if data, ok := f.texts[name]; ok {
+		return data, nil
+	}
+	return nil, fs.ErrNotExist
+}
