@@ -55,6 +55,9 @@ type Options struct {
 	Signed       Signed                 // nil: the configuration's tokens are all that there are
 	Audit        func(Event)            // nil: what is done is only in the log
 	Collectors   []prometheus.Collector // further metrics
+
+	// Listen makes the listener. Nil: a new one.
+	Listen func(network, address string) (net.Listener, error)
 }
 
 // Server is a running listener.
@@ -70,7 +73,11 @@ func Start(address string, o Options) (*Server, error) {
 	if address == "" {
 		return &Server{}, nil
 	}
-	ln, err := net.Listen("tcp", address)
+	listen := o.Listen
+	if listen == nil {
+		listen = net.Listen
+	}
+	ln, err := listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}

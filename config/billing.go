@@ -25,7 +25,8 @@ type Usage struct {
 
 	// Spool is a folder for what can not be reported while the upstream is away, so
 	// that it outlives the process; a relative path starts at the folder of the
-	// configuration file. Empty, the default: it is kept in memory only.
+	// configuration file. Empty, the default: usage in state_dir, or in memory only if there is
+	// none either.
 	Spool string `yaml:"spool"`
 }
 

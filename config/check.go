@@ -17,6 +17,7 @@ func (l *loader) check() {
 	l.checkUnix()
 	l.checkProxyProtocol()
 	l.checkLimits()
+	l.checkState()
 	l.checkUpstream()
 	l.checkAdmin()
 	l.checkPlans()

@@ -39,6 +39,14 @@ type Config struct {
 	// flight. Default 30s; 0s closes at once.
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"`
 
+	// StateDir is a folder for what this process wants to know again after a restart:
+	// checkpoints, usage that is not reported yet, the file by which `riptide-proxy upgrade`
+	// finds it. No two proxies may share one. A relative path starts at the folder of the configuration file.
+	// Empty, the default: nothing is kept.
+	StateDir string `yaml:"state_dir"`
+
+	Checkpoint Checkpoint `yaml:"checkpoint"`
+
 	Limits   Limits   `yaml:"limits"`
 	Admin    Admin    `yaml:"admin"`
 	Upstream Upstream `yaml:"upstream"`
@@ -170,6 +178,7 @@ func Default() *Config {
 			SubscriberConnections: -1,
 		},
 		ProxyProtocol:  ProxyProtocol{Timeout: Duration(5 * time.Second)},
+		Checkpoint:     defaultCheckpoint(),
 		EncryptionKeys: map[string]*MasterKey{},
 
 		Accounting: Accounting{Unreachable: Share, CommandsPerSecond: 5000, Interval: Duration(time.Minute)},

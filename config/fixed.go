@@ -14,6 +14,7 @@ var fixed = []struct {
 	{"unix", func(c *Config) any { return c.Unix }},
 	{"upstream.tls", func(c *Config) any { return c.Upstream.TLS }},
 	{"loops", func(c *Config) any { return c.Loops }},
+	{"state_dir", func(c *Config) any { return c.StateDir }},
 	{"admin.listen", func(c *Config) any { return c.Admin.Listen }},
 	{"upstream.mode", func(c *Config) any { return c.Upstream.Mode }},
 	{"upstream.addresses", func(c *Config) any { return c.Upstream.Addresses }},

@@ -139,10 +139,14 @@ func (l *loader) decodeTenant(s *source, data []byte) *Tenant {
 	return t
 }
 
-// locate puts base before the relative names of files with keys and certificates of the spool and of the audit log.
+// locate puts base before the relative names of files and folders. The spool is in the folder of the state if nothing else is
+// said.
 func locate(c *Config, base string) {
 	locateJWT(&c.JWT, base)
-	names := []*string{&c.Usage.Spool, &c.Audit.Dir}
+	if c.StateDir != "" && c.Usage.Spool == "" {
+		c.Usage.Spool = filepath.Join(c.StateDir, "usage")
+	}
+	names := []*string{&c.StateDir, &c.Usage.Spool, &c.Audit.Dir}
 	for _, k := range c.EncryptionKeys {
 		names = append(names, &k.File)
 	}

@@ -32,6 +32,8 @@ func TestFull(t *testing.T) {
 		Listen:          "127.0.0.1:6380",
 		Loops:           2,
 		ShutdownTimeout: Duration(45 * time.Second),
+		StateDir:        "testdata/state",
+		Checkpoint:      Checkpoint{Interval: Duration(time.Minute), Keep: 9},
 		Limits: Limits{
 			Clients: 20000, Bulk: 256 * MiB, Request: 512 * MiB, OutputBuffer: 32 * MiB, AuthTimeout: Duration(10 * time.Second),
 		},

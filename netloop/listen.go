@@ -35,12 +35,25 @@ func Listen(address string) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	return TakeOver(ln)
+}
+
+// TakeOver makes a Listener of one of package net, which is closed.
+func TakeOver(ln net.Listener) (*Listener, error) {
+	socket, err := socketOf(ln)
 	defer ln.Close()
-	fd, err := Detach(ln.(*net.TCPListener))
 	if err != nil {
-		return nil, fmt.Errorf("listen %s: %w", address, err)
+		return nil, err
 	}
-	return &Listener{fd: fd, addr: ln.Addr()}, nil
+	conn, ok := ln.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("listen %s: %T has no descriptor", ln.Addr(), ln)
+	}
+	fd, err := Detach(conn)
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", ln.Addr(), err)
+	}
+	return &Listener{fd: fd, addr: ln.Addr(), socket: socket}, nil
 }
 
 // Addr is the address that is listened on.
@@ -54,6 +67,12 @@ func (ln *Listener) Serve(l *Loop, accept func(fd int, peer netip.AddrPort)) err
 	return l.poll.add(ln.fd, true, false)
 }
 
+// Leave is Close for a socket that another process has as well: its name stays.
+func (ln *Listener) Leave() {
+	ln.socket = nil
+	ln.Close()
+}
+
 // Close stops accepting. To be called on the loop once served.
 func (ln *Listener) Close() {
 	if ln.closed {
@@ -62,6 +81,7 @@ func (ln *Listener) Close() {
 	ln.closed = true
 	if ln.loop != nil {
 		ln.loop.unregister(ln.fd)
+		ln.loop.poll.remove(ln.fd) // another process may have the socket as well, and then closing does not do it
 	}
 	unix.Close(ln.fd)
 	ln.socket.remove()

@@ -207,3 +207,67 @@ func outOfDescriptors(t *testing.T) {
 	case <-time.After(patience):
 	}
 }
+
+// A listener that another process has as well goes on there once it is closed here, and this loop hears
+// nothing of it any more.
+func TestListenShared(t *testing.T) {
+	l := startLoop(t)
+	first, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := Detach(first.(*net.TCPListener))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), "listener")
+	other, err := net.FileListener(file)
+	file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	ln, err := TakeOver(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := 0
+	on(t, l, func() {
+		ln.Serve(l, func(fd int, _ netip.AddrPort) { accepted++; unix.Close(fd) })
+		ln.Close()
+	})
+	c, err := net.Dial("tcp", other.Addr().String())
+	if err != nil {
+		t.Fatal("a shared listener is closed:", err)
+	}
+	defer c.Close()
+	turns := func() (n uint64) {
+		on(t, l, func() {
+			for _, b := range l.Turns().Buckets {
+				n += b
+			}
+		})
+		return n
+	}
+	before := turns()
+	time.Sleep(20 * time.Millisecond)
+	if n := turns() - before; n > 10 {
+		t.Errorf("the loop had %d turns for nothing", n)
+	}
+	conn, err := other.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	on(t, l, func() {
+		if accepted > 0 {
+			t.Error("a closed listener has accepted")
+		}
+	})
+	if _, err := TakeOver(plain{other}); err == nil {
+		t.Error("a listener without a descriptor")
+	}
+}
+
+// plain is a listener that shows nothing else.
+type plain struct{ net.Listener }

@@ -62,6 +62,9 @@ func (p *poller) set(fd int, hadR, hadW, r, w bool) error {
 
 func (p *poller) hush(int, bool) {}
 
+// remove ends all reports of a descriptor, which is about to be closed: that ends them here.
+func (p *poller) remove(int) {}
+
 // wait returns the ready descriptors, valid until the next call. millis below
 // zero waits without limit.
 func (p *poller) wait(millis int) ([]event, error) {

@@ -41,6 +41,9 @@ func (p *poller) set(fd int, hadR, hadW, r, w bool) error {
 	return p.ctl(unix.EPOLL_CTL_MOD, fd, r, w)
 }
 
+// remove ends all reports of a descriptor.
+func (p *poller) remove(fd int) { unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) }
+
 func (p *poller) ctl(op, fd int, r, w bool) error {
 	ev := unix.EpollEvent{Fd: int32(fd), Events: unix.EPOLLRDHUP}
 	if r {

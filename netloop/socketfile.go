@@ -21,6 +21,15 @@ type socketFile struct {
 // to connect. A socket that nobody listens on any more is replaced, and nothing
 // else. Closing the listener removes it.
 func ListenUnix(path string, mode fs.FileMode) (*Listener, error) {
+	ln, err := NewUnix(path, mode)
+	if err != nil {
+		return nil, err
+	}
+	return TakeOver(ln)
+}
+
+// NewUnix makes the socket that ListenUnix listens on, for TakeOver.
+func NewUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -31,21 +40,23 @@ func ListenUnix(path string, mode fs.FileMode) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	listening := ln.(*net.UnixListener)
-	listening.SetUnlinkOnClose(false)
-	defer listening.Close()
 	if err := os.Chmod(path, mode); err != nil {
+		ln.Close()
 		return nil, err
 	}
+	return ln, nil
+}
+
+// socketOf finds the name of a listening unix socket; nil for one of another kind.
+func socketOf(ln net.Listener) (*socketFile, error) {
+	u, ok := ln.(*net.UnixListener)
+	if !ok {
+		return nil, nil
+	}
+	u.SetUnlinkOnClose(false)
+	path := u.Addr().String()
 	info, err := os.Lstat(path)
-	if err != nil {
-		return nil, err
-	}
-	fd, err := Detach(listening)
-	if err != nil {
-		return nil, fmt.Errorf("listen %s: %w", path, err)
-	}
-	return &Listener{fd: fd, addr: ln.Addr(), socket: &socketFile{path, info}}, nil
+	return &socketFile{path, info}, err
 }
 
 // removeStale makes room for a socket where one is that nobody listens on.

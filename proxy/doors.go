@@ -30,7 +30,7 @@ type doors struct {
 }
 
 // openDoors opens the listeners. Nothing is accepted yet.
-func (s *Server) openDoors(cfg *config.Config) (err error) {
+func (s *Server) openDoors(cfg *config.Config, o Options) (err error) {
 	d := &s.doors
 	defer func() {
 		if err != nil {
@@ -43,18 +43,19 @@ func (s *Server) openDoors(cfg *config.Config) (err error) {
 			return err
 		}
 		d.terminator = tlsterm.NewTerminator(t, files)
-		if d.tls, err = netloop.Listen(t.Listen); err != nil {
+		if d.tls, err = listenTCP(o, t.Listen); err != nil {
 			return fmt.Errorf("tls.listen: %w", err)
 		}
 	}
 	if cfg.Listen != config.NoListener {
-		if d.plain, err = netloop.Listen(cfg.Listen); err != nil {
+		if d.plain, err = listenTCP(o, cfg.Listen); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
 	if u := cfg.Unix; u != nil {
 		d.socket = u.Listen
-		if d.unix, err = netloop.ListenUnix(u.Listen, fs.FileMode(u.Mode)); err != nil {
+		create := func() (net.Listener, error) { return netloop.NewUnix(u.Listen, fs.FileMode(u.Mode)) }
+		if d.unix, err = listen(o, "unix", u.Listen, create); err != nil {
 			return fmt.Errorf("unix.listen: %w", err)
 		}
 	}
@@ -106,6 +107,14 @@ func (d *doors) close() {
 	if d.terminator != nil {
 		d.terminator.Drain()
 	}
+}
+
+// leave is close where another process accepts from now on.
+func (d *doors) leave() {
+	if d.unix != nil {
+		d.unix.Leave()
+	}
+	d.close()
 }
 
 // run keeps what belongs to them up to date, until ctx ends.

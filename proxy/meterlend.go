@@ -19,8 +19,8 @@ type board struct {
 	fleet  []told            // by limit
 }
 
-// told is what all proxies use, as the upstream has told.
-type told struct{ used, at atomic.Uint64 }
+// told is what all proxies use, and which share of the rate is this one's, as the upstream has told.
+type told struct{ used, at, share atomic.Uint64 }
 
 // lending is how the loops borrow.
 type lending struct {
@@ -191,6 +191,7 @@ func (w *worker) lent(m *meter, rates []*rate, answers []quota.Answer) {
 		if !answers[i].Away {
 			f := &m.board.fleet[k.index]
 			f.used.Store(math.Float64bits(answers[i].Used))
+			f.share.Store(math.Float64bits(answers[i].Share))
 			f.at.Store(uint64(time.Since(w.srv.born)))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -99,8 +100,21 @@ const maxLogins = 64
 // value there can be.
 const maxReply = 512<<20 + 64<<10
 
+// Options are what a server can do without.
+type Options struct {
+	// Listen makes the listeners, by create unless there is one already. Nil: create does.
+	Listen func(network, address string, create func() (net.Listener, error)) (net.Listener, error)
+	// State is that of an earlier process. Nil: none is known.
+	State *State
+}
+
 // Start listens and serves. The upstream need not be there yet.
 func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
+	return StartWith(cfg, target, Options{})
+}
+
+// StartWith is Start with options.
+func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server, error) {
 	if err := checkSpool(cfg.Usage.Spool); err != nil {
 		return nil, err
 	}
@@ -146,7 +160,7 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.openDoors(cfg); err != nil {
+	if err := s.openDoors(cfg, o); err != nil {
 		return nil, err
 	}
 	s.internal = resp.Limits{Bulk: maxReply, Request: 2 * maxReply, Args: 1 << 30}
@@ -177,6 +191,11 @@ func Start(cfg *config.Config, target *upstream.Target) (*Server, error) {
 	useTokens()
 	s.meet()
 	s.startUsage()
+	if o.State != nil {
+		if err := s.Restore(o.State); err != nil {
+			slog.Warn("what an earlier process has left could not all be used", "error", err)
+		}
+	}
 	s.codecs.start()
 	s.background.Add(3)
 	go s.codecs.run()
@@ -285,9 +304,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, w := range s.workers {
 		w.loop.Post(w.drain)
 	}
-	err := s.drained(ctx)
+	draining, cancel := s.timeToDrain(ctx)
+	defer cancel()
+	err := s.drained(draining)
+	if err != nil {
+		slog.Warn("shutdown timeout", "connections", s.clients.Load())
+	}
 	s.cancel()
-	s.stopUsage()
+	s.stopUsage(ctx)
 	s.tokens.Close()
 	for _, c := range s.plans {
 		c.Close()
@@ -319,7 +343,6 @@ func (s *Server) drained(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			slog.Warn("shutdown timeout", "connections", s.clients.Load())
 			return ErrTimeout
 		case <-tick.C:
 		}

@@ -260,17 +260,30 @@ func (s *Server) startUsage() {
 	}()
 }
 
-// lastReport bounds what a shutdown waits for the last report. It is made even if the
-// time for shutting down is over.
-const lastReport = 3 * time.Second
+const (
+	// lastReport bounds what a shutdown waits for the last report. It is made even if the
+	// time for shutting down is over.
+	lastReport = 3 * time.Second
+	// lastSpool is for how long it is tried in that case if there is a spool to fall back on.
+	lastSpool = 200 * time.Millisecond
+)
 
-// stopUsage reports for the last time. The loops have to run still.
-func (s *Server) stopUsage() {
+// stopUsage reports for the last time, with a spool until ctx's deadline. The loops have to run still.
+func (s *Server) stopUsage(ctx context.Context) {
 	u := s.usage
 	if u == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastReport)
+	limit := lastReport
+	if s.conf().cfg.Usage.Spool != "" {
+		if deadline, bounded := ctx.Deadline(); bounded {
+			limit = min(limit, time.Until(deadline)*3/4) // and the rest for what comes after it
+		}
+		if limit < lastSpool || ctx.Err() != nil {
+			limit = lastSpool
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	context.AfterFunc(ctx, func() { u.client.Close() }) // breaks off what waits for the upstream
 	u.cancel()

@@ -47,6 +47,7 @@ type worker struct {
 	stalled  []*session                // wait for a full link
 	turns    turns
 	draining bool
+	leavers  int    // how many idle sessions may be closed in a second, while there is another process; 0: there is none
 	known    []bool // commands the upstream has; nil: any
 	maxBulk  int    // the longest argument the upstream takes
 	// sanitizes: the upstream checks what it is to restore
@@ -196,6 +197,7 @@ func (w *worker) tick() {
 	if w.audit != nil {
 		w.audit.quotas()
 	}
+	w.seeOff()
 }
 
 // drain has every session end once its commands are answered.

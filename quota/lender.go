@@ -23,6 +23,7 @@ type Lender struct {
 	policy config.Unreachable
 	inbox  []*Request
 	gone   []*RateLimits
+	past   map[*RateLimits]map[string]float64 // shares that an earlier process was told, by Limit.Key
 	woken  chan struct{}
 
 	// Of Run's goroutine.
@@ -79,6 +80,7 @@ func (l *Lender) SetPolicy(policy config.Unreachable) {
 func (l *Lender) Forget(limits *RateLimits) {
 	l.mu.Lock()
 	l.gone = append(l.gone, limits)
+	delete(l.past, limits)
 	l.mu.Unlock()
 	l.wake()
 }
@@ -123,6 +125,7 @@ func (l *Lender) serve(ctx context.Context, batch []*Request, policy config.Unre
 		b := l.tenants[r.Limits]
 		if b == nil {
 			b = newBorrower(r.Limits)
+			b.past = l.remembered(r.Limits)
 			l.tenants[r.Limits] = b
 		}
 		if len(b.requests) == 0 {
@@ -196,6 +199,7 @@ type borrower struct {
 	limits   *RateLimits
 	requests []*Request // to be answered
 	buckets  map[*Limit]*borrowed
+	past     map[string]float64
 }
 
 // borrowed is what all loops together have of one bucket.
@@ -223,6 +227,9 @@ func (b *borrower) bucket(l *Limit) *borrowed {
 	k := b.buckets[l]
 	if k == nil {
 		k = &borrowed{loops: make(map[int]said)}
+		if share, has := b.past[l.Key]; has {
+			k.told.Share, k.knows = share, true
+		}
 		b.buckets[l] = k
 	}
 	return k

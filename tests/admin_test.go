@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -140,10 +141,17 @@ func TestAdminManyTenants(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
 		t.Error(left)
 	}
-	again := p.Restart(t)
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err, ended := p.Wait(time.Minute); err != nil || !ended {
+		t.Fatal(err, ended)
+	}
+	p.Restart(t)
+	p.Ready(t)
 	for i := range n {
 		id := fmt.Sprintf("tenant-%d", i)
-		c := again.Connect(t, harness.Tenant{ID: id, Secret: secret(i)})
+		c := p.Connect(t, harness.Tenant{ID: id, Secret: secret(i)})
 		if reply := do(t, c, "GET", "own"); reply != fmt.Sprintf("$%d\r\n%s\r\n", len(id), id) {
 			t.Fatalf("%s: %s", id, reply)
 		}

@@ -14,7 +14,7 @@ var version = "dev"
 func main() {
 	root := serveCommand()
 	root.AddCommand(checkCommand(), hashCommand(), recompressCommand(), rekeyCommand(), dictCommand(), topCommand(), usageCommand(),
-		tenantCommand(), planCommand(), stateCommand(), cacheCommand(), auditCommand(), certificateCommand())
+		tenantCommand(), planCommand(), stateCommand(), cacheCommand(), auditCommand(), certificateCommand(), upgradeCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "riptide-proxy:", err)
 		os.Exit(1)

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
@@ -49,6 +49,16 @@ func serve(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	h, err := newHandover(cfg)
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	defer h.close()
+	st, err := openState(cfg)
+	if err != nil {
+		return err
+	}
 	target, stop, err := connect(cfg)
 	if err != nil {
 		return err
@@ -59,10 +69,12 @@ func serve(file string, out io.Writer) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	defer signal.Stop(hangups)
-	srv, err := proxy.Start(cfg, target)
+	srv, err := proxy.StartWith(cfg, target, proxy.Options{Listen: h.listen, State: st.found})
 	if err != nil {
 		return err
 	}
+	st.keep(cfg, srv)
+	defer st.close()
 	manager := control.New(srv, files, cfg, warnings)
 	manager.OnResult(func(r control.Result) { srv.Audit().Event(reloadEvent(r)) })
 	traces := &traces{srv: srv, upstream: target.Address}
@@ -71,6 +83,7 @@ func serve(file string, out io.Writer) error {
 	manager.OnApply(func(_, now *config.Config) {
 		logAs(now.Log)
 		traces.apply(now.Tracing)
+		st.apply(now)
 	})
 	var usage admin.Usage
 	if v := srv.Usage(); v != nil {
@@ -78,12 +91,16 @@ func serve(file string, out io.Writer) error {
 	}
 	adm, err := admin.Start(cfg.Admin.Listen, admin.Options{
 		Proxy: srv, State: manager, File: file, Dictionaries: srv.Dictionaries(), Usage: usage, Signed: srv.Tokens(),
-		Collectors: []prometheus.Collector{manager.Metrics()},
+		Collectors: append(st.metrics(), manager.Metrics()), Checkpoints: st.checkpoints(), Listen: h.listenNew,
 	})
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()), srv.Audit().Close())
 	}
-	slog.Info("now serving clients", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version)
+	if err := h.ready(st.save); err != nil {
+		adm.Close()
+		return errors.Join(err, srv.Shutdown(context.Background()))
+	}
+	slog.Info("now serving clients", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version, "process", os.Getpid())
 	if logins != nil {
 		welcome(out, srv.Addr(), logins)
 	}
@@ -93,7 +110,7 @@ func serve(file string, out io.Writer) error {
 	watching.Go(func() { reloadOn(ctx, hangups, manager) })
 	defer watching.Wait()
 	defer cancel()
-	return wait(manager, signals, srv, adm)
+	return wait(manager, signals, srv, adm, h, st)
 }
 
 // reloadOn takes the files over whenever the process is told to.
@@ -110,18 +127,30 @@ func reloadOn(ctx context.Context, hangups <-chan os.Signal, manager *control.Ma
 	}
 }
 
-// wait returns when the proxy has been stopped by a signal, or has failed.
-func wait(manager *control.Manager, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server) error {
+// wait returns when the proxy has been stopped by a signal, was replaced, or has failed.
+func wait(manager *control.Manager, signals <-chan os.Signal, srv *proxy.Server, adm *admin.Server, h *handover, st *state) error {
 	var failed error
+	replaced := false
 	select {
 	case sig := <-signals:
 		slog.Info("shutting down", "signal", sig.String(), "timeout", manager.Current().Config.ShutdownTimeout.String())
+	case <-h.over():
+		replaced = true
+		slog.Info("a new process has taken over; serving who is still here", "timeout", manager.Current().Config.ShutdownTimeout.String())
 	case failed = <-srv.Failed():
 		slog.Error("shutting down", "error", failed)
 	}
 	timeout := time.Duration(manager.Current().Config.ShutdownTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	h.close()
+	st.close()
+	if replaced {
+		adm.Close() // whoever asks whether the proxy is ready means the new process
+		retire(ctx, timeout/2, signals, srv)
+	} else {
+		daemon.SdNotify(false, daemon.SdNotifyStopping)
+	}
 	go func() {
 		<-signals // a second one: at once
 		cancel()
@@ -131,9 +160,26 @@ func wait(manager *control.Manager, signals <-chan os.Signal, srv *proxy.Server,
 		err = nil // it was asked not to wait
 	}
 	adm.Close()
+	if !replaced {
+		st.save() // else the new process keeps the state
+	}
 	err = errors.Join(err, srv.Audit().Close())
 	slog.Info("stopped", "error", err)
 	return errors.Join(failed, err)
+}
+
+// retire serves who is here for a while longer, but not after a signal.
+func retire(ctx context.Context, limit time.Duration, signals <-chan os.Signal, srv *proxy.Server) {
+	ctx, done := context.WithTimeout(ctx, limit)
+	defer done()
+	go func() {
+		select {
+		case <-signals:
+			done()
+		case <-ctx.Done():
+		}
+	}()
+	srv.Retire(ctx)
 }
 
 // load reads the configuration, or makes the demo's.

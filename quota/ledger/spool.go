@@ -48,21 +48,27 @@ func (l *Ledger) spool() {
 	if l.o.Spool == "" {
 		return
 	}
-	f, newest := spoolFile{Process: l.o.Process}, int64(0)
+	f, newest := l.unreported()
+	if newest == l.spooled {
+		return // nothing has changed, or there is nothing
+	}
+	if err := writeSpool(l.spoolPath(), f); err != nil {
+		slog.Error("usage could not be written to the spool", "error", err)
+		return
+	}
+	l.spooled = newest
+}
+
+// unreported is what is not reported, and the youngest report's number. The mutex is held.
+func (l *Ledger) unreported() (f *spoolFile, newest int64) {
+	f = &spoolFile{Process: l.o.Process}
 	for key, h := range l.held {
 		if h.told != h.seq {
 			f.Hours = append(f.Hours, spooledHour{key.tenant, h.root, key.hour, h.seq, h.rec})
 			newest = max(newest, h.seq)
 		}
 	}
-	if newest == l.spooled {
-		return // nothing has changed, or there is nothing
-	}
-	if err := writeSpool(l.spoolPath(), &f); err != nil {
-		slog.Error("usage could not be written to the spool", "error", err)
-		return
-	}
-	l.spooled = newest
+	return f, newest
 }
 
 func (l *Ledger) spoolPath() string { return filepath.Join(l.o.Spool, l.o.Process+spoolSuffix) }

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -292,6 +291,7 @@ type Proxy struct {
 	Config   string // path of the configuration file
 	Upstream string // address; empty: the one that is built in
 	Tenants  []Tenant
+	env      []string
 }
 
 // Acme and Globex are the tenants that a proxy under test has by default.
@@ -352,35 +352,10 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	if err := os.WriteFile(p.Config, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.serve(t, addr, o.Env)
+	p.env = o.Env
+	p.Process = &Process{Addr: addr}
+	p.Restart(t)
 	return p
-}
-
-// Restart ends the proxy in good order and runs it again with the same configuration.
-func (p *Proxy) Restart(t testing.TB) *Proxy {
-	t.Helper()
-	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err, ended := p.Wait(deadline); err != nil || !ended {
-		t.Fatalf("the proxy did not stop: %v", err)
-	}
-	again := &Proxy{Admin: p.Admin, Config: p.Config, Tenants: p.Tenants}
-	again.serve(t, p.Addr, p.Cmd.Env)
-	again.Ready(t)
-	return again
-}
-
-// serve starts the process and waits until it listens.
-func (p *Proxy) serve(t testing.TB, addr string, env []string) {
-	t.Helper()
-	p.Process = start(t, addr, env, Binary(t), "serve", "--config", p.Config)
-	Eventually(t, "the proxy listens", func() bool {
-		if !p.Running() {
-			t.Fatalf("the proxy ended: %v\n%s", p.err, p.Log())
-		}
-		return strings.Contains(p.Log(), " serving ") // so that it is not somebody else who listens
-	})
 }
 
 // usageEnv says how often usage is reported of proxies whose configuration does not say it, as
