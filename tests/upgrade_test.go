@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -166,4 +168,40 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	if got := strconv.Itoa(harness.Owner(t, stateDir(p))); got != strconv.Itoa(pid) {
 		t.Errorf("the folder is process %s's, and %d serves", got, pid)
 	}
+}
+
+// A unix socket keeps its name while the process behind it is replaced, and loses it with the last one.
+func TestUpgradeUnixSocket(t *testing.T) {
+	t.Parallel()
+	server := harness.StartRedis(t)
+	dir, err := os.MkdirTemp("", "riptide") // short enough for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	p := harness.StartProxy(t, server.Addr, harness.Options{Top: "state_dir: state\nshutdown_timeout: 1s\nunix: {listen: " + path + ", mode: 0600}\n"})
+	pid := harness.Owner(t, stateDir(p))
+	for range 2 {
+		out, err := exec.Command(harness.Binary(t), "upgrade", "--config", p.Config).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		next := harness.Owner(t, stateDir(p))
+		harness.EndsWith(t, next)
+		harness.Eventually(t, "the old process has ended", func() bool { return !harness.Exists(pid) })
+		client := redis.NewClient(&redis.Options{Network: "unix", Addr: path, Username: harness.Acme.ID, Password: harness.Acme.Secret})
+		if err := client.Set(harness.Context(t), "k", "v", 0).Err(); err != nil {
+			t.Error(err)
+		}
+		client.Close()
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Error(info, err)
+		}
+		pid = next
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "the socket is gone", func() bool { _, err := os.Lstat(path); return os.IsNotExist(err) })
 }
