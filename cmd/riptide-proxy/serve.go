@@ -92,13 +92,14 @@ func serve(file string, out io.Writer) error {
 	adm, err := admin.Start(cfg.Admin.Listen, admin.Options{
 		Proxy: srv, State: manager, File: file, Dictionaries: srv.Dictionaries(), Usage: usage, Signed: srv.Tokens(),
 		Collectors: append(st.metrics(), manager.Metrics()), Checkpoints: st.checkpoints(), Listen: h.listenNew,
+		Audit: func(e admin.Event) { srv.Audit().Event(adminEvent(e)) },
 	})
 	if err != nil {
 		return errors.Join(err, srv.Shutdown(context.Background()), srv.Audit().Close())
 	}
 	if err := h.ready(st.save); err != nil {
 		adm.Close()
-		return errors.Join(err, srv.Shutdown(context.Background()))
+		return errors.Join(err, srv.Shutdown(context.Background()), srv.Audit().Close())
 	}
 	slog.Info("now serving clients", "listen", srv.Addr().String(), "admin", adm.Addr(), "upstream", target.Address, "tenants", len(cfg.Tenants), "version", version, "process", os.Getpid())
 	if logins != nil {
