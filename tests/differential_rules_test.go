@@ -160,7 +160,7 @@ func diffOwnTest(name string) bool {
 	switch name {
 	case "quit", "command", "command|count", "command|list", "command|docs", "command|info",
 		"info", "lolwut", "config|get", "config|set", "role", "lastsave", "monitor", "function|list",
-		"memory|doctor", "memory|stats", "acl|whoami", "acl|cat", "acl|genpass",
+		"memory|doctor", "memory|stats", "acl|whoami", "acl|cat", "acl|genpass", "acl|getuser", "acl|dryrun",
 		"pubsub|numpat", "client|getredir", "client|info", "client|kill", "client|list", "client|pause", "client|reply", "client|unblock", "client|unpause":
 		return true
 	}

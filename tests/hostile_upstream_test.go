@@ -278,6 +278,7 @@ type fooled struct {
 // The same answers to what the proxy asks for its own sake, or in several round
 // trips, do not end the process.
 func TestHostileUpstreamProbes(t *testing.T) {
+	t.Parallel()
 	all := t // whose end ends the proxies
 	idle := make(chan fooled, 8)
 	for range cap(idle) {

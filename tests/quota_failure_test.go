@@ -32,6 +32,7 @@ func portOf(t *testing.T, addr string) (port int) {
 // The quota holds when the upstream has restarted, with what it had or without. While it is away
 // writes have the error that they have without a quota.
 func TestQuotaFailureUpstream(t *testing.T) {
+	t.Parallel()
 	for _, keeps := range []bool{false, true} {
 		t.Run(fmt.Sprintf("keeps=%v", keeps), func(t *testing.T) {
 			t.Parallel()
