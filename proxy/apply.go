@@ -74,8 +74,7 @@ func (r *running) changes(next *running) (changed []string) {
 			!reflect.DeepEqual(next.cfg.Tenants[id].Users, r.cfg.Tenants[id].Users) || !next.directory.AdmitsAlike(r.directory, id) {
 			changed = append(changed, id)
 		} else {
-			own.terms = was.terms // loops go on with the one that they have
-			next.own[id] = was
+			next.own[id] = was // loops go on with the one that they have
 		}
 	}
 	for id := range r.own {

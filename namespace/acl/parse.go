@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"riptide-proxy/command"
+	"riptide-proxy/config"
 )
 
 // The grammar is that of ACL SETUSER, for a user that is made anew: it may do nothing until a rule says so.
@@ -15,6 +16,13 @@ import (
 //	~pattern  %R~pattern  %W~pattern  %RW~pattern  allkeys (~*)  resetkeys
 //	&pattern  allchannels (&*)  resetchannels
 //	(rules of a selector)  clearselectors  reset
+
+func init() {
+	config.RulesGrammar(func(rules string) error {
+		_, err := Parse(rules)
+		return err
+	})
+}
 
 // maxRules bounds what is compiled; a text of that length is a mistake. It is in bytes.
 const maxRules = 64 << 10
