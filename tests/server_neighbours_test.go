@@ -11,6 +11,7 @@ import (
 // What one tenant does changes nothing of what another is told, but for clocks
 // and for what asking itself counts.
 func TestServerNeighboursDoNotShow(t *testing.T) {
+	t.Parallel()
 	p, upstream, _ := startPair(t, harness.Options{})
 	const token = "zq-neighbour"
 	acme, stranger := p.Connect(t, harness.Acme), connectNamed(t, p, harness.Globex, token)
