@@ -173,14 +173,3 @@ func believed(t *testing.T, v *Verifier, token string) *Token {
 	}
 	return got
 }
-
-// eventually waits until ok returns true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("did not come about: %s", what)
-}

@@ -211,7 +211,7 @@ func TestSilentIssuer(t *testing.T) {
 		_, err := v.Verify(ctx, tokenOf(t, keys(t, ours), "1"))
 		done <- err
 	}()
-	eventually(t, "the issuer is asked", func() bool { return p.asked.Load() > 0 })
+	harness.Eventually(t, "the issuer is asked", func() bool { return p.asked.Load() > 0 })
 	cancel() // the client has left
 	if err := <-done; err == nil {
 		t.Error("believed without a key")
@@ -280,7 +280,7 @@ func TestAnotherConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	use(t, v, issuer(""), other)
-	eventually(t, "the key's file is read again", func() bool { return !held.Valid(c.now()) })
+	harness.Eventually(t, "the key's file is read again", func() bool { return !held.Valid(c.now()) })
 	refused(t, v, text, "signature")
 	held = believed(t, v, sign(t, jwt.SigningMethodES256, keys(t, theirs).ec, nil, nil))
 
@@ -297,7 +297,7 @@ func TestAnotherConfiguration(t *testing.T) {
 		use(t, v, issuer(""), other)
 		use(t, v)
 	}
-	eventually(t, "goroutines end with their issuers", func() bool { return runtime.NumGoroutine() <= before+1 })
+	harness.Eventually(t, "goroutines end with their issuers", func() bool { return runtime.NumGoroutine() <= before+1 })
 	v.Close()
 	use(t, v, issuer("")) // too late
 	if v.Looks([]byte(text)) {

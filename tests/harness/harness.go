@@ -27,13 +27,15 @@ import (
 // deadline bounds every wait for something that should come about.
 const deadline = 30 * time.Second
 
-// Eventually waits until ok returns true.
+// Eventually waits until ok returns true, which is asked often at first, and then less and less.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	pause := 100 * time.Microsecond
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(pause) {
 		if ok() {
 			return
 		}
+		pause = min(pause*5/4, 5*time.Millisecond)
 	}
 	t.Fatalf("did not come about within %v: %s", deadline, what)
 }
