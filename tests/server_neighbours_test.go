@@ -56,6 +56,7 @@ func TestServerNeighboursDoNotShow(t *testing.T) {
 	own := func(field string) bool {
 		for _, prefix := range []string{
 			"server_time_usec", "uptime_in_seconds", "lru_clock", "total_commands_processed", "instantaneous_", "total_net_", "cmdstat_", "latency_percentiles",
+			"quota_ops_per_second_used", "quota_bytes_in_per_second_used", "quota_bytes_out_per_second_used",
 		} {
 			if strings.HasPrefix(field, prefix) {
 				return true
