@@ -210,6 +210,7 @@ var errRevoked = errors.New("the configuration does not let the client in any mo
 
 // change has the sessions of a tenant go by its new terms; own is nil if it is no more.
 func (w *worker) change(t *tenantStats, own *tenantOwn) {
+	var waiting []waiter
 	for s := t.first; s != nil; s = s.next {
 		who := w.still(s.who, s.credential)
 		if who == nil || who.Tenant != s.who.Tenant || w.conf.directory.Admits(who, s.source()) != nil {
@@ -218,8 +219,11 @@ func (w *worker) change(t *tenantStats, own *tenantOwn) {
 			continue
 		}
 		s.who, s.mine, s.shape = who, own, own.shape
-		s.reruled(who.Rules)
+		if s.reruled(who.Rules) {
+			waiting = append(waiting, waiter{s, s.tail})
+		}
 	}
+	w.release(waiting)
 	if own != nil {
 		w.scriptUsers[own.tenant].reruled()
 	}
