@@ -67,7 +67,7 @@ func Open(o Options) (*Log, error) {
 	}
 	s, err := openStream(o.Dir, o.Secret, o.Now)
 	if err != nil {
-		return nil, fmt.Errorf("audit log: %w", err)
+		return nil, fmt.Errorf("audit.dir: %w", err)
 	}
 	room := max(2, int(o.Buffer/ChunkSize))
 	l := &Log{
@@ -83,7 +83,7 @@ func Open(o Options) (*Log, error) {
 	w.event(start)
 	if err := w.flush(); err != nil {
 		s.close()
-		return nil, fmt.Errorf("audit log: %w", err)
+		return nil, fmt.Errorf("audit.dir: %w", err)
 	}
 	go w.run()
 	return l, nil
