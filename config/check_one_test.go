@@ -52,8 +52,8 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	same("a file less")
-	file("t.d/t2.yaml", "")
-	same("an empty file")
+	file("t.d/t2.yaml", "{}\n")
+	same("nearly an empty file")
 	file("t.d/t3.yaml", "# "+strings.Repeat("x", int(rememberedFile))+"\ndatabases: 3\n")
 	same("a long file")
 	same("a long file again")

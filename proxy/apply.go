@@ -20,7 +20,7 @@ import (
 func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if s.stopping.Load() {
+	if s.ending.Load() {
 		return errStopping
 	}
 	before := s.conf()
