@@ -22,6 +22,7 @@ type tenantView struct {
 	pause  pause
 	watch  watchers
 	slow   slowLog
+	hot    *hotList   // nil: it has named no keys lately, as far as was looked at
 	values *valueView // nil: none of its values are sealed
 	spikes spikes
 }
