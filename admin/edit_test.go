@@ -254,6 +254,9 @@ func TestFailedChange(t *testing.T) {
 	w.applier.err = nil
 	// Somebody else's mistake keeps everybody from changing anything, and says where it is.
 	w.file("tenants.d/globex.yaml", "databases: none\n")
+	if w.manager.Reload(t.Context(), "file") == nil { // which sees to itself in a running proxy
+		t.Error("it was taken")
+	}
 	r := w.want(409, "admin", "PATCH", "/admin/tenants/acme", `{"databases":4}`, "If-Match", "*")
 	if p := r.problem(); len(p.Errors) != 1 || !strings.HasSuffix(p.Errors[0].File, "globex.yaml") || p.Errors[0].Line != 1 {
 		t.Errorf("%+v", p)
