@@ -40,6 +40,8 @@ type Directory struct {
 
 	byCertificate map[string]*account
 	networks      map[string]config.Networks // that tenants' clients may come from; by tenant
+
+	made map[string]*config.Tenant // what each was made of
 }
 
 // account is a user with the hashes of its secrets.
@@ -71,8 +73,15 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 
 		byCertificate: make(map[string]*account),
 		networks:      make(map[string]config.Networks),
+		made:          c.Tenants,
 	}
 	for id, tc := range c.Tenants {
+		if before != nil && before.made[id] == tc {
+			if err := d.keep(before, id); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		t := newTenant(id, tc)
 		if before != nil && t.same(before.tenants[id]) {
 			t = before.tenants[id]
@@ -104,6 +113,20 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 		}
 	}
 	return d, nil
+}
+
+// keep takes a tenant over that the configuration has not changed.
+func (d *Directory) keep(before *Directory, id string) error {
+	d.tenants[id], d.users[id], d.networks[id] = before.tenants[id], before.users[id], before.networks[id]
+	for _, a := range d.users[id] {
+		for _, h := range a.sha256 {
+			d.bySecret[h] = a
+		}
+		if err := d.certify(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newRules returns a user's rules, nil if it may do everything. They are the ones that it had if nothing about them is new.

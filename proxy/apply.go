@@ -20,7 +20,7 @@ import (
 func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if s.stopping.Load() {
+	if s.ending.Load() {
 		return errStopping
 	}
 	before := s.conf()
@@ -70,6 +70,9 @@ var errStopping = errors.New("the proxy is shutting down")
 func (r *running) changes(next *running) (changed []string) {
 	for id, own := range next.own {
 		was := r.own[id]
+		if own == was {
+			continue
+		}
 		if was == nil || own.tenant != was.tenant || own.board != was.board || !reflect.DeepEqual(own.quotas, was.quotas) ||
 			!reflect.DeepEqual(next.cfg.Tenants[id].Users, r.cfg.Tenants[id].Users) || !next.directory.AdmitsAlike(r.directory, id) {
 			changed = append(changed, id)
