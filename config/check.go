@@ -139,6 +139,7 @@ func (l *loader) notYet(at place, feature string) {
 	if !at.has(at.path) {
 		return
 	}
+	at.warned = true
 	l.uses[feature]++
 	if _, warned := l.pending[feature]; !warned {
 		l.pending[feature] = len(l.warnings)
@@ -147,6 +148,7 @@ func (l *loader) notYet(at place, feature string) {
 }
 
 func (l *loader) warn(at place, text string) {
+	at.warned = true
 	l.warnings = append(l.warnings, Warning{File: at.file, Line: at.line(at.path), Text: text})
 }
 
