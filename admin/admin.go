@@ -29,9 +29,10 @@ type Proxy interface {
 	Alive(ctx context.Context) error
 	Stats(ctx context.Context) (*proxy.Stats, error)
 
-	// Connections and SlowLog are of a tenant that the configuration has.
+	// Connections, SlowLog and HotKeys are of a tenant that the configuration has.
 	Connections(ctx context.Context, tenant string) ([]proxy.Connection, error)
 	SlowLog(ctx context.Context, tenant string) ([]proxy.SlowCommand, error)
+	HotKeys(ctx context.Context, tenant string) ([]proxy.HotKey, error)
 
 	// Sweep deletes keys and tells how far it is.
 	Sweep(ctx context.Context, sweep proxy.Sweep, progress func(proxy.Swept)) error

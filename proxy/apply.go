@@ -60,6 +60,7 @@ func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 		return errStopping
 	}
 	s.doors.use(files)
+	s.hotPast.apply(next)
 	s.forget(before, next, changes)
 	return nil
 }
@@ -229,6 +230,8 @@ func (w *worker) change(t *tenantStats, own *tenantOwn) {
 	w.release(waiting)
 	if own != nil {
 		w.scriptUsers[own.tenant].reruled()
+	} else {
+		t.hot = nil // should the name be given to somebody else
 	}
 	t.turn.share = w.turns.shareOf(t.id)
 	w.remeter(t)

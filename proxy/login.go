@@ -44,6 +44,9 @@ func (s *session) login(user, secret []byte, done func()) {
 		if err != nil {
 			s.elsewhere(err)
 			s.w.audit.login(s, named, err)
+			if named != nil && errors.Is(err, namespace.ErrWrongPass) {
+				s.noteWrongSecret(named)
+			}
 			slog.Debug("login refused", "client", s.peer(), "error", err)
 			s.answerError(err.Error())
 			return

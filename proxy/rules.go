@@ -18,9 +18,10 @@ import (
 
 // denied answers a command that the user's rules do not allow.
 func (s *session) denied(cmd *command.Command, r *namespace.Request) bool {
-	verdict, _, scratch := s.rules.Check(cmd, r, s.w.indexes)
+	verdict, at, scratch := s.rules.Check(cmd, r, s.w.indexes)
 	s.w.indexes = scratch
 	if verdict != acl.Allowed {
+		s.noteDenied(verdict, cmd, r, at)
 		s.reject(cmd, s.w.srv.noPermission(verdict, s.user(), cmd))
 		return true
 	}

@@ -21,6 +21,7 @@ type worker struct {
 	conf  *running // as the loop goes by it
 	index int      // in srv.workers
 	loop  *netloop.Loop
+	ended chan struct{} // is closed when the loop's goroutine is done with all this
 
 	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
 	pins  *upstream.Pins[slot]
@@ -62,6 +63,7 @@ type worker struct {
 	ticking bool             // they are looked at
 	traces  *tracing.Sampler // nil: nothing is traced
 	audit   *auditor         // nil: there is no audit log
+	hot     hotSampler
 
 	// For use within one command.
 	request  resp.Request
@@ -104,7 +106,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), headers: make(map[*heading]struct{}), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]walls), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
+	w := &worker{srv: s, loop: loop, ended: make(chan struct{}), sessions: make(map[uint64]*session), headers: make(map[*heading]struct{}), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]walls), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
 	w.strangers = resp.UnauthenticatedLimits()
 	w.turns.w, w.turns.window = w, minTurnWindow
 	w.take(s.conf())
@@ -125,6 +127,7 @@ func (w *worker) run() error {
 		w.link(2)
 		w.loop.Every(time.Second, w.tick)
 	})
+	defer close(w.ended)
 	err := w.loop.Run()
 	w.audit.close()
 	return err
@@ -195,21 +198,8 @@ func (w *worker) tick() {
 	if w.audit != nil {
 		w.audit.quotas()
 	}
+	w.hot.age(w.loop.Now())
 	w.seeOff()
-}
-
-// drain has every session end once its commands are answered.
-func (w *worker) drain() {
-	w.draining = true
-	w.dropHeaders()
-	var blocked []waiter
-	for _, s := range w.sessions {
-		if s.blocked > 0 {
-			blocked = append(blocked, waiter{s, s.tail})
-		}
-		s.drain()
-	}
-	w.release(blocked)
 }
 
 func (w *worker) close() {
