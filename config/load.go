@@ -48,6 +48,8 @@ type loader struct {
 	uses     map[string]int // feature -> how often it was given
 	known    *Files         // what was parsed before; nil: nothing
 	parsed   *Files         // where to note what is parsed; nil: nowhere
+	same     bool           // the main file says what it said in known
+	taken    int            // tenants that are the known ones
 }
 
 // place is a key of a file.
@@ -69,7 +71,7 @@ func newLoader() *loader {
 // parse decodes the main file.
 func (l *loader) parse(s *source, data []byte) {
 	l.main, l.files = s, []*source{s}
-	top, ok := s.parseYAML(data)
+	top, ok := l.tree(s, data)
 	if !ok {
 		return
 	}
@@ -122,7 +124,10 @@ func (l *loader) readTenant(from reader, file, id string) {
 		s.errorAt(0, "", "is empty (a tenant without anything is written {})")
 		return
 	}
-	t := l.decodeTenant(s, data)
+	t := l.takeOver(s, data)
+	if t == nil {
+		t = l.decodeTenant(s, data)
+	}
 	if other, twice := l.tenants[id]; twice {
 		s.errorAt(1, "", "tenant %s is also defined at %s", quote(id), other)
 		return

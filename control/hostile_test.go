@@ -18,6 +18,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 // noted lists what Manager.reload came to.
@@ -91,7 +92,7 @@ func TestHostileFiles(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				eventually(t, "it is back", func() bool { _, err := m.LastError(); return err == nil })
+				harness.Eventually(t, "it is back", func() bool { _, err := m.LastError(); return err == nil })
 			}
 		})
 	}
@@ -110,14 +111,14 @@ func TestFolderGone(t *testing.T) {
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the folder is missed", func() bool { _, err := m.LastError(); return err != nil })
+	harness.Eventually(t, "the folder is missed", func() bool { _, err := m.LastError(); return err != nil })
 	if !p.has("one") {
 		t.Error("the tenant is gone")
 	}
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is back, and empty", func() bool { return !p.has("one") })
+	harness.Eventually(t, "it is back, and empty", func() bool { return !p.has("one") })
 	if _, err := m.LastError(); err != nil {
 		t.Error(err)
 	}
@@ -144,7 +145,7 @@ func TestEditors(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, one, "\ufeff"+strings.ReplaceAll("suspended: true\nusers:\n  default:\n    sha256: ["+config.HashSecret("x")+"]\n", "\n", "\r\n"))
-	eventually(t, "the new file is taken", func() bool { return m.Current().Config.Tenants["one"].Suspended })
+	harness.Eventually(t, "the new file is taken", func() bool { return m.Current().Config.Tenants["one"].Suspended })
 	if !p.has("first") || len(m.Current().Config.Tenants) != 2 || m.Count(Failed) > 0 {
 		t.Error(m.Current().Config.Tenants, m.Count(Failed))
 	}

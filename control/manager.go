@@ -155,6 +155,11 @@ func (m *Manager) Reload(ctx context.Context, source string) error {
 func (m *Manager) reload(ctx context.Context, source string, force bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.readAll(ctx, source, force)
+}
+
+// readAll is reload with m.mu held.
+func (m *Manager) readAll(ctx context.Context, source string, force bool) error {
 	running := m.Current()
 	if running.files == nil {
 		return ErrNoFile
@@ -251,13 +256,35 @@ func (m *Manager) done(source string, before *Generation, err error) error {
 	m.last = failure{}
 	g := m.Current()
 	slog.Info("another configuration is running", "generation", g.Number, "source", source, "tenants", len(g.Config.Tenants))
-	for _, w := range g.Warnings {
-		slog.Warn(w.String())
-	}
+	logWarnings(g.Warnings, m.before())
 	if len(g.Restart) > 0 {
 		slog.Warn("some of the configuration holds from the next start on", "keys", g.Restart)
 	}
 	return nil
+}
+
+// before are the warnings of the generation before the running one. m.mu is held.
+func (m *Manager) before() []config.Warning {
+	if n := len(m.history); n > 1 {
+		return m.history[n-2].Warnings
+	}
+	return nil
+}
+
+// logWarnings logs those that have not been logged.
+func logWarnings(all, before []config.Warning) {
+	known := make(map[config.Warning]bool, len(before))
+	for _, w := range before {
+		known[w] = true
+	}
+	fresh := slices.DeleteFunc(slices.Clone(all), func(w config.Warning) bool { return known[w] })
+	for i, w := range fresh {
+		if i == maxLogged {
+			slog.Warn("there are more warnings", "more", len(fresh)-i)
+			return
+		}
+		slog.Warn(w.String())
+	}
 }
 
 // maxLogged is how many problems of one configuration are logged.

@@ -42,6 +42,7 @@ type Server struct {
 	lending  *lending
 	loading  atomic.Bool // the scripts that try commands
 	keeper   *spaceKeeper
+	hotPast  hotPast
 	internal resp.Limits // for what the proxy itself has written
 
 	audience audience // of hubs
