@@ -83,7 +83,7 @@ func Start(address string, o Options) (*Server, error) {
 	}
 	a := newAPI(&o)
 	s := &Server{
-		http: httpServer(a.mux),
+		http: httpServer(a),
 		addr: ln.Addr().String(),
 		api:  a,
 	}

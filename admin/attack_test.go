@@ -163,7 +163,7 @@ func TestSlowClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httpServer(w.api.mux)
+	s := httpServer(w.api)
 	s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/20, s.ReadTimeout/20
 	go s.Serve(ln)
 	defer s.Close()
@@ -299,7 +299,7 @@ func TestNoTokens(t *testing.T) {
 			r.Header.Set(header[i], header[i+1])
 		}
 		w := httptest.NewRecorder()
-		a.mux.ServeHTTP(w, r)
+		a.ServeHTTP(w, r)
 		return w.Code
 	}
 	for _, c := range []struct {
