@@ -29,9 +29,10 @@ type Proxy interface {
 	Alive(ctx context.Context) error
 	Stats(ctx context.Context) (*proxy.Stats, error)
 
-	// Connections and SlowLog are of a tenant that the configuration has.
+	// Connections, SlowLog and HotKeys are of a tenant that the configuration has.
 	Connections(ctx context.Context, tenant string) ([]proxy.Connection, error)
 	SlowLog(ctx context.Context, tenant string) ([]proxy.SlowCommand, error)
+	HotKeys(ctx context.Context, tenant string) ([]proxy.HotKey, error)
 
 	// Sweep deletes keys and tells how far it is.
 	Sweep(ctx context.Context, sweep proxy.Sweep, progress func(proxy.Swept)) error
@@ -79,7 +80,7 @@ func Start(address string, o Options) (*Server, error) {
 	}
 	ln, err := listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("admin listener: %w", err)
+		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
 	a := newAPI(&o)
 	s := &Server{

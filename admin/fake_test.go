@@ -26,6 +26,10 @@ func (s *stub) SlowLog(_ context.Context, tenant string) ([]proxy.SlowCommand, e
 	return []proxy.SlowCommand{{ID: 1, Args: []string{"SET", "key-of-" + tenant, "value-of-" + tenant}}}, s.err
 }
 
+func (s *stub) HotKeys(_ context.Context, tenant string) ([]proxy.HotKey, error) {
+	return []proxy.HotKey{{Key: "key-of-" + tenant, Commands: 960, Share: 0.5}}, s.err
+}
+
 func (s *stub) Sweep(ctx context.Context, sweep proxy.Sweep, progress func(proxy.Swept)) error {
 	s.swept.mu.Lock()
 	s.swept.list = append(s.swept.list, sweep)

@@ -20,6 +20,11 @@ type SlowList struct {
 	Commands []proxy.SlowCommand `json:"commands"` // on this proxy, the newest first
 }
 
+// HotList is /admin/tenants/{id}/hotkeys.
+type HotList struct {
+	Keys []proxy.HotKey `json:"keys"` // on this proxy, the hottest first
+}
+
 // liveTime bounds how long the event loops may take to answer.
 const liveTime = 5 * time.Second
 
@@ -54,6 +59,24 @@ func listSlow(a *api, w http.ResponseWriter, c *call) error {
 		}
 	}
 	return writeJSON(w, http.StatusOK, SlowList{list})
+}
+
+func listHot(a *api, w http.ResponseWriter, c *call) error {
+	if c.cfg.Tenants[c.tenant] == nil {
+		return noTenant()
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), liveTime)
+	defer cancel()
+	list, err := a.o.Proxy.HotKeys(ctx, c.tenant)
+	if err != nil {
+		return problem("unavailable", "an event loop does not answer")
+	}
+	if !c.who.Role.Includes(config.Operator) {
+		for i := range list { // as in the slow log, names are what tenants store
+			list[i].Key = ""
+		}
+	}
+	return writeJSON(w, http.StatusOK, HotList{list})
 }
 
 // healthz tells whether the process lives: a loop that hangs does not answer, so this asks them all.

@@ -33,6 +33,7 @@ var policy = map[string]string{
 	"POST /admin/tenants/{id}/rotate-key":   "own admin",
 	"GET /admin/tenants/{id}/connections":   "own viewer",
 	"GET /admin/tenants/{id}/slowlog":       "own viewer",
+	"GET /admin/tenants/{id}/hotkeys":       "own viewer",
 	"GET /admin/tenants/{id}/usage":         "own viewer",
 	"GET /admin/tenants/{id}/billing":       "own viewer",
 	"GET /admin/plans":                      "fleet viewer",
@@ -252,5 +253,10 @@ func TestScope(t *testing.T) {
 	}
 	if r := w.want(200, "acme-operator", "GET", "/admin/tenants/acme/slowlog", ""); !strings.Contains(r.body, "value-of-acme") {
 		t.Error(r.body)
+	}
+	for who, want := range map[string]bool{"viewer": false, "acme-viewer": false, "operator": true, "acme-operator": true} {
+		if r := w.want(200, who, "GET", "/admin/tenants/acme/hotkeys", ""); strings.Contains(r.body, "key-of-acme") != want || !strings.Contains(r.body, "960") {
+			t.Errorf("%s: %s", who, r.body)
+		}
 	}
 }

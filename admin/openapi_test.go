@@ -123,7 +123,7 @@ func TestAnswersAsDescribed(t *testing.T) {
 	check("admin", "POST", "/admin/tenants/acme/rotate-key", `{"sha256":"`+hashOf("y")+`"}`)
 	check("admin", "DELETE", "/admin/tenants/initech", "", "If-Match", "*")
 	check("admin", "POST", "/admin/tenants/nobody/purge", "")
-	for _, path := range []string{"/connections", "/slowlog", "/usage", "/billing"} {
+	for _, path := range []string{"/connections", "/slowlog", "/hotkeys", "/usage", "/billing"} {
 		check("viewer", "GET", "/admin/tenants/acme"+path, "")
 	}
 	check("viewer", "GET", "/admin/tenants/acme/usage?format=csv", "")

@@ -64,6 +64,8 @@ func routes(o *Options) []*route {
 			answer: ConnectionList{}, run: listConnections},
 		{method: get, path: "/admin/tenants/{id}/slowlog", name: "listSlow", summary: "Its slow commands on this proxy; a viewer gets no arguments", role: viewer, reach: named,
 			answer: SlowList{}, run: listSlow},
+		{method: get, path: "/admin/tenants/{id}/hotkeys", name: "listHotKeys", summary: "The keys that its commands on this proxy name most often; a viewer gets no names", role: viewer, reach: named,
+			answer: HotList{}, run: listHot},
 
 		{method: get, path: "/admin/plans", name: "listPlans", tagged: true, summary: "The plans", role: viewer, reach: fleet, answer: PlanList{}, run: listPlans},
 		{method: get, path: "/admin/plans/{plan}", name: "getPlan", tagged: true, summary: "A plan", role: viewer, reach: fleet, answer: Plan{}, run: showPlan},

@@ -48,6 +48,7 @@ const (
 	HandleACLDryRun
 	HandleACLGenPass
 	HandleACLGetUser
+	HandleACLLog
 	HandleACLWhoAmI
 	HandleClientCapa
 	HandleClientInfo

@@ -13,7 +13,7 @@ var serverRows = rows{
 	"acl|help":    {Arity: 2, Flags: Loading | Stale, Run: Shared},
 	"acl|list":    {Arity: 2, Flags: Admin | NoScript | Loading | Stale},
 	"acl|load":    {Arity: 2, Flags: Admin | NoScript | Loading | Stale},
-	"acl|log":     {Arity: -2, Flags: Admin | NoScript | Loading | Stale},
+	"acl|log":     {Arity: -2, Flags: Admin | NoScript | Loading | Stale, Run: Local, Handler: HandleACLLog},
 	"acl|save": {Arity: 2, Flags: Admin | NoScript | Loading | Stale, Split: SplitAllNodes,
 		Join: JoinAllSucceeded},
 	"acl|setuser": {Arity: -3, Flags: Admin | NoScript | Loading | Stale, Split: SplitAllNodes,

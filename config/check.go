@@ -196,6 +196,13 @@ func everywhere(host string) bool {
 	return err == nil && ip.IsUnspecified()
 }
 
+// onlyHere tells whether nobody but this machine reaches an address.
+func onlyHere(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip, _ := netip.ParseAddr(host)
+	return err != nil || host == "localhost" || ip.IsLoopback()
+}
+
 func local(host string) bool {
 	ip, _ := netip.ParseAddr(cmp.Or(map[string]string{"localhost": "127.0.0.1"}[host], host))
 	return ip == netip.AddrFrom4([4]byte{127, 0, 0, 1})

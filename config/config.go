@@ -82,6 +82,7 @@ type Config struct {
 	Audit   Audit   `yaml:"audit"`
 	Log     Log     `yaml:"log"`
 	Tracing Tracing `yaml:"tracing"`
+	HotKeys HotKeys `yaml:"hot_keys"`
 
 	// TenantsDir names a folder with one file <tenant>.yaml for each tenant, so
 	// that a program can add and remove tenants without editing a shared file.
@@ -187,6 +188,7 @@ func Default() *Config {
 		Audit:      defaultAudit(),
 		Log:        defaultLog(),
 		Tracing:    defaultTracing(),
+		HotKeys:    HotKeys{Enabled: true},
 
 		Plans:   map[string]*Plan{},
 		Tenants: map[string]*Tenant{},

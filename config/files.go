@@ -62,7 +62,11 @@ func (f *Files) Again() (*Files, *Config, []Warning, error) { return readFiles(f
 
 func readFiles(path string, known *Files) (*Files, *Config, []Warning, error) {
 	f := &Files{Path: path, texts: make(map[string][]byte), trees: make(map[string]*yaml.Node), failed: make(map[string]error)}
-	data, err := f.record(path, readFile)
+	read := readAnything
+	if known != nil {
+		read = readMain
+	}
+	data, err := f.record(path, read)
 	if err != nil {
 		return nil, nil, nil, err
 	}

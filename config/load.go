@@ -2,11 +2,7 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -30,7 +26,7 @@ func Load(path string) (*Config, []Warning, error) {
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
 	l := newLoader()
 	if Size(len(data)) > maxFile {
-		return nil, nil, Errors{{File: name, Text: tooLong}}
+		return nil, nil, Errors{{File: name, Text: tooLong(maxFile).Error()}}
 	}
 	l.parse(newSource(name, env), data)
 	return l.finish()
@@ -123,6 +119,11 @@ func (l *loader) readTenant(from reader, file, id string) {
 		s.errorAt(0, "", "%v", err)
 		return
 	}
+	if len(data) == 0 {
+		// It is as likely that somebody is writing it, or could not since the disk is full; it would lock all of the tenant's users out.
+		s.errorAt(0, "", "is empty (a tenant without anything is written {})")
+		return
+	}
 	t := l.takeOver(s, data)
 	if t == nil {
 		t = l.decodeTenant(s, data)
@@ -198,43 +199,4 @@ func (l *loader) report() ([]Warning, Errors) {
 		return cmp.Or(rank[a.File]-rank[b.File], a.Line-b.Line)
 	})
 	return l.warnings, errs
-}
-
-const tooLong = "is longer than 16MiB"
-
-// readFile reads all of a file that is not too long.
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, int64(maxFile)+1))
-	if err == nil && Size(len(data)) > maxFile {
-		err = fmt.Errorf("%s: %s", name, tooLong)
-	}
-	return data, err
-}
-
-// readTenantFile reads one file of the tenants' folder. A name that leads to
-// something else than a file is refused before opening it could block.
-func readTenantFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is not a file")
-	}
-	if err != nil {
-		return nil, bare(err)
-	}
-	data, err := readFile(name)
-	return data, bare(err)
-}
-
-// bare leaves out the name of the file, which the report has already.
-func bare(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
 }

@@ -15,21 +15,20 @@ func (m *Manager) Edit(ctx context.Context, source, tenant string, data []byte) 
 	switch {
 	case running.files == nil:
 		return ErrNoFile
-	case running.files.TenantsDir == "" || m.seenErr != nil || m.seen != running.Hash:
+	case running.files.TenantsDir == "" || m.seen != newReading(running.files, nil):
 		return m.readAll(ctx, source, true)
 	}
 	files, cfg, warnings, err := running.files.With(tenant, data)
-	g := &Generation{Hash: files.Hash(), Source: source, Config: cfg, Warnings: warnings, files: files}
 	if err == nil {
-		err = m.apply(ctx, g)
+		err = m.apply(ctx, &Generation{Hash: files.Hash(), Source: source, Config: cfg, Warnings: warnings, files: files})
 	}
 	if err == nil {
-		m.seen = g.Hash
-		return m.done(source, nil)
+		m.seen = newReading(files, nil)
+		return m.done(source, running, nil)
 	}
 	// The files themselves are good, once that one is what it was.
 	last := m.last
-	err = m.done(source, err)
+	err = m.done(source, running, err)
 	m.last = last
 	return err
 }

@@ -54,8 +54,8 @@ func TestEdit(t *testing.T) {
 	if err := m.Edit(t.Context(), "api", "one", nil); err != nil || m.Current().Config.Tenants["one"] != nil {
 		t.Error(err)
 	}
-	write("t.d/three.yaml", "")
-	if err := m.Edit(t.Context(), "api", "three", []byte{}); err != nil || m.Current().Config.Tenants["three"] == nil {
+	write("t.d/three.yaml", "{}\n")
+	if err := m.Edit(t.Context(), "api", "three", []byte("{}\n")); err != nil || m.Current().Config.Tenants["three"] == nil {
 		t.Error(err)
 	}
 }

@@ -224,11 +224,11 @@ func (d *Directory) Member(tenant, user string) (*Identity, error) {
 	return &a.identity, nil
 }
 
-// Slow reports whether Authenticate may take long: then it does not belong on
+// Slow reports whether AuthenticateFrom may take long: then it does not belong on
 // an event loop.
-func (d *Directory) Slow(user, secret []byte) bool {
+func (d *Directory) Slow(from Source, user, secret []byte) bool {
 	a := d.account(user)
-	return a != nil && len(a.argon2id) > 0 && a.known(sha256.Sum256(secret)) == ""
+	return a != nil && len(a.argon2id) > 0 && a.known(sha256.Sum256(secret)) == "" && d.Admits(&a.identity, from) != ErrElsewhere
 }
 
 // known is what proves a secret right without a computation; empty: it takes one, or it is wrong.
@@ -259,9 +259,9 @@ func (d *Directory) Authenticate(user, secret []byte) (*Identity, Proof, error) 
 
 // AuthenticateFrom is Authenticate for a client that is somewhere. The error may be ErrElsewhere too.
 func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identity, Proof, error) {
-	a, proof := d.verify(user, secret)
-	if a == nil {
-		return nil, "", ErrWrongPass
+	a, proof, err := d.verify(from, user, secret)
+	if err != nil {
+		return nil, "", err
 	}
 	if err := d.Admits(&a.identity, from); err != nil {
 		return nil, "", err
@@ -269,13 +269,13 @@ func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identit
 	return &a.identity, proof, nil
 }
 
-func (d *Directory) verify(user, secret []byte) (*account, Proof) {
+func (d *Directory) verify(from Source, user, secret []byte) (*account, Proof, error) {
 	sum := sha256.Sum256(secret)
 	if user == nil || string(user) == "default" {
 		// The key of the look-up is a hash, so its timing tells nothing
 		// about how much of the secret was right.
 		if a := d.bySecret[sum]; a != nil {
-			return a, proofOf(sum)
+			return a, proofOf(sum), nil
 		}
 	}
 	a := d.account(user)
@@ -283,6 +283,10 @@ func (d *Directory) verify(user, secret []byte) (*account, Proof) {
 		a = &nobody // so that a name that exists takes as long
 	}
 	proof := a.known(sum)
+	if proof == "" && len(a.argon2id) > 0 && d.Admits(&a.identity, from) == ErrElsewhere {
+		// Computing it would tell, by the time it takes, a wrong secret from one that was right lately.
+		return nil, "", ErrElsewhere
+	}
 	for _, phc := range a.argon2id {
 		if proof == "" && config.VerifyArgon2id(phc, string(secret)) {
 			proof = Proof(phc)
@@ -290,9 +294,9 @@ func (d *Directory) verify(user, secret []byte) (*account, Proof) {
 		}
 	}
 	if proof == "" || a == &nobody {
-		return nil, ""
+		return nil, "", ErrWrongPass
 	}
-	return a, proof
+	return a, proof, nil
 }
 
 var nobody = account{sha256: make([][sha256.Size]byte, 1)}

@@ -102,11 +102,14 @@ func (s *session) line() clientLine {
 }
 
 // user is the name that the session could log in by.
-func (s *session) user() string {
-	if s.who.User == "default" {
-		return s.who.Tenant.ID
+func (s *session) user() string { return nameOf(s.who) }
+
+// nameOf is the name that AUTH takes.
+func nameOf(who *namespace.Identity) string {
+	if who.User == "default" {
+		return who.Tenant.ID
 	}
-	return s.who.Tenant.ID + "." + s.who.User
+	return who.Tenant.ID + "." + who.User
 }
 
 func (s *session) kind() clientKind {

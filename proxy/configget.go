@@ -23,6 +23,7 @@ type setting struct {
 // settings are what clients and dashboards ask for, in the order of their names.
 var settings = func() []setting {
 	list := []setting{
+		{name: "acllog-max-len", value: func(*session) string { return strconv.Itoa(aclEntries) }},
 		{name: "bind", value: func(s *session) string { return s.localAddr().Addr().String() }},
 		{name: "cluster-enabled", value: func(s *session) string { return yesNo(s.w.conf.cfg.ClusterFacade) }},
 		{name: "databases", value: func(s *session) string { return strconv.Itoa(s.who.Tenant.Databases) }},

@@ -76,6 +76,7 @@ func (s *session) run(cmd *command.Command, r *namespace.Request) bool {
 		if s.forward(cmd, r) || s.runPinned(cmd, r) {
 			s.count(cmd)
 			s.last = uint16(cmd.ID)
+			s.sampleKeys(cmd, r)
 			return true
 		}
 		return false
@@ -143,6 +144,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 		s.count(cmd)
 		s.last = uint16(cmd.ID)
 		n := len(s.tx.queue)
+		s.sampleKeys(cmd, r)
 		s.enqueue(cmd, r)
 		if s.holds() && len(s.tx.queue) > n {
 			s.answer([]byte(queued))
@@ -198,6 +200,7 @@ func (s *session) special(cmd *command.Command, r *namespace.Request) bool {
 	case !s.forward(cmd, r) && !s.runPinned(cmd, r):
 		return false
 	}
+	s.sampleKeys(cmd, r)
 	if s.caching != "" && (cmd.Parent == nil || cmd.Parent.Name != "client") {
 		s.caching = ""
 	}

@@ -120,6 +120,7 @@ func init() {
 		command.HandleLastSave:     {run: lastSave},
 		command.HandleMemoryStats:  {idle: true, run: memoryStats},
 		command.HandleMemoryDoctor: {idle: true, run: memoryDoctor},
+		command.HandleACLLog:       {idle: true, run: aclLogGet},
 		command.HandleACLWhoAmI:    {run: aclWhoAmI},
 		command.HandleACLCat:       {run: aclCat},
 		command.HandleACLDryRun:    {run: aclDryRun},

@@ -44,13 +44,16 @@ func (s *session) login(user, secret []byte, done func()) {
 		if err != nil {
 			s.elsewhere(err)
 			s.w.audit.login(s, named, err)
+			if named != nil && errors.Is(err, namespace.ErrWrongPass) {
+				s.noteWrongSecret(named)
+			}
 			slog.Debug("login refused", "client", s.peer(), "error", err)
 			s.answerError(err.Error())
 			return
 		}
 		s.loggedIn(who, credential{proof: proof}, done, s.answerError)
 	}
-	if !dir.Slow(user, secret) {
+	if !dir.Slow(from, user, secret) {
 		finish(dir.AuthenticateFrom(from, user, secret))
 		return
 	}

@@ -56,6 +56,7 @@ func (w *worker) take(r *running) {
 	w.limits.Bulk, w.limits.Request = int(l.Bulk), int(l.Request)
 	w.output = int(l.OutputBuffer)
 	w.turns.off = !l.Fair
+	w.hot.apply(r.cfg, w.srv.loops)
 }
 
 // terms are what a tenant's configuration grants it. They never change.

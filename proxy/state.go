@@ -27,6 +27,8 @@ type State struct {
 	Peaks map[string]int64 `json:"peaks,omitempty"`
 	// Shares are this process's of tenants' rates, in tokens per second by quota.Limit.Key.
 	Shares map[string]map[string]float64 `json:"shares,omitempty"`
+	// HotKeys are those that tenants' commands have named most often lately.
+	HotKeys map[string]KeptKeys `json:"hot_keys,omitempty"`
 	// Dictionaries are those that tenants' values are compressed with.
 	Dictionaries map[string][]dictionary.Kept `json:"dictionaries,omitempty"`
 	// Usage is what is not in the ledger yet, in the ledger's own form.
@@ -73,6 +75,7 @@ func (s *Server) State() (*State, error) {
 			st.Shares[id] = shares
 		}
 	}
+	s.keepHotKeys(st)
 	left := 0
 	if st.Dictionaries, left = s.codecs.dictionaries.Keep(maxStateDictionaries); left > 0 {
 		slog.Warn("some dictionaries are not in the checkpoint", "dictionaries", left)
@@ -98,6 +101,7 @@ func (s *Server) Restore(st *State) error {
 	tenants := s.conf().own
 	if age := time.Since(st.At); age >= 0 && age < stateLasts {
 		s.keeper.spaces.recall(st.Spaces, tenants)
+		s.recallHotKeys(st)
 		for id, shares := range st.Shares {
 			if own := tenants[id]; own != nil && own.board != nil {
 				s.lending.lender.Remember(own.board.limits, shares)

@@ -17,13 +17,15 @@ import (
 
 // tenantView is what a loop knows of a tenant beside its counters.
 type tenantView struct {
-	first  *session // the tenant's sessions on this loop
-	mode   uint16   // bits that the mode of all of them has
-	pause  pause
-	watch  watchers
-	slow   slowLog
-	values *valueView // nil: none of its values are sealed
-	spikes spikes
+	first   *session // the tenant's sessions on this loop
+	mode    uint16   // bits that the mode of all of them has
+	pause   pause
+	watch   watchers
+	slow    slowLog
+	denials aclLog
+	hot     *hotList   // nil: it has named no keys lately, as far as was looked at
+	values  *valueView // nil: none of its values are sealed
+	spikes  spikes
 }
 
 // Bits of session.mode. A session that has any is not on the fast path.
@@ -134,15 +136,16 @@ type tenantLife struct {
 	nodeID  string
 	shardID string
 
-	clients atomic.Uint64 // numbers given to clients
-	slowID  atomic.Int64  // of the next entry of the slow log
-	peak    atomic.Int64  // of the memory that was measured
-	found   spaceCache
-	rates   rates
-	open    atomic.Int64  // connections
-	queue   atomic.Int64  // logins that wait for an argon2id hash to be computed
-	logins  chan struct{} // has one in it while that is done
-	turns   chan struct{} // bounds its slow operations
+	clients  atomic.Uint64 // numbers given to clients
+	slowID   atomic.Int64  // of the next entry of the slow log
+	denialID atomic.Int64  // likewise of ACL LOG
+	peak     atomic.Int64  // of the memory that was measured
+	found    spaceCache
+	rates    rates
+	open     atomic.Int64  // connections
+	queue    atomic.Int64  // logins that wait for an argon2id hash to be computed
+	logins   chan struct{} // has one in it while that is done
+	turns    chan struct{} // bounds its slow operations
 }
 
 func newTenantOwn(x *terms) *tenantOwn {

@@ -6,8 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 	"riptide-proxy/netloop"
@@ -23,6 +21,7 @@ type worker struct {
 	conf  *running // as the loop goes by it
 	index int      // in srv.workers
 	loop  *netloop.Loop
+	ended chan struct{} // is closed when the loop's goroutine is done with all this
 
 	links [2]*upstream.Link[slot] // RESP2 and RESP3; the latter once needed
 	pins  *upstream.Pins[slot]
@@ -64,6 +63,7 @@ type worker struct {
 	ticking bool             // they are looked at
 	traces  *tracing.Sampler // nil: nothing is traced
 	audit   *auditor         // nil: there is no audit log
+	hot     hotSampler
 
 	// For use within one command.
 	request  resp.Request
@@ -106,7 +106,7 @@ func newWorker(s *Server) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{srv: s, loop: loop, sessions: make(map[uint64]*session), headers: make(map[*heading]struct{}), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]walls), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
+	w := &worker{srv: s, loop: loop, ended: make(chan struct{}), sessions: make(map[uint64]*session), headers: make(map[*heading]struct{}), patterns: make(map[string]map[string]int), scriptUsers: make(map[*namespace.Tenant]walls), loaded: make(map[loadedScript]struct{}), stats: make(map[string]*tenantStats), maxBulk: upstream.DefaultMaxBulk, tokens: newTokens()}
 	w.strangers = resp.UnauthenticatedLimits()
 	w.turns.w, w.turns.window = w, minTurnWindow
 	w.take(s.conf())
@@ -127,6 +127,7 @@ func (w *worker) run() error {
 		w.link(2)
 		w.loop.Every(time.Second, w.tick)
 	})
+	defer close(w.ended)
 	err := w.loop.Run()
 	w.audit.close()
 	return err
@@ -197,48 +198,8 @@ func (w *worker) tick() {
 	if w.audit != nil {
 		w.audit.quotas()
 	}
+	w.hot.age(w.loop.Now())
 	w.seeOff()
-}
-
-// drain has every session end once its commands are answered.
-func (w *worker) drain() {
-	w.draining = true
-	w.dropHeaders()
-	var blocked []int64
-	for _, s := range w.sessions {
-		if s.blocked > 0 && s.pin.ID() > 0 {
-			blocked = append(blocked, s.pin.ID())
-		}
-		s.drain()
-	}
-	if len(blocked) > 0 {
-		w.release(blocked)
-	}
-}
-
-// release has the upstream end what blocked clients wait for, as if their time
-// were over. Just closing their connections could lose an element that is on its way.
-func (w *worker) release(ids []int64) {
-	w.srv.slow.Add(1)
-	go func() {
-		defer w.srv.slow.Done()
-		ctx := w.srv.ctx
-		if _, err := w.srv.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, id := range ids {
-				p.Do(ctx, "CLIENT", "UNBLOCK", id)
-			}
-			return nil
-		}); err == nil {
-			return
-		}
-		w.loop.Post(func() {
-			for _, s := range w.sessions {
-				if s.blocked > 0 {
-					s.conn.Close(nil)
-				}
-			}
-		})
-	}()
 }
 
 func (w *worker) close() {

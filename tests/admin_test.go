@@ -110,7 +110,7 @@ func clientOf(t testing.TB, p *harness.Proxy, who string, args ...string) (strin
 func TestAdminManyTenants(t *testing.T) {
 	t.Parallel()
 	n := 60
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		n = 1000
 	}
 	redis := harness.StartRedis(t)
@@ -356,6 +356,10 @@ func TestAdminTool(t *testing.T) {
 	c = p.Connect(t, harness.Tenant{ID: "initech", Secret: secret}) // another number of databases has ended the one before
 	run("viewer", c.LocalAddr().String(), "tenant", "connections", "initech")
 	run("viewer", "TOOK", "tenant", "slowlog", "initech")
+	for range 1000 {
+		do(t, c, "GET", "a")
+	}
+	run("operator", "100.0%", "tenant", "hotkeys", "initech")
 	next := strings.TrimSpace(run("admin", "", "tenant", "rotate-key", "initech"))
 	p.Connect(t, harness.Tenant{ID: "initech", Secret: next}).Close()
 	run("operator", "suspend is done", "tenant", "suspend", "initech")

@@ -26,7 +26,7 @@ func tenantCommand() *cobra.Command {
 	return a.group("tenant", "List, make, change and delete tenants of a running proxy",
 		tenantList(a), tenantGet(a), tenantCreate(a), tenantUpdate(a), tenantDelete(a),
 		tenantSwitch(a, "suspend", "Refuse a tenant's logins and end its connections"), tenantSwitch(a, "resume", "End a tenant's suspension"),
-		tenantRotate(a), tenantConnections(a), tenantSlowlog(a), tenantLedger(a, "usage", "Show what a tenant has used"), tenantLedger(a, "billing", "Show a tenant's bill"))
+		tenantRotate(a), tenantConnections(a), tenantSlowlog(a), tenantHotKeys(a), tenantLedger(a, "usage", "Show what a tenant has used"), tenantLedger(a, "billing", "Show a tenant's bill"))
 }
 
 func tenantPath(id string) string { return "/admin/tenants/" + url.PathEscape(id) }

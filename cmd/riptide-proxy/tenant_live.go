@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -44,6 +45,25 @@ func tenantSlowlog(a *apiTool) *cobra.Command {
 			row(w, "AT", "TOOK", "ADDRESS", "CLIENT", "COMMAND")
 			for _, c := range list.Commands {
 				row(w, c.At.Format(time.RFC3339), time.Duration(c.Micros)*time.Microsecond, c.Address, c.Client, strings.Join(c.Args, " "))
+			}
+		})
+	})
+}
+
+func tenantHotKeys(a *apiTool) *cobra.Command {
+	return a.sub("hotkeys ID", "Show the keys that a tenant's commands name most often", cobra.ExactArgs(1), func(ctx context.Context, cmd *cobra.Command, args []string) error {
+		var list admin.HotList
+		r, err := a.get(ctx, tenantPath(args[0])+"/hotkeys", &list)
+		if err != nil {
+			return err
+		}
+		return a.show(cmd.OutOrStdout(), r, func(w io.Writer) {
+			row(w, "SHARE", "COMMANDS", "DB", "KEY")
+			for _, k := range list.Keys {
+				if k.Cut {
+					k.Key += "..."
+				}
+				row(w, fmt.Sprintf("%.1f%%", 100*k.Share), k.Commands, k.Database, k.Key)
 			}
 		})
 	})
