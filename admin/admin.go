@@ -89,6 +89,7 @@ func Start(address string, o Options) (*Server, error) {
 		api:  a,
 	}
 	s.wait.Go(a.resume)
+	s.wait.Go(func() { a.files.tidy(o.State.Current().Config.TenantsDir, time.Now()) })
 	s.wait.Go(func() {
 		if err := s.http.Serve(bounded(ln)); !errors.Is(err, http.ErrServerClosed) {
 			slog.Error("the admin listener ended", "error", err)

@@ -62,6 +62,7 @@ var problems = map[string]struct {
 	"precondition-required": {http.StatusPreconditionRequired, "If-Match is needed"},
 	"upstream":              {http.StatusBadGateway, "The upstream can not be asked"},
 	"unavailable":           {http.StatusServiceUnavailable, "The proxy can not answer now"},
+	"storage":               {http.StatusInsufficientStorage, "The tenants' folder can not be written"},
 	"internal":              {http.StatusInternalServerError, "Something went wrong in the proxy"},
 }
 
