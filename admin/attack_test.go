@@ -157,7 +157,7 @@ func TestSlowClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httpServer(w.api.mux)
+	s := httpServer(w.api)
 	s.ReadHeaderTimeout, s.ReadTimeout = s.ReadHeaderTimeout/20, s.ReadTimeout/20
 	go s.Serve(ln)
 	defer s.Close()
