@@ -80,7 +80,7 @@ func Start(address string, o Options) (*Server, error) {
 	}
 	ln, err := listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("admin listener: %w", err)
+		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
 	a := newAPI(&o)
 	s := &Server{

@@ -119,7 +119,7 @@ func TestStart(t *testing.T) {
 			t.Errorf("%s: %d, %v", path, r.StatusCode, err)
 		}
 	}
-	if again, err := Start(s.Addr(), Options{Proxy: &stub{}}); err == nil || !strings.Contains(err.Error(), "admin listener: ") || !strings.Contains(err.Error(), s.Addr()) {
+	if again, err := Start(s.Addr(), Options{Proxy: &stub{}}); err == nil || !strings.Contains(err.Error(), "admin.listen: ") || !strings.Contains(err.Error(), s.Addr()) {
 		t.Errorf("the address is in use: %v, %v", again, err)
 	}
 	s.Close()

@@ -19,6 +19,7 @@ import (
 
 	"riptide-proxy/config"
 	"riptide-proxy/control"
+	"riptide-proxy/tests/harness"
 )
 
 // Whatever stands where a tenant's id belongs, nothing outside the folder is read or written.
@@ -206,14 +207,14 @@ func TestTooManyConnections(t *testing.T) {
 		open = append(open, c)
 	}
 	over := s.Addr()
-	w.wait("a further one is closed", func() bool {
+	harness.Eventually(w.t, "a further one is closed", func() bool {
 		status, _ := raw(t, over, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "")
 		return status == 0
 	})
 	for _, c := range open[:10] {
 		c.Close()
 	}
-	w.wait("there is room again", func() bool {
+	harness.Eventually(w.t, "there is room again", func() bool {
 		status, _ := raw(t, over, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "")
 		return status == 200
 	})

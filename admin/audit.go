@@ -32,7 +32,7 @@ func (a *api) audit(c *call, status int, reason string) {
 		a.o.Audit(e)
 	}
 	if status != http.StatusUnauthorized { // which anybody can cause as often as they like
-		slog.Info("admin", "action", e.Action, "by", e.Who.Name, "role", string(e.Who.Role), "remote", e.Remote, "tenant", quoted(e.Tenant), "status", status)
+		slog.Info("admin", "action", e.Action, "by", e.Who.Name, "role", string(e.Who.Role), "remote", e.Remote, "tenant", e.Tenant, "status", status)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -95,7 +96,8 @@ func (a *api) commit(c *call, old []byte, top *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := c.cfg.CheckTenant(c.tenant, fileOf(c.tenant), data); err != nil {
+	// Variables are only of whoever has written the file by hand: those of requests are no variables (literal).
+	if _, _, err := c.cfg.CheckTenant(c.tenant, fileOf(c.tenant), data, os.LookupEnv); err != nil {
 		return c.invalid(err)
 	}
 	if old != nil && bytes.Equal(old, data) {
@@ -104,12 +106,12 @@ func (a *api) commit(c *call, old []byte, top *yaml.Node) error {
 	if err := a.files.write(c.cfg.TenantsDir, c.tenant, data); err != nil {
 		return err
 	}
-	return a.take(c, old)
+	return a.take(c, old, data)
 }
 
-// take has the files taken that were changed, or puts old back.
-func (a *api) take(c *call, old []byte) error {
-	err := a.reload(c)
+// take has the tenant's file taken that was old and is data now (nil: there is none), or puts old back.
+func (a *api) take(c *call, old, data []byte) error {
+	err := a.edited(c, data)
 	if err == nil {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 func (w *world) tenant(id string) *config.Tenant { return w.manager.Current().Config.Tenants[id] }
@@ -186,7 +187,7 @@ func TestDelete(t *testing.T) {
 		_ = json.Unmarshal([]byte(w.want(200, "viewer", "GET", at, "").body), &j)
 		return j
 	}
-	w.wait("its keys are being deleted", func() bool { return job().Looked == 5 })
+	harness.Eventually(w.t, "its keys are being deleted", func() bool { return job().Looked == 5 })
 	if j := job(); j.State != "running" || j.Kind != "purge" || j.Tenant != "acme" || j.Keys != 10 || j.Deleted != 1 || j.By != "admin" {
 		t.Errorf("%+v", j)
 	}
@@ -195,7 +196,7 @@ func TestDelete(t *testing.T) {
 		t.Error(r.body)
 	}
 	close(w.proxy.swept.hold)
-	w.wait("they are", func() bool { j := job(); return j.State == "done" && j.Deleted == 3 && j.Ended != nil })
+	harness.Eventually(w.t, "they are", func() bool { j := job(); return j.State == "done" && j.Deleted == 3 && j.Ended != nil })
 	w.want(201, "admin", "POST", "/admin/tenants", `{"id":"acme"}`)
 
 	w.want(204, "admin", "DELETE", "/admin/tenants/acme?data=keep", "", "If-Match", "*")
@@ -215,7 +216,7 @@ func TestPurgeStops(t *testing.T) {
 	before := len(w.proxy.swept.list)
 	w.proxy.swept.mu.Unlock()
 	close(w.proxy.swept.hold)
-	w.wait("it has stopped", func() bool {
+	harness.Eventually(w.t, "it has stopped", func() bool {
 		jobs := w.api.jobs.seen(Principal{})
 		return len(jobs) == 1 && jobs[0].Ended != nil
 	})
@@ -229,7 +230,7 @@ func TestResume(t *testing.T) {
 	w := newWorld(t, "")
 	w.proxy.swept.purges = map[string]bool{"acme": true, "gone": true}
 	w.api.resume()
-	w.wait("nothing is left", func() bool {
+	harness.Eventually(w.t, "nothing is left", func() bool {
 		ids, _ := w.proxy.Purges(t.Context())
 		return len(ids) == 0
 	})
@@ -255,6 +256,9 @@ func TestFailedChange(t *testing.T) {
 	w.applier.err = nil
 	// Somebody else's mistake keeps everybody from changing anything, and says where it is.
 	w.file("tenants.d/globex.yaml", "databases: none\n")
+	if w.manager.Reload(t.Context(), "file") == nil { // which sees to itself in a running proxy
+		t.Error("it was taken")
+	}
 	r := w.want(409, "admin", "PATCH", "/admin/tenants/acme", `{"databases":4}`, "If-Match", "*")
 	if p := r.problem(); len(p.Errors) != 1 || !strings.HasSuffix(p.Errors[0].File, "globex.yaml") || p.Errors[0].Line != 1 {
 		t.Errorf("%+v", p)
@@ -440,10 +444,10 @@ func TestJobsBounded(t *testing.T) {
 		}
 		return true
 	}
-	w.wait("they end", ended)
+	harness.Eventually(w.t, "they end", ended)
 	for range jobsKept + 50 {
 		w.want(202, "admin", "POST", "/admin/cache/clear", `{"tenant":"acme"}`)
-		w.wait("it ends", ended)
+		harness.Eventually(w.t, "it ends", ended)
 	}
 	if n := len(w.api.jobs.seen(Principal{})); n > jobsKept+1 {
 		t.Errorf("%d are remembered", n)
@@ -455,7 +459,7 @@ func TestJobsBounded(t *testing.T) {
 	w.want(404, "admin", "POST", "/admin/cache/clear", `{"tenant":"nobody"}`)
 	w.proxy.swept.fails = errors.New("connection refused to 10.0.0.1")
 	r := w.want(202, "admin", "POST", "/admin/cache/clear", `{"tenant":"acme","database":3}`)
-	w.wait("it has failed", func() bool {
+	harness.Eventually(w.t, "it has failed", func() bool {
 		return strings.Contains(w.want(200, "viewer", "GET", r.header.Get("Location"), "").body, `"state": "failed"`)
 	})
 	if list := w.proxy.swept.list; list[len(list)-1].Database != 3 {

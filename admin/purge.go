@@ -57,7 +57,7 @@ func (a *api) drop(c *call, old []byte) error {
 	if err := a.files.remove(c.cfg.TenantsDir, c.tenant); err != nil {
 		return err
 	}
-	return a.take(c, old)
+	return a.take(c, old, nil)
 }
 
 // purgeTenant deletes what is left of a tenant that the configuration does not have.

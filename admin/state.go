@@ -21,6 +21,8 @@ type State interface {
 	// Reload reads the files and runs with them, or goes on as before. The error may have a
 	// config.Errors in it.
 	Reload(ctx context.Context, source string) error
+	// Edit is Reload after one tenant's file was written (nil: removed), and no other.
+	Edit(ctx context.Context, source, tenant string, data []byte) error
 	// Rollback runs with an earlier generation.
 	Rollback(ctx context.Context, number uint64) error
 	// LastError is when the last reload failed, and why; nil: it did not.
@@ -135,6 +137,13 @@ func (a *api) reload(c *call) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), reloadTime)
 	defer cancel()
 	return a.o.State.Reload(ctx, "api")
+}
+
+// edited has the proxy run with the tenant's file as it was just written; nil: removed.
+func (a *api) edited(c *call, data []byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), reloadTime)
+	defer cancel()
+	return a.o.State.Edit(ctx, "api", c.tenant, data)
 }
 
 func reloadState(a *api, w http.ResponseWriter, c *call) error {

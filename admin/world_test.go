@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"riptide-proxy/config"
 	"riptide-proxy/control"
@@ -181,17 +180,6 @@ func (w *world) want(status int, who, method, path, body string, header ...strin
 		w.t.Fatalf("%s %s %s: %d %s, want %d", who, method, path, r.status, r.body, status)
 	}
 	return r
-}
-
-// wait waits until something is so.
-func (w *world) wait(what string, ok func() bool) {
-	w.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	w.t.Fatal("in vain: " + what)
 }
 
 func unmarshal(t *testing.T, text string, v any) {

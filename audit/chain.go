@@ -60,7 +60,7 @@ func (c *sealer) seal(b []byte, from, records int, at time.Time) []byte {
 	c.block++
 	c.record += uint64(records)
 	b = append(b, `{"time":"`...)
-	b = AppendTime(b, at)
+	b = appendTime(b, at)
 	b = append(b, `","event":"`+sealEvent+`","block":`...)
 	b = strconv.AppendUint(b, c.block, 10)
 	b = append(b, `,"records":`...)

@@ -57,7 +57,7 @@ func appendEvent(b []byte, at time.Time, e Event) []byte {
 // appendRecord appends the record with the time and the fields of a JSON object.
 func appendRecord(b []byte, at time.Time, object []byte) []byte {
 	b = append(b, `{"time":"`...)
-	b = AppendTime(b, at)
+	b = appendTime(b, at)
 	b = append(b, `",`...)
 	b = append(b, bytes.TrimPrefix(object, []byte("{"))...)
 	return append(b, '\n')

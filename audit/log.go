@@ -29,7 +29,7 @@ const (
 	// ChunkSize is how many bytes of records an event loop gathers before it hands them over, more or less.
 	ChunkSize = 16 << 10
 	// ChunkTime is how long it gathers them at most.
-	ChunkTime = 100 * time.Millisecond
+	ChunkTime = 50 * time.Millisecond
 	// waitingEvents is how many Events may wait to be written. Commands can not take their room.
 	waitingEvents = 256
 )
@@ -46,6 +46,7 @@ type Log struct {
 	chunks chan chunk
 	spare  chan []byte // emptied chunks
 	events chan []byte
+	hurry  chan struct{} // has the writer look at once
 
 	dropped   atomic.Uint64 // records, all together
 	records   atomic.Uint64
@@ -66,11 +67,11 @@ func Open(o Options) (*Log, error) {
 	}
 	s, err := openStream(o.Dir, o.Secret, o.Now)
 	if err != nil {
-		return nil, fmt.Errorf("audit log: %w", err)
+		return nil, fmt.Errorf("audit.dir: %w", err)
 	}
 	room := max(2, int(o.Buffer/ChunkSize))
 	l := &Log{
-		chunks: make(chan chunk, room), spare: make(chan []byte, room), events: make(chan []byte, waitingEvents),
+		chunks: make(chan chunk, room), spare: make(chan []byte, room), events: make(chan []byte, waitingEvents), hurry: make(chan struct{}, 1),
 		closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	l.SetRetention(o.Retention)
@@ -82,7 +83,7 @@ func Open(o Options) (*Log, error) {
 	w.event(start)
 	if err := w.flush(); err != nil {
 		s.close()
-		return nil, fmt.Errorf("audit log: %w", err)
+		return nil, fmt.Errorf("audit.dir: %w", err)
 	}
 	go w.run()
 	return l, nil
@@ -107,8 +108,20 @@ func (l *Log) Event(e Event) {
 	}
 	select {
 	case l.events <- appendEvent(nil, time.Now(), e):
+		l.soon(len(l.events), cap(l.events))
 	default:
 		l.dropped.Add(1)
+	}
+}
+
+// soon has the writer take what waits where a quarter of the room is taken.
+func (l *Log) soon(taken, room int) {
+	if taken*4 < room {
+		return
+	}
+	select {
+	case l.hurry <- struct{}{}:
+	default:
 	}
 }
 
@@ -117,6 +130,7 @@ func (l *Log) Event(e Event) {
 func (l *Log) Hand(lines []byte, records int) (empty []byte) {
 	select {
 	case l.chunks <- chunk{lines, records}:
+		l.soon(len(l.chunks), cap(l.chunks))
 	default:
 		l.dropped.Add(uint64(records))
 		return lines[:0]

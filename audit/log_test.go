@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"riptide-proxy/tests/harness"
 )
 
 // clock is a time that tests set.
@@ -63,18 +65,9 @@ func write(t testing.TB, o Options, n int) {
 	l := open(t, o)
 	for i := range n {
 		l.Hand(record(i), 1)
-		await(t, "it is written", func() bool { return l.Stats().Records >= uint64(i+2) })
+		harness.Eventually(t, "it is written", func() bool { return l.Stats().Records >= uint64(i+2) })
 	}
 	shut(t, l)
-}
-
-func await(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
-		if time.Now().After(end) {
-			t.Fatal("did not come about:", what)
-		}
-	}
 }
 
 // files are those of a folder, their lines by name.
@@ -225,7 +218,7 @@ func TestRetention(t *testing.T) {
 		dir := t.TempDir()
 		write(t, Options{Dir: dir, Retention: Retention{RotateSize: 1000, KeepFiles: 3}}, 40)
 		l := open(t, Options{Dir: dir, Retention: Retention{RotateSize: 1 << 20, KeepFiles: 3}})
-		await(t, "old files are gone", func() bool { names, _ := files(t, dir); return len(names) <= 3 })
+		harness.Eventually(t, "old files are gone", func() bool { names, _ := files(t, dir); return len(names) <= 3 })
 		shut(t, l)
 		if r := verified(t, dir); r.First < 2 || r.Records != r.Last-r.First+1 {
 			t.Errorf("%+v", *r)
@@ -239,9 +232,10 @@ func TestRetention(t *testing.T) {
 		before, _ := files(t, dir)
 		clock.pass(2 * time.Hour)
 		l := open(t, o)
-		await(t, "all but the one that is written to are gone", func() bool { names, _ := files(t, dir); return len(names) == 1 })
+		harness.Eventually(t, "all but the one that is written to are gone", func() bool { names, _ := files(t, dir); return len(names) == 1 })
 		shut(t, l)
-		if after, _ := files(t, dir); after[0] != before[len(before)-1] {
+		// The last one, or what came after it when so much was to be said of those that are gone.
+		if after, _ := files(t, dir); after[0] < before[len(before)-1] {
 			t.Errorf("%q of %q are left", after, before)
 		}
 		verified(t, dir)
@@ -252,7 +246,7 @@ func TestRetention(t *testing.T) {
 		}
 		clock.pass(2 * time.Hour)
 		l = open(t, o)
-		await(t, "it is gone too", func() bool {
+		harness.Eventually(t, "it is gone too", func() bool {
 			names, _ := files(t, dir)
 			return len(names) == 1 && strings.HasPrefix(names[0], "audit-0-")
 		})
@@ -287,7 +281,7 @@ func TestDrops(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, Options{Dir: dir, Buffer: 1})
 	l.Event(Event{Event: "before"})
-	await(t, "it is written", func() bool { return l.Stats().Records == 2 })
+	harness.Eventually(t, "it is written", func() bool { return l.Stats().Records == 2 })
 	const loops, each = 4, 20000
 	var all sync.WaitGroup
 	for range loops {

@@ -59,10 +59,38 @@ func FuzzAppendQuoted(f *testing.F) {
 	})
 }
 
-func TestAppendTime(t *testing.T) {
+func TestStamp(t *testing.T) {
 	at := time.Date(2026, 11, 23, 1, 2, 3, 4567, time.FixedZone("", 3600))
-	if got := string(AppendTime(nil, at)); got != "2026-11-23T00:02:03.000004Z" {
+	if got := string(appendTime(nil, at)); got != "2026-11-23T00:02:03.000004Z" {
 		t.Error(got)
+	}
+	var s Stamp
+	for _, step := range []time.Duration{0, 1, 999, time.Microsecond, 123456 * time.Microsecond, time.Second, 999999 * time.Microsecond, -time.Hour, time.Duration(-at.UnixNano())} {
+		at = at.Add(step)
+		if got, want := string(s.Of(at)), string(appendTime(nil, at)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// Eight bytes at once are judged like one by one.
+func TestPlain8(t *testing.T) {
+	for place := range 8 {
+		for c := range 256 {
+			for _, others := range []byte{' ', '!', '#', '[', ']', 'a', '~'} {
+				var x uint64
+				for i := range 8 {
+					b := others
+					if i == place {
+						b = byte(c)
+					}
+					x |= uint64(b) << (8 * i)
+				}
+				if got := plain8(x); got != plain[c] {
+					t.Fatalf("%#x at %d beside %q: %v", c, place, others, got)
+				}
+			}
+		}
 	}
 }
 

@@ -26,7 +26,10 @@ type writer struct {
 
 const (
 	// writeSize is how much is written at once, more or less.
-	writeSize = 256 << 10
+	writeSize = 1 << 20
+	// rest is how long the writer lets more come together after it has written something, so that a busy
+	// log does not wake it for every chunk.
+	rest = 50 * time.Millisecond
 	// retainEvery is how often files are looked for that are too old.
 	retainEvery = time.Minute
 	// failureEvery is how often a failure that lasts is logged.
@@ -43,11 +46,15 @@ func (w *writer) run() {
 	w.retain()
 	tick := time.NewTicker(idle)
 	defer tick.Stop()
+	pause := time.NewTimer(rest)
+	defer pause.Stop()
 	synced := w.now()
 	for {
+		busy := false
 		select {
 		case c := <-w.log.chunks:
 			w.chunk(c)
+			busy = true
 		case e := <-w.log.events:
 			w.add(e, 1)
 		case <-tick.C:
@@ -63,6 +70,15 @@ func (w *writer) run() {
 		}
 		if now.Sub(w.retained) >= retainEvery {
 			w.retain()
+		}
+		if !busy {
+			continue
+		}
+		pause.Reset(rest)
+		select {
+		case <-pause.C:
+		case <-w.log.hurry:
+		case <-w.log.closed:
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -141,6 +142,28 @@ func TestRiptideConfig(t *testing.T) {
 		if len(who.User) != 4 || tenant.Users["default"].Sha256[0] != hexSHA256(who.Secret) || tenant.Quotas["memory"] != "1GiB" {
 			t.Errorf("%s: %+v", who.User, tenant)
 		}
+	}
+}
+
+// Each reload changes a secret and a quota, and every other one has a tenant more.
+func TestReloadFiles(t *testing.T) {
+	e := &env{dir: t.TempDir()}
+	v := variant{tenant: "flea", count: 3, folder: true}
+	folder, err := e.tenantFiles("t", v.tenants())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before string
+	for n, want := range []int{5, 4, 5} {
+		if _, err := changeTenants(folder, n); err != nil {
+			t.Fatal(err)
+		}
+		all, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+		text, err2 := os.ReadFile(filepath.Join(folder, "fresh.yaml"))
+		if err != nil || err2 != nil || len(all) != want || string(text) == before {
+			t.Errorf("%d: %q, %s, %v, %v", n, all, text, err, err2)
+		}
+		before = string(text)
 	}
 }
 

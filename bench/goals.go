@@ -32,6 +32,8 @@ var goals = []goal{
 	{"tenants-p16-set", manyTenants.name, oneTenant.name, cpu, "<=", 1.10},
 	{"neighbour", fair.name, alone.name, p99, "<", 1.50},
 	{"neighbour", fair.name, elsewhere.name, p99, "<", 1.50},
+	{"reload", fewReloads.name, fewQuiet.name, p99, "<", 1.25},
+	{"reload", manyReloads.name, manyQuiet.name, p99, "<", 1.25},
 	{"quotas-p1-get", allQuotas.name, noQuotas.name, cpu, "<=", 1.03},
 	{"quotas-p1-set", allQuotas.name, noQuotas.name, cpu, "<=", 1.03},
 	{"quotas-p16-get", allQuotas.name, noQuotas.name, cpu, "<=", 1.03},

@@ -143,7 +143,7 @@ func writeResult(b *strings.Builder, res *result) {
 func writeLatency(b *strings.Builder, res *result) {
 	fmt.Fprintf(b, "\n### %s\n\n", res.title)
 	first := res.order[0]
-	writeTable(b, []string{"", res.unit + "s/s", "p50 ms", "p99 ms", "p99 / " + first, "noise, commands/s"}, func(add func(...string)) {
+	writeTable(b, []string{"", res.unit + "s/s", "p50 ms", "p99 ms", "p99 / " + first, res.noise}, func(add func(...string)) {
 		for _, name := range res.order {
 			ratio, noise := "-", res.figures(name, noiseRPS)
 			if name != first {
@@ -153,7 +153,7 @@ func writeLatency(b *strings.Builder, res *result) {
 				noise = summary{}
 			}
 			add(name, span(res.figures(name, rps), thousands), span(res.figures(name, p50), milliseconds),
-				span(res.figures(name, p99), milliseconds), ratio, span(noise, thousands))
+				span(res.figures(name, p99), milliseconds), ratio, span(noise, perSecond))
 		}
 	})
 }
@@ -182,7 +182,16 @@ func writeTable(b *strings.Builder, head []string, fill func(add func(...string)
 
 func twoDigits(x float64) string    { return fmt.Sprintf("%.2f", x) }
 func milliseconds(x float64) string { return fmt.Sprintf("%.2f", x) }
-func thousands(x float64) string    { return fmt.Sprintf("%.1fk", x/1000) }
+
+// perSecond is for what there may be few of.
+func perSecond(x float64) string {
+	if x < 1000 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return thousands(x)
+}
+
+func thousands(x float64) string { return fmt.Sprintf("%.1fk", x/1000) }
 
 func median(s summary, format func(float64) string) string {
 	if s.n == 0 || s.max == 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -29,6 +30,8 @@ type variant struct {
 	apart    bool   // it has a Redis of its own
 	encrypts bool   // settings name the encryption key "bench"
 	audits   bool   // it has an audit log, at level write
+	count    int    // of its tenants; 0: a thousand
+	folder   bool   // each tenant has a file of its own
 }
 
 func (v variant) start(ctx context.Context, e *env) (*server, error) {
@@ -47,7 +50,17 @@ func (v variant) start(ctx context.Context, e *env) (*server, error) {
 			return nil, err
 		}
 	}
-	text := riptideConfig(ports[0], ports[1], redis.port, tenants, v.settings)
+	inside, folder := tenants, ""
+	if v.folder {
+		inside = nil
+		if folder, err = e.tenantFiles("tenants-"+v.tenant, tenants); err != nil {
+			return nil, err
+		}
+	}
+	text := riptideConfig(ports[0], ports[1], redis.port, inside, v.settings)
+	if v.folder {
+		text += fmt.Sprintf("tenants_dir: %q\n", folder)
+	}
 	if v.limits != "" {
 		text += fmt.Sprintf("limits: {%s}\n", v.limits)
 	}
@@ -66,7 +79,7 @@ func (v variant) start(ctx context.Context, e *env) (*server, error) {
 		return nil, err
 	}
 	s := &server{name: "riptide-" + v.tenant, port: ports[0], version: revision(binary),
-		login: tenants[0], tenants: tenants}
+		login: tenants[0], tenants: tenants, folder: folder}
 	return s, e.launch(ctx, s, binary, "serve", "--config", conf)
 }
 
@@ -91,9 +104,20 @@ func (e *env) buildRiptide(ctx context.Context) (string, error) {
 	return binary, nil
 }
 
-// tenants invents a thousand of them with secrets that live for one run.
+// tenantFiles makes a folder with a file for each.
+func (e *env) tenantFiles(name string, tenants []login) (folder string, err error) {
+	folder = filepath.Join(e.dir, name)
+	err = os.Mkdir(folder, 0o700)
+	for _, t := range tenants {
+		text := fmt.Sprintf("users: {default: {sha256: [%q]}}\n", hexSHA256(t.Secret))
+		err = errors.Join(err, os.WriteFile(filepath.Join(folder, t.User+".yaml"), []byte(text), 0o600))
+	}
+	return folder, err
+}
+
+// tenants invents them with secrets that live for one run.
 func (v variant) tenants() []login {
-	all := make([]login, tenantCount)
+	all := make([]login, cmp.Or(v.count, tenantCount))
 	for i := range all {
 		name := v.tenant
 		if i > 0 {

@@ -14,6 +14,8 @@ import (
 type sideRow struct {
 	label, what string
 	main        bool
+	latency     bool   // it is about how long commands take
+	noise       string // what there is of it per second
 	sides       []side
 	run         func(b *bench, ctx context.Context, d side) (sample, error)
 }
@@ -36,6 +38,8 @@ var sideServers = map[string]variant{
 	"apart":  {tenant: "asia", apart: true},
 	"quotas": {tenant: "quad", settings: "quotas: {" + highQuotas + "}"},
 	"audit":  {tenant: "auks", audits: true},
+	"few":    {tenant: "flea", count: fewTenants, folder: true},
+	"many":   {tenant: "mole", folder: true},
 }
 
 // highQuotas are such as nobody comes near.
@@ -64,12 +68,12 @@ const (
 	noiseLead     = time.Second // before and after what is measured
 )
 
-var sideRows = append([]sideRow{{
-	label: "neighbour", main: true,
+var sideRows = slices.Concat([]sideRow{{
+	label: "neighbour", main: true, latency: true, noise: "noise, commands/s",
 	what:  "a quiet tenant beside a noisy one",
 	sides: []side{alone, elsewhere, unfair, fair},
 	run:   (*bench).runNeighbour,
-}}, append(pairRows("quotas", "quotas that nobody is near", noQuotas, allQuotas), pairRows("audit", "an audit log at level write", noAudit, withAudit)...)...)
+}, reloadRow()}, pairRows("quotas", "quotas that nobody is near", noQuotas, allQuotas), pairRows("audit", "an audit log at level write", noAudit, withAudit))
 
 // pairRows compare riptide without something with one that has it.
 func pairRows(label, what string, without, with side) (all []sideRow) {
@@ -134,7 +138,7 @@ func newSideResult(r sideRow) *result {
 		}
 	}
 	res := newResult(r.label, r.what, names...)
-	res.latency = r.sides[0].op == ""
+	res.latency, res.noise = r.latency, r.noise
 	return res
 }
 

@@ -13,7 +13,7 @@ type sample struct {
 	p50, p99 float64
 	cpu      float64 // of the proxy; 0 for direct Redis
 	redisCPU float64
-	noise    float64 // commands per second of the neighbour's
+	noise    float64 // what happens besides, per second
 }
 
 // result holds the samples of one row, one series for each target. All series
@@ -22,6 +22,7 @@ type result struct {
 	name, title string
 	unit        string   // what is counted
 	latency     bool     // it is about how long commands take
+	noise       string   // what there is of it per second
 	order       []string // names of the series as tables show them
 	samples     map[string][]sample
 }

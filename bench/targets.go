@@ -55,6 +55,7 @@ type server struct {
 	port    int
 	login   login
 	proc    *process // nil for direct: its work is that of Redis
+	folder  string   // of tenants' files; empty: they are in the configuration
 	tenants []login  // those of riptide, to compare one with many
 	whole   bool     // as its target
 	seals   bool     // takes part in valueRows only

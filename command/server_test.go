@@ -3,51 +3,22 @@ package command
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"riptide-proxy/tests/harness"
 )
 
-// startServer runs a server of its own on a free loopback port until the test ends: the program that REDIS_SERVER
-// names, or redis-server. A missing server fails the test, since the table is worth only what it was compared with.
+// startServer runs a server of its own until the test ends. A missing server fails the test, since the table is worth
+// only what it was compared with.
 func startServer(t *testing.T) *redis.Client {
 	t.Helper()
-	program := os.Getenv("REDIS_SERVER")
-	if program == "" {
-		program = "redis-server"
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	listener.Close()
-
-	server := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(),
-		"--save", "", "--appendonly", "no", "--enable-debug-command", "yes")
-	if err := server.Start(); err != nil {
-		t.Fatalf("these tests need a server, name one in REDIS_SERVER: %v", err)
-	}
-	client := redis.NewClient(&redis.Options{Addr: address, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
-	t.Cleanup(func() {
-		client.Close()
-		server.Process.Kill()
-		server.Wait()
-	})
-	for range 200 {
-		if err = client.Ping(context.Background()).Err(); err == nil {
-			return client
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatalf("%s does not answer: %v", program, err)
-	return nil
+	server := harness.StartRedis(t, "--enable-debug-command", "yes")
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	t.Cleanup(func() { client.Close() })
+	return client
 }
 
 // serverOf asks a server what it is. A build from a development branch calls itself version 255.

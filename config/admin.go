@@ -42,6 +42,9 @@ func (l *loader) checkAdmin() {
 	s, a := l.main, &l.config.Admin
 	within(s, "admin.requests_per_second", a.RequestsPerSecond, 1, 100_000)
 	within(s, "admin.request_size", a.RequestSize, KiB, 16*MiB)
+	if a.Listen != "" && !onlyHere(a.Listen) && len(a.Tokens) == 0 && !s.bad["admin.tokens"] && !l.config.JWT.hasRoles() {
+		l.warn(place{s, "admin.listen"}, "without admin.tokens nobody but this machine is answered there, not even Prometheus")
+	}
 	names := map[string]string{}
 	for i, t := range a.Tokens {
 		path := index("admin.tokens", i)

@@ -139,6 +139,7 @@ func (l *loader) notYet(at place, feature string) {
 	if !at.has(at.path) {
 		return
 	}
+	at.warned = true
 	l.uses[feature]++
 	if _, warned := l.pending[feature]; !warned {
 		l.pending[feature] = len(l.warnings)
@@ -147,6 +148,7 @@ func (l *loader) notYet(at place, feature string) {
 }
 
 func (l *loader) warn(at place, text string) {
+	at.warned = true
 	l.warnings = append(l.warnings, Warning{File: at.file, Line: at.line(at.path), Text: text})
 }
 
@@ -192,6 +194,13 @@ func sameAddress(a, b string) bool {
 func everywhere(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsUnspecified()
+}
+
+// onlyHere tells whether nobody but this machine reaches an address.
+func onlyHere(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip, _ := netip.ParseAddr(host)
+	return err != nil || host == "localhost" || ip.IsLoopback()
 }
 
 func local(host string) bool {

@@ -52,12 +52,12 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	same("a file less")
-	file("t.d/t2.yaml", "")
-	same("an empty file")
+	file("t.d/t2.yaml", "{}\n")
+	same("nearly an empty file")
 	file("t.d/t3.yaml", "# "+strings.Repeat("x", int(rememberedFile))+"\ndatabases: 3\n")
 	same("a long file")
 	same("a long file again")
-	if len(files.trees) != 4 { // all but the long one
+	if len(files.trees) != 5 { // all but the long one, and the main one
 		t.Errorf("%d files are remembered", len(files.trees))
 	}
 	if again, _, err := files.Load(); err != nil || len(again.Tenants) != 5 {
@@ -82,7 +82,7 @@ func TestCheckTenant(t *testing.T) {
 		{"default", "", `f.yaml:1: a tenant cannot be called "default": AUTH default <key> looks the key up among all tenants`},
 		{"acme", "a: [", "f.yaml:2: is not YAML: did not find expected node content"},
 	} {
-		tenant, _, err := c.CheckTenant(x.id, "f.yaml", []byte(x.text))
+		tenant, _, err := c.CheckTenant(x.id, "f.yaml", []byte(x.text), nil)
 		switch {
 		case x.want == "":
 			if err != nil || tenant == nil || len(tenant.Users) != 1 {
@@ -103,6 +103,14 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	sameLines(t, lines(warnings), `f:2: there is no tenant "nobody" yet for an admin token to be for`)
+	const roles = "jwt: {issuers: {a: {issuer: a, audience: [b], algorithms: [RS256], jwks: {url: \"https://a/\"}, role_claim: r}}}\n"
+	for listen, warned := range map[string]bool{"127.0.0.1:1": false, "localhost:1": false, "\"[::1]:1\"": false, "0.0.0.0:1": true, "10.0.0.1:1": true, "admin.example:1": true} {
+		for more, but := range map[string]bool{"": warned, roles: false} {
+			if _, warnings := parsed(t, rest+more+"admin: {listen: "+listen+"}\n"); (len(warnings) > 0) != but {
+				t.Errorf("%s %s: %v", listen, more, warnings)
+			}
+		}
+	}
 	for _, x := range []struct {
 		role, least Role
 		want        bool

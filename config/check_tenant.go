@@ -23,7 +23,14 @@ const (
 // owner is an identity that has a secret.
 type owner struct {
 	name  string
-	place place
+	place place // without a source: not known
+}
+
+func (o owner) String() string {
+	if o.place.source == nil {
+		return o.name
+	}
+	return fmt.Sprintf("%s (%s)", o.name, o.place)
 }
 
 func (l *loader) checkTenants() {
@@ -33,6 +40,10 @@ func (l *loader) checkTenants() {
 	}
 	for _, id := range l.tenantsInOrder() {
 		at := l.tenants[id]
+		if at.checked {
+			l.checkShared(at, id, c.Tenants[id])
+			continue
+		}
 		l.checkTenantID(at, id)
 		l.checkTenant(at, id, c.Tenants[id])
 	}
@@ -169,11 +180,7 @@ func (l *loader) checkArgon2id(at place, phc, identity string) {
 // be either, and one that stands twice, which is a slip of copying.
 func (l *loader) checkOnce(at place, hash, identity string) {
 	if first, again := l.secrets[hash]; again {
-		of := first.name
-		if first.place.source != nil {
-			of += fmt.Sprintf(" (%s)", first.place)
-		}
-		at.errorf(at.path, "the same secret as that of %s", of)
+		at.errorf(at.path, "the same secret as that of %s", first)
 		return
 	}
 	l.secrets[hash] = owner{identity, at}

@@ -158,7 +158,7 @@ func (l *loader) checkCertificates(at place, names []string, identity string) {
 		names[i] = name
 		here := place{at.source, path}
 		if first, again := l.certificates[name]; again {
-			at.errorf(path, "the same certificate as that of %s (%s)", first.name, first.place)
+			at.errorf(path, "the same certificate as that of %s", first)
 			continue
 		}
 		l.certificates[name] = owner{identity, here}

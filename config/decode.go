@@ -147,7 +147,7 @@ func (s *source) scalar(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	if text != n.Value {
-		s.raw[path] = n.Value
+		s.raw[path], s.filled[path] = n.Value, text
 	}
 	if problem := setScalar(v, text); problem != "" {
 		s.errorf(path, "%s %s", s.quote(path, text), problem)

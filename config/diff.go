@@ -27,6 +27,9 @@ func Diff(before, after *Config) []Difference {
 
 // diff appends the differences below one key, whose path and last name these are. Either value may be invalid: it is not there.
 func diff(all []Difference, path, name string, a, b reflect.Value) []Difference {
+	if a.IsValid() && b.IsValid() && a.Kind() == reflect.Pointer && a.Equal(b) {
+		return all // a tenant that was taken over, as most are
+	}
 	if a, b = follow(a), follow(b); !a.IsValid() && !b.IsValid() || a.IsValid() && b.IsValid() && reflect.DeepEqual(a.Interface(), b.Interface()) {
 		return all
 	}

@@ -33,6 +33,8 @@ var errorCases = []struct{ name, file, want string }{
 	// YAML itself.
 	{"syntax", rest + "limits:\n  bulk: 1MiB\n request: 1MiB\n", "f:5: is not YAML: did not find expected key"},
 	{"syntax, flow", rest + "admin:\n  tokens: [a, b\nlisten: x\n", "f:4: is not YAML: did not find expected ',' or ']'"},
+	{"syntax, variable in a mapping on one line", rest + "admin: {listen: ${ADMIN}, request_size: 1MiB}\n",
+		"f:3: is not YAML: did not find expected ',' or '}' (within { } and [ ] a variable stands in quotes: \"${NAME}\")"},
 	{"syntax, first line", "listen: a: b\n", "f:1: is not YAML: mapping values are not allowed in this context"},
 	{"syntax, no colon", rest + "listen\nloops: 1\n", "f:3: is not YAML: could not find expected ':'"},
 	{"two documents", "---\n" + rest + "---\nlisten: x\n", "f:4: a second YAML document begins here, but a file has only one"},

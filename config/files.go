@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -22,9 +23,11 @@ type Files struct {
 	// TenantsDir is the tenants' folder; empty: there is none.
 	TenantsDir string
 
-	texts map[string][]byte     // by path
-	names []string              // of all in TenantsDir
-	trees map[string]*yaml.Node // what tenants' files say, by path; nothing changes them
+	texts  map[string][]byte     // by path
+	names  []string              // of all in TenantsDir
+	trees  map[string]*yaml.Node // what the files say, by path; nothing changes them
+	sound  sound
+	failed map[string]error // why a file could not be read, by path
 }
 
 // rememberedFile is the longest file whose tree is worth remembering: few tenants' are longer, and a tree
@@ -58,8 +61,12 @@ func ReadFiles(path string) (*Files, *Config, []Warning, error) { return readFil
 func (f *Files) Again() (*Files, *Config, []Warning, error) { return readFiles(f.Path, f) }
 
 func readFiles(path string, known *Files) (*Files, *Config, []Warning, error) {
-	f := &Files{Path: path, texts: make(map[string][]byte), trees: make(map[string]*yaml.Node)}
-	data, err := f.record(path, readFile)
+	f := &Files{Path: path, texts: make(map[string][]byte), trees: make(map[string]*yaml.Node), failed: make(map[string]error)}
+	read := readAnything
+	if known != nil {
+		read = readMain
+	}
+	data, err := f.record(path, read)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -74,12 +81,40 @@ func (f *Files) load(data []byte, from reader, known *Files) (*Config, []Warning
 	l := newLoader()
 	l.known, l.parsed = known, f
 	l.parse(newSource(f.Path, os.LookupEnv), data)
+	l.same = l.alike(data)
 	l.readTenantsDir(filepath.Dir(f.Path), from)
 	c, warnings, err := l.finish()
-	if err == nil {
+	switch {
+	case err == nil:
+		l.noteSound(f)
 		locate(c, filepath.Dir(f.Path))
+	case l.taken > 0:
+		f.sound = sound{}
+		return f.load(data, f, f)
 	}
 	return c, warnings, err
+}
+
+// With is what Again would be if one tenant's file had this text and no other file had changed; nil: if that file were gone.
+func (f *Files) With(id string, data []byte) (*Files, *Config, []Warning, error) {
+	next := &Files{Path: f.Path, TenantsDir: f.TenantsDir, texts: maps.Clone(f.texts), trees: make(map[string]*yaml.Node, len(f.trees))}
+	name := id + ".yaml"
+	file := filepath.Join(f.TenantsDir, name)
+	at, found := slices.BinarySearch(f.names, name)
+	switch {
+	case data == nil:
+		delete(next.texts, file)
+		if next.names = slices.Clone(f.names); found {
+			next.names = slices.Delete(next.names, at, at+1)
+		}
+	default:
+		next.texts[file] = data
+		if next.names = slices.Clone(f.names); !found {
+			next.names = slices.Insert(next.names, at, name)
+		}
+	}
+	c, warnings, err := next.load(next.texts[f.Path], next, f)
+	return next, c, warnings, err
 }
 
 // Hash tells texts apart: SHA-256 over all names and contents, in hexadecimal digits.
@@ -96,6 +131,8 @@ func (f *Files) record(name string, read func(string) ([]byte, error)) ([]byte, 
 	data, err := read(name)
 	if err == nil {
 		f.texts[name] = data
+	} else {
+		f.failed[name] = err
 	}
 	return data, err
 }
@@ -135,5 +172,5 @@ func (f *Files) read(name string) ([]byte, error) {
 	if data, ok := f.texts[name]; ok {
 		return data, nil
 	}
-	return nil, fs.ErrNotExist
+	return nil, cmp.Or(f.failed[name], fs.ErrNotExist)
 }

@@ -25,6 +25,16 @@ type JWTRevocation struct {
 	Subject string `yaml:"subject"`
 }
 
+// hasRoles tells whether anybody's token may say what its holder may do at the admin listener.
+func (j JWT) hasRoles() bool {
+	for _, i := range j.Issuers {
+		if i.RoleClaim != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // JWTIssuer is somebody whose tokens are believed, and what in them.
 type JWTIssuer struct {
 	// Issuer is the claim iss of its tokens, to the letter. No two issuers have the same.

@@ -2,11 +2,7 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -30,7 +26,7 @@ func Load(path string) (*Config, []Warning, error) {
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
 	l := newLoader()
 	if Size(len(data)) > maxFile {
-		return nil, nil, Errors{{File: name, Text: tooLong}}
+		return nil, nil, Errors{{File: name, Text: tooLong(maxFile).Error()}}
 	}
 	l.parse(newSource(name, env), data)
 	return l.finish()
@@ -52,6 +48,8 @@ type loader struct {
 	uses     map[string]int // feature -> how often it was given
 	known    *Files         // what was parsed before; nil: nothing
 	parsed   *Files         // where to note what is parsed; nil: nowhere
+	same     bool           // the main file says what it said in known
+	taken    int            // tenants that are the known ones
 }
 
 // place is a key of a file.
@@ -73,7 +71,7 @@ func newLoader() *loader {
 // parse decodes the main file.
 func (l *loader) parse(s *source, data []byte) {
 	l.main, l.files = s, []*source{s}
-	top, ok := s.parseYAML(data)
+	top, ok := l.tree(s, data)
 	if !ok {
 		return
 	}
@@ -121,7 +119,15 @@ func (l *loader) readTenant(from reader, file, id string) {
 		s.errorAt(0, "", "%v", err)
 		return
 	}
-	t := l.decodeTenant(s, data)
+	if len(data) == 0 {
+		// It is as likely that somebody is writing it, or could not since the disk is full; it would lock all of the tenant's users out.
+		s.errorAt(0, "", "is empty (a tenant without anything is written {})")
+		return
+	}
+	t := l.takeOver(s, data)
+	if t == nil {
+		t = l.decodeTenant(s, data)
+	}
 	if other, twice := l.tenants[id]; twice {
 		s.errorAt(1, "", "tenant %s is also defined at %s", quote(id), other)
 		return
@@ -193,43 +199,4 @@ func (l *loader) report() ([]Warning, Errors) {
 		return cmp.Or(rank[a.File]-rank[b.File], a.Line-b.Line)
 	})
 	return l.warnings, errs
-}
-
-const tooLong = "is longer than 16MiB"
-
-// readFile reads all of a file that is not too long.
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, int64(maxFile)+1))
-	if err == nil && Size(len(data)) > maxFile {
-		err = fmt.Errorf("%s: %s", name, tooLong)
-	}
-	return data, err
-}
-
-// readTenantFile reads one file of the tenants' folder. A name that leads to
-// something else than a file is refused before opening it could block.
-func readTenantFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is not a file")
-	}
-	if err != nil {
-		return nil, bare(err)
-	}
-	data, err := readFile(name)
-	return data, bare(err)
-}
-
-// bare leaves out the name of the file, which the report has already.
-func bare(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
 }

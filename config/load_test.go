@@ -125,7 +125,7 @@ const embeddedWithDir = "upstream: {mode: embedded}\ntenants_dir: d\n"
 func TestTenantsDir(t *testing.T) {
 	path := folder(t, "riptide.yaml", embeddedWithDir,
 		"d/one.yaml", "users: {default: {sha256: ["+HashSecret("one")+"]}}\n",
-		"d/two.yaml", "", // no users, but a tenant
+		"d/two.yaml", "{}\n", // no users, but a tenant
 		"d/README.md", "{{{",
 		"d/.hidden.yaml", "{{{",
 		"d/three.yml", "{{{",
@@ -150,6 +150,7 @@ func TestTenantsDirErrors(t *testing.T) {
 	path := folder(t, "riptide.yaml", embeddedWithDir+
 		"tenants:\n  acme:\n    users: {default: {sha256: ["+one+"]}}\n  twice: {}\n",
 		"d/Bad.yaml", "databases: 4\n",
+		"d/empty.yaml", "",
 		"d/fields.yaml", "plan: gold\nusers:\n  default:\n    sha256:\n      - x\n      - "+one+"\ndatabses: 4\n",
 		"d/list.yaml", "- a\n",
 		"d/syntax.yaml", "\n\nusers: [\n",
@@ -159,6 +160,7 @@ func TestTenantsDirErrors(t *testing.T) {
 	_, _, err := Load(path)
 	sameLines(t, relative(filepath.Dir(path), lines(err.(Errors))),
 		`d/Bad.yaml:1: "Bad" is not a tenant id (1 to 63 of a-z 0-9 _ -, the first a letter or digit)`,
+		`d/empty.yaml: is empty (a tenant without anything is written {})`,
 		`d/fields.yaml:1: plan: there is no plan "gold"`,
 		`d/fields.yaml:5: users.default.sha256[0]: is not a SHA-256 of 64 hexadecimal digits (riptide-proxy hash makes one)`,
 		`d/fields.yaml:6: users.default.sha256[1]: the same secret as that of acme.default (riptide.yaml:5)`,
@@ -182,7 +184,7 @@ func TestTenantsDirPlaces(t *testing.T) {
 		sameLines(t, relative(filepath.Dir(path), lines(err.(Errors))), "riptide.yaml:1: tenants: there are no tenants: nobody could log in")
 	})
 	t.Run("absolute", func(t *testing.T) {
-		dir := filepath.Dir(folder(t, "acme.yaml", ""))
+		dir := filepath.Dir(folder(t, "acme.yaml", "{}\n"))
 		path := folder(t, "riptide.yaml", "upstream: {mode: embedded}\ntenants_dir: "+dir+"\n")
 		if c, _, err := Load(path); err != nil || c.Tenants["acme"] == nil {
 			t.Error(c, err)

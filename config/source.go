@@ -16,9 +16,12 @@ type source struct {
 	raw      map[string]string // path -> text before variables were expanded, where that changed it
 	bad      map[string]bool   // paths that a problem was reported for
 	empty    map[string]bool   // paths whose value is left to the default
+	filled   map[string]string // path -> text that has come of variables
 	problems []Problem
 
 	unreadable bool // it is not YAML, so nothing of it was decoded
+	warned     bool // there is a warning about it
+	checked    bool // its tenant was checked before
 	aliased    int  // nodes decoded through aliases so far
 }
 
@@ -28,7 +31,7 @@ func newSource(file string, env func(string) (string, bool)) *source {
 	}
 	return &source{
 		file: file, env: env,
-		lines: map[string]int{}, raw: map[string]string{}, bad: map[string]bool{}, empty: map[string]bool{},
+		lines: map[string]int{}, raw: map[string]string{}, bad: map[string]bool{}, empty: map[string]bool{}, filled: map[string]string{},
 	}
 }
 

@@ -81,7 +81,23 @@ func syntaxError(err error, data []byte) (line int, text string) {
 	if line == 0 || countedFromZero.MatchString(m[2]) {
 		line++
 	}
-	return line, "is not YAML: " + strings.TrimSpace(m[2])
+	text = "is not YAML: " + strings.TrimSpace(m[2])
+	if bareVariable.Match(lineAt(data, line)) {
+		text += ` (within { } and [ ] a variable stands in quotes: "${NAME}")`
+	}
+	return line, text
+}
+
+// bareVariable is one without quotes in a mapping or list that is written on one line.
+var bareVariable = regexp.MustCompile(`[{\[,].*[:,\[{]\s*\$\{`)
+
+// lineAt is a line, by its number from 1.
+func lineAt(data []byte, line int) []byte {
+	for range line - 1 {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	first, _, _ := bytes.Cut(data, []byte("\n"))
+	return first
 }
 
 func lineOf(data []byte, offset int) int { return 1 + bytes.Count(data[:offset], []byte("\n")) }

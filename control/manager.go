@@ -69,14 +69,29 @@ type Manager struct {
 	results  []func(Result)
 	history  []*Generation // oldest first, the running one last
 	number   uint64
-	seen     string // hash of the files as they were tried last
-	seenErr  error  // and what came of it
+	seen     reading // what was tried last
 	last     failure
 }
 
 type failure struct {
 	err error
 	at  time.Time
+}
+
+// reading is what came of reading the files. The same files may be good or not by what else is there, such as a folder.
+type reading struct {
+	hash  string // empty: the main file could not be read
+	wrong string // empty: nothing
+}
+
+func newReading(files *config.Files, err error) (r reading) {
+	if files != nil {
+		r.hash = files.Hash()
+	}
+	if err != nil {
+		r.wrong = err.Error()
+	}
+	return r
 }
 
 // New is a Manager of a proxy that was started with what the files say; files are nil if there are none.
@@ -87,8 +102,8 @@ func New(p Proxy, files *config.Files, cfg *config.Config, warnings []config.War
 	}
 	g := &Generation{Number: 1, At: time.Now(), Source: "start", Config: cfg, Warnings: warnings, files: files}
 	if files != nil {
-		g.Hash = files.Hash()
-		m.seen = g.Hash
+		m.seen = newReading(files, nil)
+		g.Hash = m.seen.hash
 	}
 	m.current.Store(g)
 	m.history = []*Generation{g}
@@ -140,26 +155,25 @@ func (m *Manager) Reload(ctx context.Context, source string) error {
 func (m *Manager) reload(ctx context.Context, source string, force bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.readAll(ctx, source, force)
+}
+
+// readAll is reload with m.mu held.
+func (m *Manager) readAll(ctx context.Context, source string, force bool) error {
 	running := m.Current()
 	if running.files == nil {
 		return ErrNoFile
 	}
 	files, cfg, warnings, err := running.files.Again()
-	hash := ""
-	if files != nil {
-		hash = files.Hash()
-	}
-	switch {
-	case force:
-	case files == nil && m.seenErr != nil && err.Error() == m.seenErr.Error(), files != nil && hash == m.seen:
+	now := newReading(files, err)
+	if !force && now == m.seen {
 		return errUnchanged // said already, if it was wrong
 	}
-	m.seen, m.seenErr = hash, err
+	m.seen = now
 	if err == nil {
-		err = m.apply(ctx, &Generation{Hash: hash, Source: source, Config: cfg, Warnings: warnings, files: files})
+		err = m.apply(ctx, &Generation{Hash: now.hash, Source: source, Config: cfg, Warnings: warnings, files: files})
 	}
-	m.seenErr = err
-	return m.done(source, err)
+	return m.done(source, running, err)
 }
 
 // Rollback has the proxy run with a former generation. The files are left as they are: when they change next, they
@@ -172,7 +186,7 @@ func (m *Manager) Rollback(ctx context.Context, number uint64) error {
 	if i < 0 {
 		return fmt.Errorf("generation %d: %w", number, ErrNoSuch)
 	}
-	was := m.history[i]
+	was, running := m.history[i], m.Current()
 	if was.files == nil {
 		return ErrNoFile
 	}
@@ -180,7 +194,7 @@ func (m *Manager) Rollback(ctx context.Context, number uint64) error {
 	if err == nil {
 		err = m.apply(ctx, &Generation{Hash: was.Hash, Source: source, Config: cfg, Warnings: warnings, files: was.files})
 	}
-	return m.done(source, err)
+	return m.done(source, running, err)
 }
 
 // apply provisions a generation and has it take effect. m.mu is held.
@@ -206,16 +220,25 @@ func (m *Manager) apply(ctx context.Context, g *Generation) error {
 	}
 	m.number++
 	g.Number, g.At, g.Restart = m.number, time.Now(), config.Fixed(m.started, g.Config)
-	m.current.Store(g)
-	if m.history = append(m.history, g); len(m.history) > kept {
-		m.history = slices.Delete(m.history, 0, len(m.history)-kept)
-	}
+	m.remember(g)
 	return nil
 }
 
-// done counts and logs what has come of a try.
-func (m *Manager) done(source string, err error) error {
-	m.tell(source, err)
+// remember has a generation be the running one. If it is the same files again it takes the place of the one before:
+// whoever says "reload" ten times shall still have somewhere to go back to.
+func (m *Manager) remember(g *Generation) {
+	if m.Current().Hash == g.Hash {
+		m.history = m.history[:len(m.history)-1]
+	}
+	m.current.Store(g)
+	if m.history = append(slices.Clip(m.history), g); len(m.history) > kept {
+		m.history = slices.Delete(m.history, 0, len(m.history)-kept)
+	}
+}
+
+// done counts and logs what has come of a try; before was running until then.
+func (m *Manager) done(source string, before *Generation, err error) error {
+	m.tell(Result{Source: source, Err: err, Before: before, Now: m.Current()})
 	if err != nil {
 		m.counters[Failed].Add(1)
 		m.last = failure{err, time.Now()}
@@ -233,13 +256,35 @@ func (m *Manager) done(source string, err error) error {
 	m.last = failure{}
 	g := m.Current()
 	slog.Info("another configuration is running", "generation", g.Number, "source", source, "tenants", len(g.Config.Tenants))
-	for _, w := range g.Warnings {
-		slog.Warn(w.String())
-	}
+	logWarnings(g.Warnings, m.before())
 	if len(g.Restart) > 0 {
 		slog.Warn("some of the configuration holds from the next start on", "keys", g.Restart)
 	}
 	return nil
+}
+
+// before are the warnings of the generation before the running one. m.mu is held.
+func (m *Manager) before() []config.Warning {
+	if n := len(m.history); n > 1 {
+		return m.history[n-2].Warnings
+	}
+	return nil
+}
+
+// logWarnings logs those that have not been logged.
+func logWarnings(all, before []config.Warning) {
+	known := make(map[config.Warning]bool, len(before))
+	for _, w := range before {
+		known[w] = true
+	}
+	fresh := slices.DeleteFunc(slices.Clone(all), func(w config.Warning) bool { return known[w] })
+	for i, w := range fresh {
+		if i == maxLogged {
+			slog.Warn("there are more warnings", "more", len(fresh)-i)
+			return
+		}
+		slog.Warn(w.String())
+	}
 }
 
 // maxLogged is how many problems of one configuration are logged.

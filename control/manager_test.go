@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 // running is a proxy that only remembers what it was told.
@@ -186,15 +187,6 @@ func watched(t *testing.T, m *Manager) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("in vain: ", what)
-		}
-	}
-}
-
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	m, p, name := start(t)
@@ -203,47 +195,47 @@ func TestWatch(t *testing.T) {
 	dir := filepath.Dir(name)
 
 	write(t, name, text("written"))
-	eventually(t, "a file is written to", func() bool { return p.has("written") })
+	harness.Eventually(t, "a file is written to", func() bool { return p.has("written") })
 
 	write(t, name+".new", text("renamed"))
 	if err := os.Rename(name+".new", name); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a file takes its place", func() bool { return p.has("renamed") })
+	harness.Eventually(t, "a file takes its place", func() bool { return p.has("renamed") })
 
 	one := filepath.Join(dir, "tenants.d", "one.yaml")
 	write(t, one, tenant("one"))
-	eventually(t, "a tenant's file comes", func() bool { return p.has("one") })
+	harness.Eventually(t, "a tenant's file comes", func() bool { return p.has("one") })
 	write(t, one, "{suspended: true, "+tenant("one")[1:])
-	eventually(t, "a tenant's file changes", func() bool {
+	harness.Eventually(t, "a tenant's file changes", func() bool {
 		x := m.Current().Config.Tenants["one"]
 		return x != nil && x.Suspended
 	})
 	if err := os.Remove(one); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a tenant's file goes", func() bool { return !p.has("one") })
+	harness.Eventually(t, "a tenant's file goes", func() bool { return !p.has("one") })
 
 	failed := m.Count(Failed)
 	write(t, name, text("wrong:"))
-	eventually(t, "what is wrong is noticed", func() bool { return m.Count(Failed) == failed+1 })
+	harness.Eventually(t, "what is wrong is noticed", func() bool { return m.Count(Failed) == failed+1 })
 	if !p.has("renamed") {
 		t.Error("and was taken over")
 	}
 	write(t, name, text("right"))
-	eventually(t, "and what is right again", func() bool { return p.has("right") })
+	harness.Eventually(t, "and what is right again", func() bool { return p.has("right") })
 	if n := m.Count(Failed); n != failed+1 {
 		t.Errorf("one mistake was told of %d times", n-failed)
 	}
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the file goes", func() bool { return m.Count(Failed) == failed+2 })
+	harness.Eventually(t, "the file goes", func() bool { return m.Count(Failed) == failed+2 })
 	if !p.has("right") {
 		t.Error("and with it the configuration")
 	}
 	write(t, name, text("back"))
-	eventually(t, "it comes back", func() bool { return p.has("back") })
+	harness.Eventually(t, "it comes back", func() bool { return p.has("back") })
 }
 
 // Kubernetes changes a link to the folder that the link to the file leads through.
@@ -279,7 +271,7 @@ func TestWatchLinks(t *testing.T) {
 	for i := range 3 {
 		id := fmt.Sprintf("b%d", i)
 		version("..v2"+id, id)
-		eventually(t, "the link leads elsewhere", func() bool { return p.has(id) })
+		harness.Eventually(t, "the link leads elsewhere", func() bool { return p.has(id) })
 	}
 }
 
@@ -300,7 +292,7 @@ func TestWatchPatience(t *testing.T) {
 			time.Sleep(settleTime / 4)
 		}
 	}
-	eventually(t, "it is whole", func() bool { return p.has("c") })
+	harness.Eventually(t, "it is whole", func() bool { return p.has("c") })
 	if m.Current().Number != 2 || m.Count(Failed) != 0 {
 		t.Error(m.Current().Number, m.Count(Failed))
 	}

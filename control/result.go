@@ -16,12 +16,7 @@ func (m *Manager) OnResult(f func(Result)) {
 }
 
 // tell tells of a try. m.mu is held.
-func (m *Manager) tell(source string, err error) {
-	r := Result{Source: source, Err: err, Now: m.Current()}
-	r.Before = r.Now
-	if n := len(m.history); err == nil && n > 1 {
-		r.Before = m.history[n-2]
-	}
+func (m *Manager) tell(r Result) {
 	for _, f := range m.results {
 		f(r)
 	}

@@ -40,7 +40,8 @@ func (m *Manager) Watch(ctx context.Context) {
 	} else {
 		defer w.Close()
 	}
-	m.follow(w)
+	f := &follower{Watcher: w}
+	m.follow(f)
 	poll := time.NewTicker(pollTime)
 	defer poll.Stop()
 	signature := m.signature()
@@ -59,8 +60,8 @@ func (m *Manager) Watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case _, open := <-w.Events:
-			if open {
+		case e, open := <-w.Events:
+			if open && m.concerns(e) {
 				changed()
 			}
 		case err := <-w.Errors:
@@ -82,22 +83,48 @@ func (m *Manager) Watch(ctx context.Context) {
 				m.counters[Unchanged].Add(1)
 			}
 			first = false
-			if m.follow(w); m.signature() != signature { // before they were watched
+			if m.follow(f); m.signature() != signature { // before they were watched
 				changed()
 			}
 		}
 	}
 }
 
+// concerns tells whether an event may be one of the files'. A log that is written beside them is none.
+func (m *Manager) concerns(e fsnotify.Event) bool {
+	if e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename) {
+		return true // it may be what a link leads to
+	}
+	f, written := m.Current().files, filepath.Clean(e.Name)
+	if real, err := filepath.EvalSymlinks(f.Path); err != nil || written == real {
+		return true
+	}
+	if f.TenantsDir == "" {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(f.TenantsDir)
+	return err != nil || filepath.Dir(written) == real
+}
+
+// follower is a Watcher that complains once.
+type follower struct {
+	*fsnotify.Watcher
+	told bool // that a folder can not be watched
+}
+
 // follow watches the folders that the files are in now.
-func (m *Manager) follow(w *fsnotify.Watcher) {
+func (m *Manager) follow(w *follower) {
 	if w.Events == nil {
 		return
 	}
 	dirs, watched := m.dirs(), w.WatchList()
 	for _, dir := range dirs {
-		if !slices.Contains(watched, dir) {
-			w.Add(dir) // or it is not there, or there are too many: then changes are noticed late
+		if slices.Contains(watched, dir) {
+			continue
+		}
+		if err := w.Add(dir); err != nil && !w.told {
+			w.told = true
+			slog.Warn("changes of the configuration's files are noticed late", "folder", dir, "error", err, "after", pollTime.String())
 		}
 	}
 	for _, dir := range watched {
@@ -134,7 +161,7 @@ func (m *Manager) signature() uint64 {
 	add := func(name string, info fs.FileInfo, err error) {
 		h.Write([]byte(name))
 		if err == nil {
-			h.Write([]byte(info.ModTime().String()))
+			h.Write([]byte(info.ModTime().String() + info.Mode().String()))
 			h.Write([]byte{byte(info.Size()), byte(info.Size() >> 8), byte(info.Size() >> 16)})
 		}
 	}

@@ -40,6 +40,8 @@ type Directory struct {
 
 	byCertificate map[string]*account
 	networks      map[string]config.Networks // that tenants' clients may come from; by tenant
+
+	made map[string]*config.Tenant // what each was made of
 }
 
 // account is a user with the hashes of its secrets.
@@ -71,8 +73,15 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 
 		byCertificate: make(map[string]*account),
 		networks:      make(map[string]config.Networks),
+		made:          c.Tenants,
 	}
 	for id, tc := range c.Tenants {
+		if before != nil && before.made[id] == tc {
+			if err := d.keep(before, id); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		t := newTenant(id, tc)
 		if before != nil && t.same(before.tenants[id]) {
 			t = before.tenants[id]
@@ -104,6 +113,20 @@ func NextDirectory(c *config.Config, before *Directory) (*Directory, error) {
 		}
 	}
 	return d, nil
+}
+
+// keep takes a tenant over that the configuration has not changed.
+func (d *Directory) keep(before *Directory, id string) error {
+	d.tenants[id], d.users[id], d.networks[id] = before.tenants[id], before.users[id], before.networks[id]
+	for _, a := range d.users[id] {
+		for _, h := range a.sha256 {
+			d.bySecret[h] = a
+		}
+		if err := d.certify(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newRules returns a user's rules, nil if it may do everything. They are the ones that it had if nothing about them is new.
@@ -198,11 +221,11 @@ func (d *Directory) Member(tenant, user string) *Identity {
 	return &a.identity
 }
 
-// Slow reports whether Authenticate may take long: then it does not belong on
+// Slow reports whether AuthenticateFrom may take long: then it does not belong on
 // an event loop.
-func (d *Directory) Slow(user, secret []byte) bool {
+func (d *Directory) Slow(from Source, user, secret []byte) bool {
 	a := d.account(user)
-	return a != nil && len(a.argon2id) > 0 && a.known(sha256.Sum256(secret)) == ""
+	return a != nil && len(a.argon2id) > 0 && a.known(sha256.Sum256(secret)) == "" && d.Admits(&a.identity, from) != ErrElsewhere
 }
 
 // known is what proves a secret right without a computation; empty: it takes one, or it is wrong.
@@ -233,9 +256,9 @@ func (d *Directory) Authenticate(user, secret []byte) (*Identity, Proof, error) 
 
 // AuthenticateFrom is Authenticate for a client that is somewhere. The error may be ErrElsewhere too.
 func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identity, Proof, error) {
-	a, proof := d.verify(user, secret)
-	if a == nil {
-		return nil, "", ErrWrongPass
+	a, proof, err := d.verify(from, user, secret)
+	if err != nil {
+		return nil, "", err
 	}
 	if err := d.Admits(&a.identity, from); err != nil {
 		return nil, "", err
@@ -243,13 +266,13 @@ func (d *Directory) AuthenticateFrom(from Source, user, secret []byte) (*Identit
 	return &a.identity, proof, nil
 }
 
-func (d *Directory) verify(user, secret []byte) (*account, Proof) {
+func (d *Directory) verify(from Source, user, secret []byte) (*account, Proof, error) {
 	sum := sha256.Sum256(secret)
 	if user == nil || string(user) == "default" {
 		// The key of the look-up is a hash, so its timing tells nothing
 		// about how much of the secret was right.
 		if a := d.bySecret[sum]; a != nil {
-			return a, proofOf(sum)
+			return a, proofOf(sum), nil
 		}
 	}
 	a := d.account(user)
@@ -257,6 +280,10 @@ func (d *Directory) verify(user, secret []byte) (*account, Proof) {
 		a = &nobody // so that a name that exists takes as long
 	}
 	proof := a.known(sum)
+	if proof == "" && len(a.argon2id) > 0 && d.Admits(&a.identity, from) == ErrElsewhere {
+		// Computing it would tell, by the time it takes, a wrong secret from one that was right lately.
+		return nil, "", ErrElsewhere
+	}
 	for _, phc := range a.argon2id {
 		if proof == "" && config.VerifyArgon2id(phc, string(secret)) {
 			proof = Proof(phc)
@@ -264,9 +291,9 @@ func (d *Directory) verify(user, secret []byte) (*account, Proof) {
 		}
 	}
 	if proof == "" || a == &nobody {
-		return nil, ""
+		return nil, "", ErrWrongPass
 	}
-	return a, proof
+	return a, proof, nil
 }
 
 var nobody = account{sha256: make([][sha256.Size]byte, 1)}

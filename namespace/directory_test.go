@@ -2,6 +2,8 @@ package namespace
 
 import (
 	"errors"
+	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -159,6 +161,8 @@ func TestAuthenticateGivesOneIdentityPerUser(t *testing.T) {
 	}
 }
 
+var anywhere = Source{Any: true}
+
 // Slow decides what runs on an event loop, so it must be true of exactly those
 // whose check would compute an argon2id hash.
 func TestSlow(t *testing.T) {
@@ -168,11 +172,11 @@ func TestSlow(t *testing.T) {
 		alone: false, "": false, "default": false, "acme": false, "acme.default": false, "acme.reader": false, "acme.nothing": false,
 		"acme.nobody": false, "nobody": false, "nobody.person": false, "person": false, "acme.person.": false,
 	} {
-		if got := d.Slow(name(user), []byte("some secret")); got != want {
+		if got := d.Slow(anywhere, name(user), []byte("some secret")); got != want {
 			t.Errorf("Slow(%q) = %v", user, got)
 		}
 	}
-	if d.Slow([]byte("acme.both"), []byte("both-key")) {
+	if d.Slow(anywhere, []byte("acme.both"), []byte("both-key")) {
 		t.Error("a secret that has a quick hash is slow")
 	}
 }
@@ -186,13 +190,13 @@ func TestProvedSecret(t *testing.T) {
 		if _, _, err := d.Authenticate(user, []byte("wrong")); err != ErrWrongPass {
 			t.Errorf("the wrong secret: %v", err)
 		}
-		if !d.Slow(user, []byte("wrong")) {
+		if !d.Slow(anywhere, user, []byte("wrong")) {
 			t.Error("the wrong secret is checked on the loop")
 		}
 		if who, _, err := d.Authenticate(user, secret); err != nil || who.User != "person" {
 			t.Errorf("%v, %v", who, err)
 		}
-		if d.Slow(user, secret) {
+		if d.Slow(anywhere, user, secret) {
 			t.Error("it is computed again")
 		}
 	}
@@ -201,7 +205,7 @@ func TestProvedSecret(t *testing.T) {
 			t.Errorf("%q with another's secret: %v", other, err)
 		}
 	}
-	if !someDirectory(t).Slow(user, secret) {
+	if !someDirectory(t).Slow(anywhere, user, secret) {
 		t.Error("what was proved outlives its configuration")
 	}
 }
@@ -301,6 +305,34 @@ func TestPrefixesAreDisjoint(t *testing.T) {
 			if p != q && strings.HasPrefix(p, q) {
 				t.Errorf("%q begins with %q", p, q)
 			}
+		}
+	}
+}
+
+// From where a user can not log in, the time that an answer takes tells nothing of a secret.
+func TestElsewhereComputesNothing(t *testing.T) {
+	cfg, _, err := config.Parse("test.yaml", []byte("upstream: {addresses: [127.0.0.1:1]}\ntenants:\n  acme:\n    networks: [10.0.0.0/8]\n    users: {default: {argon2id: ["+strconv.Quote(config.HashArgon2id("right"))+"]}}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := NewDirectory(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(ip string) Source { return Source{Addr: netip.MustParseAddr(ip)} }
+	user := []byte("acme")
+	if !d.Slow(at("10.1.2.3"), user, []byte("right")) {
+		t.Fatal("it is not computed at all")
+	}
+	if _, _, err := d.AuthenticateFrom(at("::ffff:10.1.2.3"), user, []byte("right")); err != nil {
+		t.Fatal(err) // and is known from now on
+	}
+	for _, secret := range []string{"right", "wrong"} {
+		if d.Slow(at("192.0.2.7"), user, []byte(secret)) {
+			t.Errorf("the %s secret is computed", secret)
+		}
+		if _, _, err := d.AuthenticateFrom(at("192.0.2.7"), user, []byte(secret)); err != ErrElsewhere {
+			t.Errorf("the %s secret: %v", secret, err)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 func (s *Server) Apply(ctx context.Context, cfg *config.Config) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if s.stopping.Load() {
+	if s.ending.Load() {
 		return errStopping
 	}
 	before := s.conf()
@@ -71,6 +71,9 @@ var errStopping = errors.New("the proxy is shutting down")
 func (r *running) changes(next *running) (changed []string) {
 	for id, own := range next.own {
 		was := r.own[id]
+		if own == was {
+			continue
+		}
 		if was == nil || own.tenant != was.tenant || own.board != was.board || !reflect.DeepEqual(own.quotas, was.quotas) ||
 			!reflect.DeepEqual(next.cfg.Tenants[id].Users, r.cfg.Tenants[id].Users) || !next.directory.AdmitsAlike(r.directory, id) {
 			changed = append(changed, id)
@@ -98,6 +101,7 @@ func (s *Server) forget(before, next *running, changes []string) {
 		}
 		if is == nil {
 			s.counts.Drop(id)
+			s.scripts.store.Flush(id)
 		}
 		if is == nil || is.tenant != was.tenant {
 			s.codecs.forget(was.tenant)
@@ -148,7 +152,8 @@ func (r *running) reporting() []ledger.Tenant {
 
 // apply has the loop go by a configuration.
 func (w *worker) apply(next *running, changes []string, values *valueChange) {
-	certifies := w.conf.directory.CertifiesAlike(next.directory)
+	before := w.conf
+	certifies := before.directory.CertifiesAlike(next.directory)
 	w.take(next)
 	w.audit.apply(&next.cfg.Audit)
 	if !certifies {
@@ -165,6 +170,7 @@ func (w *worker) apply(next *running, changes []string, values *valueChange) {
 		if t := w.stats[id]; t != nil {
 			w.change(t, next.own[id])
 		}
+		w.part(id, before.own[id], next.own[id])
 	}
 	now := time.Now()
 	for _, s := range w.sessions {
@@ -182,8 +188,24 @@ func (w *worker) tidy(next *running) {
 	for id, t := range w.stats {
 		if id != "" && next.own[id] == nil && !lately[id] && t.first == nil {
 			delete(w.stats, id)
-			delete(w.valued, id)
 		}
+	}
+}
+
+// part has the loop forget what it knows of a tenant that is another one now, or no more: whoever gets
+// its name later must find nothing of it. Counters are kept for a while, see departedTime.
+func (w *worker) part(id string, was, is *tenantOwn) {
+	if was != nil && (is == nil || is.tenant != was.tenant) {
+		delete(w.scriptUsers, was.tenant)
+	}
+	if is != nil {
+		return
+	}
+	delete(w.valued, id)
+	if t := w.stats[id]; t != nil {
+		w.unpause(t)
+		t.setMode(modeValues, false)
+		t.values, t.slow, t.spikes, t.denials, t.hot = nil, slowLog{}, spikes{}, nil, nil
 	}
 }
 
@@ -192,21 +214,22 @@ var errRevoked = errors.New("the configuration does not let the client in any mo
 
 // change has the sessions of a tenant go by its new terms; own is nil if it is no more.
 func (w *worker) change(t *tenantStats, own *tenantOwn) {
+	var waiting []waiter
 	for s := t.first; s != nil; s = s.next {
 		who := w.still(s.who, s.credential)
 		if who == nil || who.Tenant != s.who.Tenant || w.conf.directory.Admits(who, s.source()) != nil {
-			delete(w.scriptUsers, s.who.Tenant)
 			w.audit.revoked(s)
 			s.conn.Close(errRevoked)
 			continue
 		}
 		s.who, s.mine, s.shape = who, own, own.shape
-		s.reruled(who.Rules)
+		if s.reruled(who.Rules) {
+			waiting = append(waiting, waiter{s, s.tail})
+		}
 	}
+	w.release(waiting)
 	if own != nil {
 		w.scriptUsers[own.tenant].reruled()
-	} else {
-		t.hot = nil // should the name be given to somebody else
 	}
 	t.turn.share = w.turns.shareOf(t.id)
 	w.remeter(t)

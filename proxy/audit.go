@@ -57,7 +57,8 @@ type auditor struct {
 	count  int      // of commands that it is about
 	start  int      // where it begins
 
-	stamp   []byte // the time of this turn
+	stamp   audit.Stamp
+	time    []byte // of this turn
 	stamped int64  // loop's clock at which it was made
 	indexes []int32
 	spare   []*remembered

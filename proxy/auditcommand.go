@@ -157,6 +157,12 @@ func (a *auditor) unanswered(s *session) {
 // ended records the first of the commands that are remembered. Without a reply it was not answered.
 func (a *auditor) ended(s *session, p *remembered, reply []byte) {
 	c := &p.commands[p.first]
+	keys := p.keys[p.used:c.end]
+	p.first, p.used = p.first+1, c.end
+	if a.open && a.run.s == s && a.run.cmd == c.cmd && a.run.outcome == outcomeOK && a.run.who == s.who && a.run.db == int(c.db) &&
+		reply != nil && outcomeOf(c.cmd, reply, outcomeOK) == outcomeOK && a.longer(keys) {
+		return // as most of a pipeline's do
+	}
 	what := auditRun{s: s, who: s.who, cmd: c.cmd, db: int(c.db), event: "command", outcome: outcomeUnanswered}
 	if reply != nil {
 		what.outcome = outcomeOf(c.cmd, reply, a.run.outcome)
@@ -164,8 +170,7 @@ func (a *auditor) ended(s *session, p *remembered, reply []byte) {
 	if what.outcome == "NOPERM" || what.outcome == "NOAUTH" {
 		what.event, what.reason = "refused", string(bytes.TrimSpace(reply[1:]))
 	}
-	a.record(what, p.keys[p.used:c.end])
-	p.first, p.used = p.first+1, c.end
+	a.record(what, keys)
 }
 
 // outcomeOf is what a reply says: ok, or the code of an error. likely spares the making of a string.

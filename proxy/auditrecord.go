@@ -17,12 +17,7 @@ const (
 // record records that commands had an outcome. keys are the names of one command's, as they are to be
 // written.
 func (a *auditor) record(what auditRun, keys []byte) {
-	if a.open && a.run == what && (a.listed || len(keys) == 0) && a.count < maxRun && len(a.buf)-a.start < runSize {
-		a.count++
-		if len(keys) > 0 {
-			a.buf = append(a.buf, ',')
-			a.buf = append(a.buf, keys...)
-		}
+	if a.open && a.run == what && a.longer(keys) {
 		return
 	}
 	a.begin(&what)
@@ -35,6 +30,19 @@ func (a *auditor) record(what auditRun, keys []byte) {
 		}
 		a.buf = append(a.buf, keys...)
 	}
+}
+
+// longer makes the record at the end of the buffer be about one command more, and reports whether it has room for that.
+func (a *auditor) longer(keys []byte) bool {
+	if len(keys) > 0 && !a.listed || a.count >= maxRun || len(a.buf)-a.start >= runSize {
+		return false
+	}
+	a.count++
+	if len(keys) > 0 {
+		a.buf = append(a.buf, ',')
+		a.buf = append(a.buf, keys...)
+	}
+	return true
 }
 
 // begin begins a record.
@@ -51,11 +59,11 @@ func (a *auditor) begin(what *auditRun) {
 		a.w.loop.After(audit.ChunkTime, func() {}) // has the loop take a turn, if it would sleep
 	}
 	if a.stamped != now {
-		a.stamp, a.stamped = audit.AppendTime(a.stamp[:0], time.Now()), now
+		a.time, a.stamped = a.stamp.Of(time.Now()), now
 	}
 	a.start = len(a.buf)
 	b := append(a.buf, `{"time":"`...)
-	b = append(b, a.stamp...)
+	b = append(b, a.time...)
 	b = append(b, `","event":"`...)
 	b = append(b, what.event...)
 	b = append(b, '"')

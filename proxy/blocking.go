@@ -2,7 +2,11 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/command"
 	"riptide-proxy/namespace"
@@ -65,6 +69,55 @@ func clientUnblock(s *session, _ *command.Command, r *namespace.Request) {
 		}
 	})
 }
+
+// waiter is a session that waits for long, and how many commands it had sent with the one that waits.
+type waiter struct {
+	s  *session
+	at uint32
+}
+
+// stays reports whether it waits still: until then a session sends nothing more.
+func (b waiter) stays() bool { return b.s.blocked > 0 && b.s.tail == b.at }
+
+// release has the upstream end what sessions wait for, as if their time were over. Just closing their
+// connections could lose an element that is on its way.
+func (w *worker) release(blocked []waiter) {
+	if len(blocked) == 0 {
+		return
+	}
+	ids := make([]int64, len(blocked))
+	for i, b := range blocked {
+		b.s.pin.Spoil() // as with CLIENT UNBLOCK
+		ids[i] = b.s.pin.ID()
+	}
+	w.srv.slow.Add(1)
+	go func() {
+		defer w.srv.slow.Done()
+		ctx := w.srv.ctx
+		_, err := w.srv.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, id := range ids {
+				p.Do(ctx, "CLIENT", "UNBLOCK", id)
+			}
+			return nil
+		})
+		w.loop.Post(func() {
+			if err == nil {
+				// What has reached the upstream only now waits there still.
+				w.loop.After(releaseAgain, func() {
+					w.release(slices.DeleteFunc(blocked, func(b waiter) bool { return !b.stays() }))
+				})
+				return
+			}
+			for _, b := range blocked {
+				if b.stays() {
+					b.s.conn.Close(nil)
+				}
+			}
+		})
+	}()
+}
+
+const releaseAgain = 100 * time.Millisecond
 
 // What of CLIENT REPLY is in force.
 const (

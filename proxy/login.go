@@ -53,7 +53,7 @@ func (s *session) login(user, secret []byte, done func()) {
 		}
 		s.loggedIn(who, credential{proof: proof}, done, s.answerError)
 	}
-	if !dir.Slow(user, secret) {
+	if !dir.Slow(from, user, secret) {
 		finish(dir.AuthenticateFrom(from, user, secret))
 		return
 	}

@@ -175,7 +175,7 @@ func (t *tenantStats) deliver(lines []byte) {
 // authSecrets are those of AUTH.
 func authSecrets(_ command.Args, i int) bool { return i > 0 }
 
-// helloSecrets are those of HELLO: what follows AUTH.
+// helloSecrets are those of HELLO: what follows AUTH, also where the version is forgotten.
 func helloSecrets(args command.Args, i int) bool {
-	return i > 2 && fold(args.At(i-1), "AUTH") || i > 3 && fold(args.At(i-2), "AUTH")
+	return i > 1 && fold(args.At(i-1), "AUTH") || i > 2 && fold(args.At(i-2), "AUTH")
 }

@@ -71,6 +71,22 @@ func TestRetireTransaction(t *testing.T) {
 	await(t, retired, "Retire")
 }
 
+// Who may not stay is closed also by a process that has been replaced, however long the others stay.
+func TestRetireApply(t *testing.T) {
+	t.Parallel()
+	s := startEmbedded(t, options{})
+	stays, goes := login(t, s, "acme"), login(t, s, "globex")
+	ctx, cancel := context.WithCancel(t.Context())
+	retired := make(chan struct{})
+	go func() { defer close(retired); s.Retire(ctx) }()
+	harness.Eventually(t, "it is replaced", func() bool { return s.stopping.Load() })
+	apply(t, s, map[string]string{"acme": "", "globex": ", suspended: true"})
+	goes.ends()
+	stays.expect("+PONG\r\n", "PING")
+	cancel()
+	await(t, retired, "Retire")
+}
+
 // When the last client has gone, Retire is over.
 func TestRetireEmpty(t *testing.T) {
 	t.Parallel()

@@ -86,21 +86,32 @@ func before72(version string) bool {
 }
 
 // reruled has other rules be in effect for a session that is somebody already. What is queued in a transaction was checked
-// by the old ones, so it does not run; and who hears channels that the new ones do not allow is closed, as Redis does it.
-func (s *session) reruled(rules *acl.Rules) {
+// by the old ones, so it does not run; and who hears what the new ones do not allow is closed, as Redis does it with
+// subscribers. It is true for one that waits in a command which was checked by the old ones: that is to end.
+func (s *session) reruled(rules *acl.Rules) (waits bool) {
 	if rules == s.rules {
-		return
+		return false
 	}
 	s.rules = rules
 	if s.tx != nil {
 		s.tx.aborted = true
 	}
-	if rules != nil && s.subs != nil && !s.mayHear() {
-		s.conn.Close(errDeaf)
+	if rules == nil {
+		return false
 	}
+	if s.subs != nil && !s.mayHear() || s.mode&modeMonitor != 0 && !rules.MayRun(monitorRow) || s.tracking && !rules.MayRun(trackingRow) {
+		s.w.audit.revoked(s)
+		s.conn.Close(errDeaf)
+		return false
+	}
+	return s.blocked > 0
 }
 
-var errDeaf = errors.New("the user's rules do not allow what it has subscribed to any more")
+var (
+	errDeaf     = errors.New("the user's rules do not allow what it hears any more")
+	monitorRow  = command.Lookup([]byte("monitor"))
+	trackingRow = command.Named("client|tracking")
+)
 
 // mayHear reports whether the rules allow all subscriptions.
 func (s *session) mayHear() bool {

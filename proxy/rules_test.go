@@ -1,8 +1,12 @@
 package proxy
 
 import (
+	"io"
 	"strings"
 	"testing"
+	"time"
+
+	"riptide-proxy/tests/harness"
 )
 
 // withRules applies the configuration in which acme's second user has these rules.
@@ -65,6 +69,33 @@ func TestRulesChange(t *testing.T) {
 		withRules(t, s, "")
 		c.expect(":1\r\n", "DEL", "k")
 	})
+}
+
+// What a session was allowed to wait for, or to watch, it goes on with only if it still is.
+func TestRulesChangeMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := startProxy(t, harness.StartRedis(t).Addr, options{loops: 2})
+	second := func() *client {
+		c := dial(t, s)
+		c.expect("+OK\r\n", "AUTH", "acme.second", secretOf("acme-second"))
+		return c
+	}
+	withRules(t, s, "+@all ~* &*")
+	other := login(t, s, "acme")
+	waits, watches, tracks := second(), second(), second()
+	watches.expect("+OK\r\n", "MONITOR")
+	tracks.do("HELLO", "3")
+	tracks.expect("+OK\r\n", "CLIENT", "TRACKING", "ON", "BCAST")
+	waits.send("BLPOP k9 l 0")
+	harness.Eventually(t, "it waits", func() bool { return strings.Contains(other.do("INFO", "clients"), "blocked_clients:1") })
+	withRules(t, s, "+@all -monitor -client|tracking ~k* &*")
+	tracks.ends()
+	waits.read("*-1\r\n")
+	waits.expect("-NOPERM this user has no permissions to access one of the keys used as arguments\r\n", "BLPOP", "k9", "l", "0")
+	watches.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, watches.R); err != nil {
+		t.Error("it watches still:", err)
+	}
 }
 
 // refusedTo is how a command is refused that rules do not allow.

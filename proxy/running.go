@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"reflect"
+
 	"riptide-proxy/config"
 	"riptide-proxy/namespace"
 	"riptide-proxy/quota"
@@ -31,10 +33,15 @@ func (s *Server) newRunning(cfg *config.Config, before *running) (*running, erro
 		return nil, err
 	}
 	r := &running{cfg: cfg, directory: dir, own: make(map[string]*tenantOwn, len(cfg.Tenants))}
+	plansAlike := before != nil && reflect.DeepEqual(cfg.Plans, before.cfg.Plans)
 	for _, t := range dir.Tenants() {
 		var own *tenantOwn
 		if before != nil {
 			own = before.own[t.ID]
+		}
+		if own != nil && plansAlike && own.tenant == t && before.cfg.Tenants[t.ID] == cfg.Tenants[t.ID] {
+			r.own[t.ID] = own // as most are, since a configuration shares what has not changed with the one before
+			continue
 		}
 		r.own[t.ID] = s.nextOwn(cfg, t, own)
 	}

@@ -64,7 +64,8 @@ type Server struct {
 	facts    atomic.Pointer[upstream.Facts]
 	tracing  atomic.Pointer[tracing.Recorder]
 	ready    atomic.Bool // the upstream passed its last health check
-	stopping atomic.Bool
+	stopping atomic.Bool // nobody new is served
+	ending   atomic.Bool // and soon nobody at all
 	// tokensOver counts sessions that were closed when their token was over.
 	tokensOver atomic.Uint64
 
@@ -301,6 +302,7 @@ var ErrTimeout = errors.New("shutdown timeout: some commands were not answered")
 // first it closes what is left and returns ErrTimeout.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
+	s.ending.Store(true)
 	s.workers[0].loop.Post(s.doors.close)
 	for _, w := range s.workers {
 		w.loop.Post(w.drain)

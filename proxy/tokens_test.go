@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 const tokenSecret = "0123456789abcdef0123456789abcdef"
@@ -23,12 +24,9 @@ func tokensOf(more string) string {
 
 func tokenFor(t testing.TB, tenant, user string) string {
 	t.Helper()
-	claims := jwt.MapClaims{"iss": "corp", "aud": "riptide", "tenant": tenant, "user": user, "jti": rand.Text(), "exp": time.Now().Add(time.Hour).Unix()}
-	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(tokenSecret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return harness.Token(t, jwt.SigningMethodHS256, []byte(tokenSecret), nil, map[string]any{
+		"iss": "corp", "aud": "riptide", "tenant": tenant, "user": user, "jti": rand.Text(), "exp": time.Now().Add(time.Hour).Unix(),
+	}, nil)
 }
 
 // Who has logged in with a token stays if another configuration would let him in too, and ends if not.

@@ -2,31 +2,27 @@ package resp
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"riptide-proxy/tests/harness"
 )
 
-// The tests in this file hold the scanner against a redis-server: $REDIS_SERVER, or the one in the PATH.
+// The tests in this file hold the scanner against a redis-server.
 
 // liveServer is a redis-server that listens on a unix socket for the time of a test.
 type liveServer struct{ socket string }
 
 func startServer(t *testing.T, options ...string) liveServer {
 	t.Helper()
-	binary := os.Getenv("REDIS_SERVER")
-	if binary == "" {
-		binary = "redis-server"
-	}
 	// A socket's path may not be long, which that of t.TempDir can be.
 	dir, err := os.MkdirTemp("", "resp")
 	if err != nil {
@@ -34,24 +30,7 @@ func startServer(t *testing.T, options ...string) liveServer {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := liveServer{filepath.Join(dir, "s")}
-	ctx, stop := context.WithCancel(context.Background())
-	options = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "", "--appendonly", "no"}, options...)
-	server := exec.CommandContext(ctx, binary, options...)
-	if err := server.Start(); err != nil {
-		t.Fatalf("these tests need a redis-server: %v", err)
-	}
-	t.Cleanup(func() {
-		stop()
-		_ = server.Wait()
-	})
-	for range 200 {
-		if c, err := net.Dial("unix", s.socket); err == nil {
-			c.Close()
-			return s
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("redis-server does not come up")
+	harness.StartRedis(t, append([]string{"--unixsocket", s.socket}, options...)...)
 	return s
 }
 

@@ -3,7 +3,6 @@ package tests
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,8 +184,8 @@ func aclRules(rnd *rand.Rand) string {
 
 func TestACLDifferential(t *testing.T) {
 	t.Parallel()
-	seed, users, steps := diffSetting(t, "RIPTIDE_DIFF_SEED", 1), 8, 100
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	seed, users, steps := diffSeed(t), 8, 100
+	if full {
 		users, steps = 60, 2000
 	}
 	rnd := rand.New(rand.NewPCG(seed, 7))

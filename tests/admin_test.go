@@ -110,7 +110,7 @@ func clientOf(t testing.TB, p *harness.Proxy, who string, args ...string) (strin
 func TestAdminManyTenants(t *testing.T) {
 	t.Parallel()
 	n := 60
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		n = 1000
 	}
 	redis := harness.StartRedis(t)

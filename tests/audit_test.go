@@ -146,7 +146,7 @@ func TestAuditReload(t *testing.T) {
 func TestAuditKilled(t *testing.T) {
 	t.Parallel()
 	times := 4
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		times = 50
 	}
 	dir := t.TempDir()

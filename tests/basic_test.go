@@ -10,6 +10,7 @@ import (
 // Two tenants use the same names and never meet, and the upstream holds
 // nothing without a prefix.
 func TestTenantsDoNotMeet(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	p := harness.StartProxy(t, r.Addr, harness.Options{})
 	p.Ready(t)

@@ -22,7 +22,7 @@ import (
 func blockedSize(t *testing.T) int {
 	t.Helper()
 	n := uint64(1000)
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		n = 5000
 	}
 	n = diffSetting(t, "RIPTIDE_TEST_CONNECTIONS", n)
@@ -196,6 +196,7 @@ func (b *blockedTraffic) report(t *testing.T, when string) {
 // the blocked are served one element each, all listeners hear the one message,
 // and when they have left nothing of them is left.
 func TestBlockedThousands(t *testing.T) {
+	t.Parallel()
 	r := startBlocked(t)
 	beside := r.traffic(t)
 	beside.report(t, "alone")

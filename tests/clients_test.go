@@ -61,6 +61,7 @@ func clientsProxy(t *testing.T) *harness.Proxy {
 }
 
 func TestClientsRedisCLI(t *testing.T) {
+	t.Parallel()
 	p := clientsProxy(t)
 	cli := func(want string, args ...string) {
 		t.Helper()
@@ -78,6 +79,7 @@ func TestClientsRedisCLI(t *testing.T) {
 
 // One-shot, with standard input, scanning, bulk loading, and as a session.
 func TestClientsRedisCLIModes(t *testing.T) {
+	t.Parallel()
 	p := clientsProxy(t)
 	run(t, p, "from stdin", "redis-cli", "-x", "SET", "piped")
 	if out := run(t, p, "", "redis-cli", "GET", "piped"); out != "from stdin\n" {
@@ -111,6 +113,7 @@ func TestClientsRedisCLIModes(t *testing.T) {
 
 // A person at a terminal: redis-cli then asks for COMMAND DOCS and shows types.
 func TestClientsTerminal(t *testing.T) {
+	t.Parallel()
 	p := clientsProxy(t)
 	script, err := exec.LookPath("script")
 	if err != nil {
@@ -165,6 +168,7 @@ func TestClientsTerminal(t *testing.T) {
 }
 
 func TestClientsBenchmark(t *testing.T) {
+	t.Parallel()
 	p := clientsProxy(t)
 	for _, args := range [][]string{
 		{"-n", "5000", "-c", "20"}, {"-n", "20000", "-c", "20", "-P", "16"}, {"-n", "5000", "-c", "20", "-d", "4000", "-r", "100", "--threads", "2"},
@@ -182,6 +186,7 @@ func TestClientsBenchmark(t *testing.T) {
 }
 
 func TestClientsGoRedis(t *testing.T) {
+	t.Parallel()
 	p := clientsProxy(t)
 	for _, proto := range []int{2, 3} {
 		ctx := harness.Context(t)
@@ -257,6 +262,7 @@ func TestClientsGoRedis(t *testing.T) {
 
 // A socket and a keyboard.
 func TestClientsInline(t *testing.T) {
+	t.Parallel()
 	p := clientsProxy(t)
 	c := dial(t, p)
 	for _, tc := range []struct{ line, want string }{

@@ -29,6 +29,7 @@ func diffVisible(name string) bool {
 
 // COMMAND shows the tenant its own commands, as the server describes them.
 func TestDifferentialCommand(t *testing.T) {
+	t.Parallel()
 	rig := startDiff(t)
 	for _, proto := range []string{"2", "3"} {
 		t.Run("RESP"+proto, func(t *testing.T) {
@@ -90,6 +91,7 @@ func TestDifferentialCommand(t *testing.T) {
 // What is refused says so; what the server does not have is unknown, in the
 // server's own words.
 func TestDifferentialRefused(t *testing.T) {
+	t.Parallel()
 	rig := startDiff(t)
 	proxy, plain := rig.pair(t, "2")
 	known := diffNamesIn(diffMust(t, plain, "COMMAND", "LIST"))
@@ -141,6 +143,7 @@ func TestDifferentialRefused(t *testing.T) {
 
 // Before a login there is nothing but the login, and the errors are the same.
 func TestDifferentialStranger(t *testing.T) {
+	t.Parallel()
 	rig := startDiff(t)
 	proxy, plain := diffDial(t, rig.proxy.Addr, ""), diffDial(t, rig.plain[harness.Acme.ID].Addr, "")
 	for _, c := range command.All() {

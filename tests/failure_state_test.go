@@ -20,6 +20,7 @@ func mustSay(t *testing.T, c *harness.Conn, want string, words ...string) {
 
 // A script that never ends holds the upstream for everybody, so it is ended.
 func TestFailureEndlessScript(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t, "--busy-reply-threshold", "100")
 	p := harness.StartProxy(t, redis.Addr, harness.Options{})
 	p.Ready(t)
@@ -56,6 +57,7 @@ func TestFailureEndlessScript(t *testing.T) {
 // An upstream that comes back has lost the users that scripts run as. They are
 // made again before anything runs, and nobody's keys are open meanwhile.
 func TestFailureScriptsAfterRestart(t *testing.T) {
+	t.Parallel()
 	port := harness.FreePort(t)
 	redis := harness.StartRedisOn(t, port)
 	p := harness.StartProxy(t, redis.Addr, harness.Options{})
@@ -106,6 +108,7 @@ func TestFailureScriptsAfterRestart(t *testing.T) {
 // In a transaction the user may be gone when the script's turn comes: then it
 // does nothing.
 func TestFailureScriptUserGoneInTransaction(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	p := harness.StartProxy(t, redis.Addr, harness.Options{})
 	p.Ready(t)
@@ -131,6 +134,7 @@ func TestFailureScriptUserGoneInTransaction(t *testing.T) {
 // The upstream dies while a client is in the middle of something: it is told
 // what that means, and goes on.
 func TestFailureUpstreamLostInTransaction(t *testing.T) {
+	t.Parallel()
 	port := harness.FreePort(t)
 	redis := harness.StartRedisOn(t, port)
 	p := harness.StartProxy(t, redis.Addr, harness.Options{})
@@ -186,6 +190,7 @@ func TestFailureUpstreamLostInTransaction(t *testing.T) {
 // At a shutdown blocked clients are answered as if their time were over, and no
 // element is lost.
 func TestFailureShutdownWhileBlocked(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	p := harness.StartProxy(t, redis.Addr, harness.Options{})
 	p.Ready(t)

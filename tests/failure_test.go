@@ -134,6 +134,7 @@ func (sum *tally) check(t *testing.T, stored func(keys []string) []int) {
 // acknowledged write and applies none twice; nobody hangs or gets an answer
 // that belongs to another command.
 func TestFailureConnectionsCut(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	p := harness.StartProxy(t, r.Addr, harness.Options{})
 	p.Ready(t)

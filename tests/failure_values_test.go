@@ -14,6 +14,7 @@ import (
 // A command that the upstream took without an answer: a read is sent once more,
 // a write is not, and a read whose second try fails as well is given up.
 func TestFailureSentTwice(t *testing.T) {
+	t.Parallel()
 	f := startFake(t)
 	p := harness.StartProxy(t, f.addr, harness.Options{})
 	p.Ready(t)
@@ -62,6 +63,7 @@ func pattern(size int) string {
 
 // Values of any size that Redis allows come back as they went in.
 func TestFailureLargeValues(t *testing.T) {
+	t.Parallel()
 	p := hostileProxy(t, "")
 	k := startCanary(t, p)
 	k.patience = 10 * time.Second // its replies come behind large ones, on a busy machine
@@ -126,6 +128,7 @@ func TestFailureManyElements(t *testing.T) {
 // One reply that is far larger than what a client may leave unread reaches a
 // client that takes its time, whole, while others are served.
 func TestFailureLargeReplySlowly(t *testing.T) {
+	t.Parallel()
 	p := hostileProxy(t, "")
 	k := startCanary(t, p)
 	k.patience = 10 * time.Second // its replies come behind large ones, on a busy machine

@@ -45,6 +45,7 @@ func TestHostileNeverReads(t *testing.T) {
 		"inline":          []byte("GET small\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // beside each other, and nothing else: they take all of the machine
 			p := hostileProxy(t, "")
 			seed := p.Connect(t, harness.Acme)
 			expect(t, seed, "+OK\r\n", "SET", "small", "s")
@@ -74,6 +75,7 @@ func TestHostileNeverReads(t *testing.T) {
 // A client that is slow to read, but reads, gets every answer, in order and
 // whole: however many it has asked for, nobody cuts it off.
 func TestHostileSlowReaderGetsAll(t *testing.T) {
+	t.Parallel()
 	p := hostileProxy(t, "")
 	k := startCanary(t, p)
 	before := p.RSS(t)

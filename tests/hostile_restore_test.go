@@ -28,6 +28,7 @@ func forged() string {
 // A tenant who restores what no server has dumped gets an error. It does not
 // take the server of all tenants down, and nothing behind the value is shown.
 func TestHostileRestore(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	p := harness.StartProxy(t, r.Addr, harness.Options{})
 	p.Ready(t)

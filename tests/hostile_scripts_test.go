@@ -11,6 +11,7 @@ import (
 // A script or an argument that is longer than the upstream takes makes it close
 // the connection, and that for scripts is everybody's.
 func TestHostileLongScripts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, false, harness.Options{}, "--proto-max-bulk-len", "1mb")
 	stop, done := make(chan struct{}), make(chan struct{})
 	g := w.proxy.Connect(t, harness.Globex)
@@ -99,9 +100,11 @@ func TestHostileScriptsDoNotStall(t *testing.T) {
 // Scripts that wait for their tenant's user, and answers that wait for a busy
 // upstream, do not pile up.
 func TestHostileWaitingForTheUpstream(t *testing.T) {
+	t.Parallel()
 	text := strings.Repeat("x", 1<<20)
 	for name, call := range map[string][]string{"scripts": {"EVAL", "return 1", "0", text}, "answers": {"ECHO", text}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, false, harness.Options{}, "--enable-debug-command", "yes")
 			a := w.proxy.Connect(t, harness.Acme)
 			a.Do("HELLO", "3")
@@ -116,7 +119,7 @@ func TestHostileWaitingForTheUpstream(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(100 * time.Millisecond)
-			const n = 400
+			const n = 250
 			go func() {
 				a.Write(harness.Request("PUBLISH", "ch", "m"))
 				for range n {

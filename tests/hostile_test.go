@@ -141,6 +141,7 @@ func alive(t *testing.T, p *harness.Proxy) {
 // Lengths that are negative, enormous or no numbers end the connection with an
 // error, before a login and after it, wherever the input is cut.
 func TestHostileLengths(t *testing.T) {
+	t.Parallel()
 	p := hostileProxy(t, "")
 	k := startCanary(t, p)
 	high := peak(t, p.Process)
@@ -186,6 +187,7 @@ func TestHostileLengths(t *testing.T) {
 
 // What is announced and never sent costs next to nothing, however often.
 func TestHostilePromises(t *testing.T) {
+	t.Parallel()
 	p := hostileProxy(t, "")
 	k := startCanary(t, p)
 	before := p.RSS(t)
@@ -212,6 +214,7 @@ func TestHostilePromises(t *testing.T) {
 
 // A stranger who sends 512 MiB is not listened to.
 func TestHostileBulkBeforeLogin(t *testing.T) {
+	t.Parallel()
 	p := hostileProxy(t, "")
 	k := startCanary(t, p)
 	before := p.RSS(t)
@@ -244,6 +247,7 @@ func TestHostileBulkBeforeLogin(t *testing.T) {
 
 // Clients that send a byte at a time are served like any other.
 func TestHostileByteByByte(t *testing.T) {
+	t.Parallel()
 	p := hostileProxy(t, "")
 	k := startCanary(t, p)
 	before := p.RSS(t)

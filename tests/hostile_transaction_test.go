@@ -10,6 +10,7 @@ import (
 
 // What a transaction makes the proxy keep, and answer itself, is bounded.
 func TestHostileTransactions(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		call []string
 		n    int

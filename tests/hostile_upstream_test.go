@@ -196,6 +196,7 @@ func inParallel(f func(name, evil string)) {
 // something, and the others work again at once. Nothing that is not the
 // tenant's comes through where a reply is known to name keys.
 func TestHostileUpstreamReplies(t *testing.T) {
+	t.Parallel()
 	inParallel(func(name, evil string) {
 		f := startFake(t)
 		p := upstreamProxy(t, f)
@@ -355,6 +356,7 @@ func (one fooled) probe(t *testing.T, probe, name, evil string) {
 
 // Good replies that come a byte at a time are good replies.
 func TestHostileUpstreamByteByByte(t *testing.T) {
+	t.Parallel()
 	f := startFake(t)
 	p := upstreamProxy(t, f)
 	for _, reply := range []string{

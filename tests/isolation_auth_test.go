@@ -49,6 +49,7 @@ const wrongPass = "-WRONGPASS invalid username-password pair or user is disabled
 
 // Who is not let in, and who is.
 func TestIsolationLogin(t *testing.T) {
+	t.Parallel()
 	p, _ := authProxy(t)
 	for _, tc := range []struct {
 		user, secret, want string
@@ -109,6 +110,7 @@ func TestIsolationLogin(t *testing.T) {
 
 // What can be done without a login: log in, and nothing else.
 func TestIsolationBeforeLogin(t *testing.T) {
+	t.Parallel()
 	p, r := authProxy(t)
 	c := dial(t, p)
 	for _, args := range [][]string{
@@ -162,6 +164,7 @@ func TestIsolationBeforeLogin(t *testing.T) {
 // One connection that becomes somebody else takes nothing along, wherever in a
 // pipeline that happens.
 func TestIsolationChangeOfIdentity(t *testing.T) {
+	t.Parallel()
 	p, _ := authProxy(t)
 	for _, chunk := range []int{1 << 20, 7, 1} {
 		c := dial(t, p)
@@ -217,6 +220,7 @@ func TestIsolationChangeOfIdentity(t *testing.T) {
 // What counts or lists keys shows the tenant's, in its databases, and FLUSHALL
 // empties only those.
 func TestIsolationWholeKeyspace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, true, harness.Options{})
 	before := w.snapshot(t)
 	c := w.proxy.Connect(t, harness.Acme)
@@ -266,6 +270,7 @@ func TestIsolationWholeKeyspace(t *testing.T) {
 // Errors that quote a key quote the name that the tenant knows, whatever the
 // name is.
 func TestIsolationErrorsQuoteOwnNames(t *testing.T) {
+	t.Parallel()
 	p, _ := authProxy(t)
 	c := p.Connect(t, harness.Acme)
 	for _, key := range []string{"x", "for key name 'x", "x' for key name 'y", "No such key 'x", "t:acme:0:x"} {

@@ -42,6 +42,7 @@ func busy(t *testing.T, w *world) (release func()) {
 
 // An upstream that is busy refuses to end a subscription: it goes on.
 func TestHandoverUnsubscribeRefused(t *testing.T) {
+	t.Parallel()
 	for _, proto := range []string{"2", "3"} {
 		for _, end := range [][]string{{"UNSUBSCRIBE"}, {"PUNSUBSCRIBE"}, {"SUNSUBSCRIBE"}} {
 			t.Run("RESP"+proto+" "+end[0], func(t *testing.T) {
@@ -90,6 +91,7 @@ func TestHandoverUnsubscribeRefused(t *testing.T) {
 // upstream when it becomes somebody else. What was published to it before is
 // no answer to anything.
 func TestHandoverResetAmongMessages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, false, harness.Options{})
 	publisher := w.proxy.Connect(t, harness.Acme)
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -149,6 +151,7 @@ func TestHandoverResetAmongMessages(t *testing.T) {
 // The numbers of the upstream's clients, which count everybody's connections,
 // can not be told from those that do not exist.
 func TestRedirectTellsNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, false, harness.Options{})
 	g := w.proxy.Connect(t, harness.Globex)
 	if reply, err := g.Do("WATCH", "k"); err != nil || reply != "+OK\r\n" { // a connection of its own
@@ -190,6 +193,7 @@ func TestRedirectTellsNothing(t *testing.T) {
 // How many connections others open can not be told from the numbers of one's
 // own.
 func TestClientNumbersCountOneTenant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, false, harness.Options{})
 	number := func(c *harness.Conn) string {
 		t.Helper()

@@ -10,6 +10,7 @@ import (
 // When the login that ends a script's turn fails, the connection is given up at
 // once: the replies that have come with the refusal are nobody's.
 func TestScriptRepliesAfterRefusedRest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, false, harness.Options{})
 	a, g := w.proxy.Connect(t, harness.Acme), w.proxy.Connect(t, harness.Globex)
 	clients := []*harness.Conn{a, g}

@@ -130,6 +130,7 @@ return 1 --\
 
 // Nothing that a script does shows or changes anything of another tenant.
 func TestIsolationScripts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, true, harness.Options{})
 	w.must(t, "SELECT", "0")
 	for _, call := range keyset("t:acme:0:", "of-acme") {
@@ -236,6 +237,7 @@ func TestIsolationScripts(t *testing.T) {
 // What a tenant does on its server is not to be seen on another's: names of
 // channels, clients and scripts, commands and their times, counters.
 func TestIsolationServers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, true, harness.Options{}, "--notify-keyspace-events", "KEA")
 	a := w.proxy.Connect(t, harness.Acme)
 	a.Do("HELLO", "3")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +34,8 @@ type attack struct {
 	words  []string
 	hello  string // RESP version to ask for, if any
 	inline bool
-	every  int  // one call in so many
+	every  int // one call in so many, chosen by the seed
+	seed   uint64
 	proof  bool // no reply may contain the attacker's own prefix
 
 	record   map[string]string // by call: the reply
@@ -45,14 +47,12 @@ type attack struct {
 
 // run sends every row of the table with every word in every position.
 func (a *attack) run(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2))
+	rnd := rand.New(rand.NewPCG(a.seed, 2))
 	a.record, a.volatile = make(map[string]string), make(map[string]bool)
 	for _, row := range command.All() {
 		calls := a.variants(row, rnd)
 		if keepsState(row) {
-			for _, call := range calls {
-				a.alone(t, row, call)
-			}
+			a.alone(t, row, calls)
 			continue
 		}
 		a.together(t, row, calls)
@@ -172,29 +172,42 @@ func (a *attack) together(t *testing.T, row *command.Command, calls [][]string) 
 // keyNames are the names that keyset makes.
 var keyNames = strings.Fields("k k2 n l l2 s s2 z z2 h x y g p p2 b w_1 w_2 w_3 d_1 d_2")
 
-// alone sends a call on a connection of its own, and takes whatever comes.
-func (a *attack) alone(t *testing.T, row *command.Command, call []string) {
+// alone sends each call on a connection of its own, and takes whatever comes. Those that may wait, for ever even, do so
+// beside each other.
+func (a *attack) alone(t *testing.T, row *command.Command, calls [][]string) {
 	t.Helper()
-	c := a.connect(t)
-	defer c.Close()
-	out := encode(a.inline, call)
-	// A pause may rightly be for ever, if nobody ends it.
-	for _, more := range [][]string{{"CLIENT", "UNPAUSE"}, {"GET", "k"}, {"DBSIZE"}, {"QUIT"}} {
-		out = append(out, encode(false, more)...)
-	}
-	if _, err := c.Write(out); err != nil {
-		t.Fatalf("%s: %v", row.Name, err)
-	}
-	wait := 10 * time.Second
+	wait, together := 10*time.Second, 1
 	if row.Has(command.Blocking) {
-		wait = 300 * time.Millisecond // it may rightly wait for ever
+		wait, together = 300*time.Millisecond, 16
 	}
-	c.SetReadDeadline(time.Now().Add(wait))
-	all, err := io.ReadAll(c.R)
-	if err != nil && !row.Has(command.Blocking) && !strings.Contains(err.Error(), "reset") {
-		t.Errorf("%.300q: the connection did not end: %v", call, err)
+	for part := range slices.Chunk(calls, together) {
+		replies := make([][]byte, len(part))
+		var all sync.WaitGroup
+		for i, call := range part {
+			c := a.connect(t)
+			out := encode(a.inline, call)
+			// A pause may rightly be for ever, if nobody ends it.
+			for _, more := range [][]string{{"CLIENT", "UNPAUSE"}, {"GET", "k"}, {"DBSIZE"}, {"QUIT"}} {
+				out = append(out, encode(false, more)...)
+			}
+			if _, err := c.Write(out); err != nil {
+				t.Fatalf("%s: %v", row.Name, err)
+			}
+			all.Go(func() {
+				defer c.Close()
+				c.SetReadDeadline(time.Now().Add(wait))
+				var err error
+				replies[i], err = io.ReadAll(c.R)
+				if err != nil && !row.Has(command.Blocking) && !strings.Contains(err.Error(), "reset") {
+					t.Errorf("%.300q: the connection did not end: %v", call, err)
+				}
+			})
+		}
+		all.Wait()
+		for i, call := range part {
+			a.judge(t, row, call, string(replies[i]))
+		}
 	}
-	a.judge(t, row, call, string(all))
 }
 
 // complain reports an error, and no more once the point is made.
@@ -223,13 +236,16 @@ func (a *attack) judge(t *testing.T, row *command.Command, call []string, reply 
 // full says that the long versions of the tests were asked for.
 var full = os.Getenv("RIPTIDE_TEST_FULL") != ""
 
-// sample is how many calls of the whole there are for one that is made.
-func sample(n int) int {
+// shorter is how much of something there is: all where the long versions were asked for, or less.
+func shorter(all, less int) int {
 	if full {
-		return 1
+		return all
 	}
-	return n
+	return less
 }
+
+// sample is how many calls of the whole there are for one that is made.
+func sample(n int) int { return shorter(1, n) }
 
 // unscanned keeps the proxy from looking at all tenants' keys by itself.
 var unscanned = harness.Options{Top: "accounting: {interval: 0s}\n"}
@@ -237,12 +253,15 @@ var unscanned = harness.Options{Top: "accounting: {interval: 0s}\n"}
 // Nothing that a tenant sends reads or changes anything of others, or reaches
 // the upstream with a key that is not the tenant's.
 func TestIsolationNothingLeavesTheTenant(t *testing.T) {
+	t.Parallel()
 	for _, a := range []attack{
-		{words: slices.Concat(hostile, ownWords), every: sample(5)},
-		{words: hostile, hello: "3", every: sample(12), proof: true},
-		{words: hostile, inline: true, every: sample(16), proof: true},
+		{words: slices.Concat(hostile, ownWords), every: sample(15)},
+		{words: hostile, hello: "3", every: sample(40), proof: true},
+		{words: hostile, inline: true, every: sample(50), proof: true},
 	} {
+		a.seed = diffSeed(t)
 		t.Run(fmt.Sprintf("resp%s inline=%v", a.hello, a.inline), func(t *testing.T) {
+			t.Parallel()
 			a.world = newWorld(t, true, unscanned)
 			before := a.world.snapshot(t)
 			m := a.world.monitor(t)
@@ -265,7 +284,8 @@ var volatile = words(`time lolwut randomkey scan spop srandmember hrandfield zra
 // have the same replies where nobody else has anything. There the server's own
 // ACL confines the proxy to the tenant's prefix, and finds nothing to refuse.
 func TestIsolationOthersMakeNoDifference(t *testing.T) {
-	crowded := attack{words: hostile, every: sample(12), proof: true}
+	t.Parallel()
+	crowded := attack{words: hostile, every: sample(30), seed: diffSeed(t), proof: true}
 	alone := crowded
 	fenced := unscanned
 	fenced.Upstream = "  username: fenced\n  password: fenced-secret\n"

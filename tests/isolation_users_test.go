@@ -16,6 +16,7 @@ import (
 // transactions and on those of clients that track keys. A script is refused then, or runs as
 // its tenant's; its reply is never another's.
 func TestScriptsWhileUsersVanish(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t, "--requirepass", "default-secret", "--user", "proxy", "on", ">proxy-secret", "~*", "&*", "+@all")
 	p := harness.StartProxy(t, r.Addr, harness.Options{Upstream: "  username: proxy\n  password: proxy-secret\n"})
 	p.Ready(t)

@@ -6,16 +6,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,46 +26,21 @@ import (
 )
 
 // claims are those of a token, without what changes from test to test.
-type claims map[string]any
+type claims = map[string]any
 
 // token is one of the issuer "corp" for acme, with changes: nil leaves a claim out.
 func token(t *testing.T, method jwt.SigningMethod, key any, header, changes claims) string {
 	t.Helper()
-	all := jwt.MapClaims{
+	return harness.Token(t, method, key, header, claims{
 		"iss": "https://id.example.com", "aud": "riptide", "sub": "somebody", "tenant": "acme",
 		"exp": time.Now().Add(time.Hour).Unix(), "nbf": time.Now().Add(-time.Minute).Unix(),
-	}
-	for name, value := range changes {
-		if all[name] = value; value == nil {
-			delete(all, name)
-		}
-	}
-	tok := jwt.NewWithClaims(method, all)
-	maps.Copy(tok.Header, header)
-	text, err := tok.SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	}, changes)
 }
 
 // pemFile writes a public key to a file.
 func pemFile(t *testing.T, public any) string {
 	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file(t, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-}
-
-func file(t *testing.T, data []byte) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
+	return harness.KeyFile(t, harness.PublicKey(t, public))
 }
 
 func ecKey(t *testing.T) *ecdsa.PrivateKey {

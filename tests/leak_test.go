@@ -93,7 +93,7 @@ func TestLeakIdleConnections(t *testing.T) {
 
 // Connections that come and go leave nothing behind.
 func TestLeakComingAndGoing(t *testing.T) {
-	total := 100000
+	total := shorter(100_000, 20_000)
 	if v := os.Getenv("RIPTIDE_TEST_CONNECTIONS"); v != "" {
 		total, _ = strconv.Atoi(v)
 	}

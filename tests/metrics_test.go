@@ -128,11 +128,17 @@ func TestMetricsOfReloads(t *testing.T) {
 	r := &reloads{p}
 	for range 3 {
 		r.do(t, text+"nonsense: 1\n")
+		if s := series(t, p); s["riptide_config_last_reload_success"] != 0 {
+			t.Errorf("a refused configuration counts as taken over")
+		}
 		r.do(t, text)
 	}
 	s := series(t, p)
 	// The watcher of the file may have been first: then the signal finds the same files again.
 	applied, failed := s[`riptide_config_reload_total{result="applied"}`], s[`riptide_config_reload_total{result="failed"}`]
+	if s["riptide_config_last_reload_success"] != 1 {
+		t.Error("the last configuration was taken over, and does not count so")
+	}
 	if applied < 3 || failed < 3 || s[`riptide_config_generation`] != applied+1 || s[`riptide_config_applied_timestamp_seconds`] < 1.7e9 {
 		t.Errorf("%v applied, %v failed, generation %v", applied, failed, s[`riptide_config_generation`])
 	}

@@ -38,6 +38,7 @@ func TestRulesByPromtool(t *testing.T) {
 
 // The tests of the rules have each alert fire, and each one not fire.
 func TestEachAlertIsTested(t *testing.T) {
+	t.Parallel()
 	var rules struct {
 		Groups []struct {
 			Rules []struct {

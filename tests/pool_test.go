@@ -185,6 +185,7 @@ var poolWays = map[string]func(c *harness.Conn){
 // A client leaves at each point, in each way, and the next ones find nothing of
 // it. What it was blocked in takes no element any more.
 func TestPoolLeftAtEveryPoint(t *testing.T) {
+	t.Parallel()
 	r := startPool(t)
 	for _, p := range poolPoints {
 		t.Run(p.name, func(t *testing.T) {
@@ -239,8 +240,9 @@ func (r *poolRig) nothingTaken(t *testing.T, way string) {
 // tenant, and of the same, do everything properly. The number of connections to
 // the upstream is bounded all the time, and goes down again.
 func TestPoolCrowd(t *testing.T) {
+	t.Parallel()
 	r := startPool(t)
-	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 1)
+	seed := diffSeed(t)
 	const crowd, rounds, users = 600, 4, 6
 	if err := r.next(harness.Acme, 0); err != nil {
 		t.Fatal(err)

@@ -80,7 +80,8 @@ func TestQuotaFailureUpstream(t *testing.T) {
 
 // What a proxy had at hand when it was killed, others have back.
 func TestQuotaFailureProxy(t *testing.T) {
-	_, up, proxies, tenant := startBypass(t, "")
+	t.Parallel()
+	_, up, proxies, tenant := startBypass(t, "", "")
 	ctx := harness.Context(t)
 	one, two := proxies[0].Client(t, tenant), proxies[1].Client(t, tenant)
 	tx := one.Conn()
@@ -116,7 +117,8 @@ func TestQuotaFailureProxy(t *testing.T) {
 
 // A report that is not answered in time is made again.
 func TestQuotaFailureSlow(t *testing.T) {
-	_, up, proxies, tenant := startBypass(t, "")
+	t.Parallel()
+	_, up, proxies, tenant := startBypass(t, "", "")
 	ctx := harness.Context(t)
 	c := proxies[0].Client(t, tenant)
 	var running sync.WaitGroup
@@ -143,11 +145,13 @@ func TestQuotaFailureSlow(t *testing.T) {
 // An upstream that does not let the proxy do what it takes is told of once, and does not keep
 // tenants from working.
 func TestQuotaFailureRights(t *testing.T) {
+	t.Parallel()
 	for _, x := range []struct{ name, rule, said string }{
 		{"no scripts", "-eval -evalsha", "quotas of memory and keys can not be kept"},
 		{"no MEMORY", "-memory", "the upstream does not tell"},
 	} {
 		t.Run(strings.ReplaceAll(x.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
 			r := harness.StartRedis(t)
 			ctx := harness.Context(t)
 			up := redis.NewClient(&redis.Options{Addr: r.Addr})
@@ -189,7 +193,8 @@ func TestQuotaFailureRights(t *testing.T) {
 
 // Nothing that a tenant can run reaches what the proxies have written of it.
 func TestQuotaSpaceHidden(t *testing.T) {
-	_, up, proxies, tenant := startBypass(t, "")
+	t.Parallel()
+	_, up, proxies, tenant := startBypass(t, "", "")
 	ctx := harness.Context(t)
 	c := proxies[0].Client(t, tenant)
 	if err := c.Set(ctx, "k", "v", 0).Err(); err != nil {
@@ -237,6 +242,7 @@ func TestQuotaSpaceHidden(t *testing.T) {
 
 // With the upstream that is built in, quotas hold roughly: it does not tell what keys take.
 func TestQuotaEmbedded(t *testing.T) {
+	t.Parallel()
 	p := harness.StartProxy(t, "", harness.Options{Tenants: []harness.Tenant{spaceTenant("{memory: 1MiB}")}})
 	ctx := harness.Context(t)
 	c := p.Client(t, p.Tenants[0])

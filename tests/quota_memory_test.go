@@ -84,6 +84,7 @@ func startMemory(t testing.TB, proxies int, quotas string) (r *harness.Process, 
 // there never passes the quota by more than a hundredth and a value for each writer; reading and deleting
 // go on, and what was deleted can be written again soon. The neighbour loses nothing.
 func TestQuotaMemory(t *testing.T) {
+	t.Parallel()
 	const writers = 20
 	value := func(n int) string { return strings.Repeat("x", n) }
 	for _, x := range []struct {
@@ -129,6 +130,7 @@ func TestQuotaMemory(t *testing.T) {
 			continue
 		}
 		t.Run(strings.ReplaceAll(x.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
 			r, up, proxies := startMemory(t, 3, "{memory: 16MiB}")
 			ctx := harness.Context(t)
 			globex := proxies[0].Client(t, harness.Globex)

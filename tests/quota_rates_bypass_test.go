@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,20 +33,6 @@ func admittedOf(t *testing.T, c *harness.Conn, n int) (admitted int) {
 	return admitted
 }
 
-func connect(t *testing.T, p *harness.Proxy, user string) *harness.Conn {
-	t.Helper()
-	c, err := harness.Dial(p.Addr)
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
-	c.SetDeadline(time.Now().Add(time.Minute))
-	if reply, err := c.Do("AUTH", user, strings.TrimPrefix(user, "acme")+harness.Acme.Secret); err != nil || reply != "+OK\r\n" {
-		t.Errorf("AUTH %s: %q, %v", user, reply, err)
-	}
-	return c
-}
-
 // pipelined sends n times the same commands in one write.
 func pipelined(t *testing.T, c *harness.Conn, n int, commands ...[]string) int {
 	t.Helper()
@@ -65,139 +52,151 @@ func pipelined(t *testing.T, c *harness.Conn, n int, commands ...[]string) int {
 	return admittedOf(t, c, n*len(commands))
 }
 
-// However a tenant's clients go about it, together they get no more than the tenant's rate.
-func TestRateBypass(t *testing.T) {
-	const rate, burst, lasts = 200, 100, 2 * time.Second
-	quotas := fmt.Sprintf("ops_per_second: %d, script_cost: 4", rate)
-	tenant := limitedTo(quotas)
-	users := []string{"acme"}
-	for i := range 8 {
-		users = append(users, fmt.Sprintf("acme.u%d", i))
+// rateTarget is what a tenant of its own tries one way on.
+type rateTarget struct {
+	t       *testing.T
+	proxies []*harness.Proxy
+	tenant  harness.Tenant
+}
+
+// connect logs in as a user, "" is the default one.
+func (r *rateTarget) connect(proxy int, user string) *harness.Conn {
+	r.t.Helper()
+	c, err := harness.Dial(r.proxies[proxy%len(r.proxies)].Addr)
+	if err != nil {
+		r.t.Error(err)
+		return nil
 	}
-	tenant.YAML = "      " + strings.Join(usersOf(users[1:]), "\n      ") + "\n" + limitedTo(quotas).YAML
-	proxies := fleet(t, 3, tenant)
-	for _, attack := range []struct {
-		name    string
-		clients int
-		each    func(t *testing.T, i int, ends time.Time) (operations int)
-	}{
-		{"many connections", 60, func(t *testing.T, i int, ends time.Time) (n int) {
-			c := connect(t, proxies[i%3], "acme")
-			defer c.Close()
-			for time.Now().Before(ends) {
-				n += pipelined(t, c, 1, []string{"GET", "k"})
-			}
-			return n
-		}},
-		{"many users", 9, func(t *testing.T, i int, ends time.Time) (n int) {
-			c := connect(t, proxies[i%3], users[i])
-			defer c.Close()
-			for time.Now().Before(ends) {
-				n += pipelined(t, c, 1, []string{"GET", "k"})
-			}
-			return n
-		}},
-		{"pipelines", 3, func(t *testing.T, i int, ends time.Time) (n int) {
-			c := connect(t, proxies[i%3], "acme")
-			defer c.Close()
-			for time.Now().Before(ends) {
-				n += pipelined(t, c, 1000, []string{"INCR", "k"})
-			}
-			return n
-		}},
-		{"transactions", 3, func(t *testing.T, i int, ends time.Time) (n int) {
-			c := connect(t, proxies[i%3], "acme")
-			defer c.Close()
-			for time.Now().Before(ends) {
-				n += pipelined(t, c, 10, []string{"MULTI"}, []string{"INCR", "k"}, []string{"PING"}, []string{"EXEC"})
-			}
-			return n
-		}},
-		{"scripts", 6, func(t *testing.T, i int, ends time.Time) (n int) {
-			c := connect(t, proxies[i%3], "acme")
-			defer c.Close()
-			for time.Now().Before(ends) {
-				n += 5 * pipelined(t, c, 10, []string{"EVAL", "return redis.call('GET', KEYS[1])", "1", "k"})
-			}
-			return n
-		}},
-		{"reconnecting", 6, func(t *testing.T, i int, ends time.Time) (n int) {
-			for time.Now().Before(ends) {
-				c := connect(t, proxies[i%3], "acme")
-				n += pipelined(t, c, 10, []string{"GET", "k"})
-				c.Close()
-			}
-			return n
-		}},
-		{"moving between proxies", 2, func(t *testing.T, i int, ends time.Time) (n int) {
-			for time.Now().Before(ends) {
-				c := connect(t, proxies[rand.IntN(3)], "acme")
-				n += pipelined(t, c, 200, []string{"GET", "k"})
-				c.Close()
-			}
-			return n
-		}},
-		{"errors", 3, func(t *testing.T, i int, ends time.Time) (n int) {
-			c := connect(t, proxies[i%3], "acme")
-			defer c.Close()
-			for time.Now().Before(ends) {
-				c.Send("NOSUCH")
-				c.Send("GET")
-				for range 2 {
-					if reply, err := c.Reply(); err != nil {
-						t.Error(err)
-						return n
-					} else if strings.HasPrefix(reply, "-ERR ") {
-						n++
-					}
+	c.SetDeadline(time.Now().Add(time.Minute))
+	name := strings.TrimSuffix(r.tenant.ID+"."+user, ".")
+	if reply, err := c.Do("AUTH", name, user+r.tenant.Secret); err != nil || reply != "+OK\r\n" {
+		r.t.Errorf("AUTH %s: %q, %v", name, reply, err)
+	}
+	return c
+}
+
+// rateUsers is how many users a tenant has besides the default one.
+const rateUsers = 8
+
+// limitedUsers is a tenant with quotas and users, whose secrets are the tenant's with their name in front.
+func limitedUsers(id, quotas string) harness.Tenant {
+	tenant := harness.Tenant{ID: id, Secret: id + "-secret"}
+	for i := range rateUsers {
+		user := fmt.Sprint("u", i)
+		tenant.YAML += fmt.Sprintf("      %s: {sha256: [%s]}\n", user, config.HashSecret(user+tenant.Secret))
+	}
+	tenant.YAML += "    quotas: {" + quotas + "}\n"
+	return tenant
+}
+
+// repeatedly is what most do: the same pipeline, whose commands count as so many operations each.
+func repeatedly(times, cost int, commands ...string) func(r *rateTarget, i int, ends time.Time) int {
+	var words [][]string
+	for _, command := range commands {
+		words = append(words, strings.Split(command, " "))
+	}
+	return func(r *rateTarget, i int, ends time.Time) (n int) {
+		c := r.connect(i, "")
+		defer c.Close()
+		for time.Now().Before(ends) {
+			n += cost * pipelined(r.t, c, times, words...)
+		}
+		return n
+	}
+}
+
+// rateAttacks are ways to get more than the tenant's rate.
+var rateAttacks = []struct {
+	name    string
+	clients int
+	each    func(r *rateTarget, i int, ends time.Time) (operations int)
+}{
+	{"many connections", 60, repeatedly(1, 1, "GET k")},
+	{"many users", rateUsers + 1, func(r *rateTarget, i int, ends time.Time) (n int) {
+		user := ""
+		if i > 0 {
+			user = fmt.Sprint("u", i-1)
+		}
+		c := r.connect(i, user)
+		defer c.Close()
+		for time.Now().Before(ends) {
+			n += pipelined(r.t, c, 1, []string{"GET", "k"})
+		}
+		return n
+	}},
+	{"pipelines", 3, repeatedly(1000, 1, "INCR k")},
+	{"transactions", 3, repeatedly(10, 1, "MULTI", "INCR k", "PING", "EXEC")},
+	{"scripts", 6, repeatedly(10, 5, "EVAL return(redis.call('GET',KEYS[1])) 1 k")},
+	{"reconnecting", 6, func(r *rateTarget, i int, ends time.Time) (n int) {
+		for time.Now().Before(ends) {
+			c := r.connect(i, "")
+			n += pipelined(r.t, c, 10, []string{"GET", "k"})
+			c.Close()
+		}
+		return n
+	}},
+	{"moving between proxies", 2, func(r *rateTarget, i int, ends time.Time) (n int) {
+		for time.Now().Before(ends) {
+			c := r.connect(rand.IntN(3), "")
+			n += pipelined(r.t, c, 200, []string{"GET", "k"})
+			c.Close()
+		}
+		return n
+	}},
+	{"errors", 3, func(r *rateTarget, i int, ends time.Time) (n int) {
+		c := r.connect(i, "")
+		defer c.Close()
+		for time.Now().Before(ends) {
+			c.Send("NOSUCH")
+			c.Send("GET")
+			for range 2 {
+				if reply, err := c.Reply(); err != nil {
+					r.t.Error(err)
+					return n
+				} else if strings.HasPrefix(reply, "-ERR ") {
+					n++
 				}
 			}
-			return n
-		}},
-		{"select and reset", 3, func(t *testing.T, i int, ends time.Time) (n int) {
-			c := connect(t, proxies[i%3], "acme")
-			defer c.Close()
-			for time.Now().Before(ends) {
-				n += pipelined(t, c, 10, []string{"SELECT", "1"}, []string{"CLIENT", "SETNAME", "x"}, []string{"UNWATCH"}, []string{"HELLO"})
-			}
-			return n
-		}},
-	} {
-		t.Run(attack.name, func(t *testing.T) {
-			time.Sleep(1200 * time.Millisecond) // until the bucket is full, which is all that it can be
+		}
+		return n
+	}},
+	{"select and reset", 3, repeatedly(10, 1, "SELECT 1", "CLIENT SETNAME x", "UNWATCH", "HELLO")},
+}
+
+// However a tenant's clients go about it, together they get no more than the tenant's rate. All ways are tried at
+// once, each by a tenant of its own.
+func TestRateBypass(t *testing.T) {
+	t.Parallel()
+	const rate, burst, lasts = 200, 100, 2 * time.Second
+	var tenants []harness.Tenant
+	for i := range rateAttacks {
+		tenants = append(tenants, limitedUsers(fmt.Sprint("tenant", i), fmt.Sprintf("ops_per_second: %d, script_cost: 4", rate)))
+	}
+	proxies := fleet(t, 3, tenants...)
+	var attacks sync.WaitGroup
+	for k, attack := range rateAttacks {
+		attacks.Go(func() {
 			var (
 				running sync.WaitGroup
-				mu      sync.Mutex
-				total   int
+				total   atomic.Int64
 				began   = time.Now()
+				target  = &rateTarget{t, proxies, tenants[k]}
 			)
 			for i := range attack.clients {
-				running.Go(func() {
-					n := attack.each(t, i, began.Add(lasts))
-					mu.Lock()
-					defer mu.Unlock()
-					total += n
-				})
+				running.Go(func() { total.Add(int64(attack.each(target, i, began.Add(lasts)))) })
 			}
 			running.Wait()
 			took := time.Since(began).Seconds()
 			most := burst + rate*took
-			t.Logf("%d of %.0f", total, most)
+			t.Logf("%s: %d of %.0f", attack.name, total.Load(), most)
 			// What is paid after it has run may be too much once: a script's cost, or what is not refused.
-			if slack := 0.05*most + 5*float64(attack.clients); float64(total) > most+slack {
-				t.Errorf("%d operations in %.1f s", total, took)
+			if slack := 0.05*most + 5*float64(attack.clients); float64(total.Load()) > most+slack {
+				t.Errorf("%s: %d operations in %.1f s", attack.name, total.Load(), took)
 			}
-			if float64(total) < most/2 {
-				t.Errorf("only %d operations in %.1f s", total, took)
+			if float64(total.Load()) < most/2 {
+				t.Errorf("%s: only %d operations in %.1f s", attack.name, total.Load(), took)
 			}
 		})
 	}
-}
-
-// usersOf are the YAML lines of users that have acme's secret with their name.
-func usersOf(names []string) (lines []string) {
-	for _, name := range names {
-		lines = append(lines, strings.TrimPrefix(name, "acme.")+": {sha256: ["+config.HashSecret(strings.TrimPrefix(name, "acme")+harness.Acme.Secret)+"]}")
-	}
-	return lines
+	attacks.Wait()
 }

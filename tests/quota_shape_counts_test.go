@@ -51,6 +51,7 @@ const errConnections = "-ERR max number of clients reached: tenant acme has its 
 // Of 60 clients that log in at once at three proxies 20 are let in, and who
 // leaves makes room, whichever proxy is asked.
 func TestCountConnections(t *testing.T) {
+	t.Parallel()
 	r, fleet := startFleet(t, 3, "connections: 20")
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -134,6 +135,7 @@ func TestCountConnections(t *testing.T) {
 // Users of a tenant share its limit; who logs in as another tenant, resets or
 // ends makes room, and nothing is left in the end.
 func TestCountConnectionsComeAndGo(t *testing.T) {
+	t.Parallel()
 	r, fleet := startFleet(t, 2, "connections: 3, subscriptions: 5, pinned: 4, blocked: 2")
 	up, err := harness.Dial(r.Addr)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 // Tenants do not meet what is counted, and can not reach it.
 func TestCountHidden(t *testing.T) {
+	t.Parallel()
 	r, fleet := startFleet(t, 1, "connections: 20, pinned: 5")
 	c := fleet[0].Connect(t, harness.Acme)
 	for want, call := range map[string]string{

@@ -12,8 +12,10 @@ import (
 
 // Subscriptions of all kinds count, on pins and on the hub, over both proxies.
 func TestCountSubscriptions(t *testing.T) {
+	t.Parallel()
 	for _, own := range []string{"100", "0"} {
 		t.Run("own="+own, func(t *testing.T) {
+			t.Parallel()
 			r := harness.StartRedis(t)
 			var fleet [2]*harness.Proxy
 			for i := range fleet {
@@ -92,6 +94,7 @@ func awaitBlocked(t *testing.T, r *harness.Process, n int) {
 // Clients that wait, over both proxies; XREAD with BLOCK is one of them, and the
 // same commands where they do not wait are not.
 func TestCountBlocked(t *testing.T) {
+	t.Parallel()
 	r, fleet := startFleet(t, 2, "blocked: 3")
 	tooMany := over("blocked", 3)
 	waiting := make([]*harness.Conn, 3)
@@ -127,6 +130,7 @@ func TestCountBlocked(t *testing.T) {
 
 // Connections of one's own: by WATCH, MULTI, CLIENT TRACKING and by waiting.
 func TestCountPinned(t *testing.T) {
+	t.Parallel()
 	r, fleet := startFleet(t, 2, "pinned: 4")
 	tooMany := over("pinned", 4)
 	var have []*harness.Conn

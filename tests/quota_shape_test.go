@@ -23,6 +23,7 @@ func shaped(t *testing.T, quotas string) (p *harness.Proxy, c, other *harness.Co
 }
 
 func TestShapePipeline(t *testing.T) {
+	t.Parallel()
 	_, c, other := shaped(t, "pipeline: 10")
 	burst := func(c *harness.Conn, n, refused int) {
 		t.Helper()
@@ -77,6 +78,7 @@ func TestShapePipeline(t *testing.T) {
 }
 
 func TestShapeValue(t *testing.T) {
+	t.Parallel()
 	p, c, other := shaped(t, "value: 1000, keys_per_command: 100")
 	tooLong := over("bytes in a value", 1000)
 	long, fits := strings.Repeat("x", 1001), strings.Repeat("x", 1000)
@@ -141,6 +143,7 @@ func TestShapeValue(t *testing.T) {
 }
 
 func TestShapeReply(t *testing.T) {
+	t.Parallel()
 	p, c, other := shaped(t, "reply: 10KiB")
 	tooLong := over("bytes in a reply", 10<<10)
 	big := strings.Repeat("x", 20<<10)
@@ -207,6 +210,7 @@ func TestShapeReply(t *testing.T) {
 }
 
 func TestShapeKeys(t *testing.T) {
+	t.Parallel()
 	_, c, other := shaped(t, "keys_per_command: 3")
 	tooMany := over("keys in a command", 3)
 	for _, call := range []string{"MGET a b c d", "DEL a b c d", "MSET a 1 b 2 c 3 d 4", "EVAL return(1) 4 a b c d", "ZUNIONSTORE z 3 x y w", "XREAD STREAMS e f g h 0 0 0 0", "SINTER e f g h"} {

@@ -95,7 +95,7 @@ func TestQuotaSpaceNeverRefused(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			_, up, proxies, tenant := startBypass(t, "")
+			_, up, proxies, tenant := startBypass(t, "", "")
 			ctx := harness.Context(t)
 			var running sync.WaitGroup
 			for w := range 4 {
@@ -127,7 +127,8 @@ func TestQuotaSpaceNeverRefused(t *testing.T) {
 
 // Whatever makes room, it can be used again within a second.
 func TestQuotaSpaceFreed(t *testing.T) {
-	_, up, proxies, tenant := startBypass(t, "")
+	t.Parallel()
+	_, up, proxies, tenant := startBypass(t, "", "")
 	ctx := harness.Context(t)
 	c, other := proxies[0].Client(t, tenant), proxies[1].Client(t, tenant)
 	names := func(n int) (all []string) {
@@ -179,7 +180,8 @@ func TestQuotaSpaceFreed(t *testing.T) {
 
 // What expires makes room by itself.
 func TestQuotaSpaceExpired(t *testing.T) {
-	_, up, proxies, tenant := startBypass(t, "")
+	t.Parallel()
+	_, up, proxies, tenant := startBypass(t, "", "")
 	ctx := harness.Context(t)
 	c := proxies[0].Client(t, tenant)
 	for i := 0; ; i++ {
@@ -191,14 +193,15 @@ func TestQuotaSpaceExpired(t *testing.T) {
 	}
 	full := time.Now()
 	refusedUntil(t, up, func() error { return c.Set(ctx, "again", text(100000), 0).Err() })
-	if took := time.Since(full); took > 5*time.Second {
+	if took := time.Since(full); took > 2*time.Second+soon {
 		t.Error("room was made", took, "after the last write, of which 2 s is the time to live")
 	}
 }
 
 // What can not fit is refused, even as the first write.
 func TestQuotaSpaceTooLarge(t *testing.T) {
-	_, _, proxies, tenant := startBypass(t, "")
+	t.Parallel()
+	_, _, proxies, tenant := startBypass(t, "", "")
 	ctx := harness.Context(t)
 	c := proxies[0].Client(t, tenant)
 	for _, call := range [][]any{
@@ -224,9 +227,11 @@ func TestQuotaSpaceTooLarge(t *testing.T) {
 // Scripts of a tenant that is over its quota read and delete, and say what is the matter
 // if they try more.
 func TestQuotaSpaceScripts(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"isolated", "trusted"} {
 		t.Run(kind, func(t *testing.T) {
-			_, up, proxies, tenant := startBypass(t, "    scripts: "+kind+"\n")
+			t.Parallel()
+			_, up, proxies, tenant := startBypass(t, "    scripts: "+kind+"\n", "")
 			ctx := harness.Context(t)
 			c := proxies[0].Client(t, tenant)
 			write := redis.NewScript("return redis.call('set', KEYS[1], string.rep('x', 100000))")
@@ -280,6 +285,7 @@ func TestQuotaSpaceScripts(t *testing.T) {
 
 // The number of keys is limited likewise.
 func TestQuotaSpaceKeys(t *testing.T) {
+	t.Parallel()
 	const limit, writers = 1000, 6
 	for _, x := range []struct {
 		name  string
@@ -321,6 +327,7 @@ func TestQuotaSpaceKeys(t *testing.T) {
 		}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
 			r, up, proxies := startMemory(t, 2, "{keys: 1000}")
 			ctx := harness.Context(t)
 			stop := spacePeak(t, r.Addr, "t:acme:")

@@ -73,7 +73,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	guest := p.Connect(t, harness.Globex)
 	text := read(t, p.Config)
 	times := 40
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		times = 1000
 	}
 	x := &reloads{p}

@@ -29,6 +29,7 @@ func mustEnd(t *testing.T, c *harness.Conn) {
 
 // A tenant sees and closes its own clients, on whatever loop they are.
 func TestServerClients(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{Tenants: []harness.Tenant{
 		{ID: "acme", Secret: "acme-secret", YAML: "      reader: {sha256: [1a7674eebb8dd4d9d1d3ff0bfb5d8d9b0df06f9f3ab7e0a4f1c0d4e0a2d7f9aa]}\n"}, harness.Globex}})
 	boss := connectNamed(t, p, harness.Acme, "boss")
@@ -156,6 +157,7 @@ func TestServerPause(t *testing.T) {
 // What takes long is in the slow log of the tenant that asked for it, under the
 // tenant's own names.
 func TestServerSlowLog(t *testing.T) {
+	t.Parallel()
 	p, upstream, _ := startPair(t, harness.Options{})
 	admin, err := harness.Dial(upstream.Addr)
 	if err != nil {
@@ -226,6 +228,7 @@ func TestServerSlowLog(t *testing.T) {
 
 // MONITOR shows the tenant's own commands from all loops, and no secrets.
 func TestServerMonitor(t *testing.T) {
+	t.Parallel()
 	p, _, plain := startPair(t, harness.Options{})
 	a, b, stranger := p.Connect(t, harness.Acme), p.Connect(t, harness.Acme), p.Connect(t, harness.Globex)
 	watcher := p.Connect(t, harness.Acme)
@@ -295,6 +298,7 @@ func TestServerMonitor(t *testing.T) {
 
 // A monitor that does not read is closed, and the tenant goes on.
 func TestServerMonitorDoesNotRead(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{Limits: "  output_buffer: 1MiB\n"})
 	watcher, c := p.Connect(t, harness.Acme), p.Connect(t, harness.Acme)
 	diffMust(t, watcher, "MONITOR")
@@ -315,6 +319,7 @@ func isContainer(name string) bool {
 
 // Commands of the ACL and of memory speak of the tenant.
 func TestServerTenantsView(t *testing.T) {
+	t.Parallel()
 	p, upstream, plain := startPair(t, harness.Options{})
 	c, direct := p.Connect(t, harness.Acme), diffDial(t, plain.Addr, "")
 	if got := diffMust(t, c, "ACL", "WHOAMI"); got != "$4\r\nacme\r\n" {

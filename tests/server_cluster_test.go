@@ -15,6 +15,7 @@ import (
 
 // redis-cli follows the facade, and --stat reads what it shows from INFO.
 func TestServerRedisCLI(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{Top: "cluster_facade: true\nannounce: localhost:7777\n"})
 	for _, words := range []string{"-c SET {a}x 1", "-c SET b 2", "-c -n 0 GET b"} {
 		if out := run(t, p, "", "redis-cli", strings.Fields(words)...); out != "OK\n" && out != "2\n" {
@@ -39,6 +40,7 @@ func TestServerRedisCLI(t *testing.T) {
 
 // go-redis's cluster client works with the facade.
 func TestServerClusterFacade(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{Top: "loops: 2\ncluster_facade: true\n"})
 	ctx := harness.Context(t)
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{p.Addr}, Username: harness.Acme.ID, Password: harness.Acme.Secret, ReadOnly: true})

@@ -11,6 +11,7 @@ import (
 // What one tenant does changes nothing of what another is told, but for clocks
 // and for what asking itself counts.
 func TestServerNeighboursDoNotShow(t *testing.T) {
+	t.Parallel()
 	p, upstream, _ := startPair(t, harness.Options{})
 	const token = "zq-neighbour"
 	acme, stranger := p.Connect(t, harness.Acme), connectNamed(t, p, harness.Globex, token)
@@ -55,6 +56,7 @@ func TestServerNeighboursDoNotShow(t *testing.T) {
 	own := func(field string) bool {
 		for _, prefix := range []string{
 			"server_time_usec", "uptime_in_seconds", "lru_clock", "total_commands_processed", "instantaneous_", "total_net_", "cmdstat_", "latency_percentiles",
+			"quota_ops_per_second_used", "quota_bytes_in_per_second_used", "quota_bytes_out_per_second_used",
 		} {
 			if strings.HasPrefix(field, prefix) {
 				return true

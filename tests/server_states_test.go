@@ -9,6 +9,7 @@ import (
 
 // What a client is in the middle of shows in CLIENT LIST and INFO.
 func TestServerClientStates(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{})
 	boss := p.Connect(t, harness.Acme)
 	sub, tx, waiting, watching := connectNamed(t, p, harness.Acme, "sub"), connectNamed(t, p, harness.Acme, "tx"),

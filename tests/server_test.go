@@ -53,6 +53,7 @@ func fieldsOf(reply string) map[string]map[string]string {
 
 // Errors and other answers that do not depend on the server are Redis's own.
 func TestServerSameAsRedis(t *testing.T) {
+	t.Parallel()
 	p, _, plain := startPair(t, harness.Options{})
 	for _, proto := range []string{"2", "3"} {
 		proxy := p.Connect(t, harness.Acme)
@@ -182,6 +183,7 @@ func TestServerSameAsRedis(t *testing.T) {
 
 // The lines of CLIENT LIST have the fields of the server's version, in order.
 func TestServerClientLine(t *testing.T) {
+	t.Parallel()
 	p, _, plain := startPair(t, harness.Options{})
 	proxy := p.Connect(t, harness.Acme)
 	direct, err := harness.Dial(plain.Addr)
@@ -220,6 +222,7 @@ func TestServerClientLine(t *testing.T) {
 
 // INFO has the sections and fields of a plain server, in the same order.
 func TestServerInfoFields(t *testing.T) {
+	t.Parallel()
 	p, _, plain := startPair(t, harness.Options{Tenants: []harness.Tenant{
 		{ID: "acme", Secret: "acme-secret", YAML: "    quotas: {memory: 100MiB}\n"}, harness.Globex}})
 	proxy := p.Connect(t, harness.Acme)
@@ -269,6 +272,7 @@ func TestServerInfoFields(t *testing.T) {
 
 // A tenant's numbers are its own.
 func TestServerInfoNumbers(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{})
 	ctx := harness.Context(t)
 	acme, globex := p.Client(t, harness.Acme), p.Client(t, harness.Globex)
@@ -320,6 +324,7 @@ func TestServerInfoNumbers(t *testing.T) {
 
 // CONFIG SET goes through for what is set already.
 func TestServerConfig(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{})
 	c := p.Connect(t, harness.Acme)
 	if got := diffMust(t, c, "CONFIG", "GET", "notify-*"); got != "*2\r\n$22\r\nnotify-keyspace-events\r\n$3\r\nAKE\r\n" {

@@ -83,6 +83,7 @@ func TestSharedFanOut(t *testing.T) {
 // How many there are is known exactly, over both loops and whichever
 // connections they use.
 func TestSharedCounts(t *testing.T) {
+	t.Parallel()
 	_, p := startShared(t, 2, harness.Options{})
 	var subs []*harness.Conn
 	for range 7 {
@@ -134,6 +135,7 @@ func TestSharedCounts(t *testing.T) {
 // A client of RESP3 that listens to itself hears its messages in their order
 // and before the replies, as from Redis 7.0, and does everything else beside.
 func TestSharedOwnMessages(t *testing.T) {
+	t.Parallel()
 	_, p := startShared(t, 0, harness.Options{})
 	c := sharedSubscribe(t, p, harness.Acme, "HELLO 3", "SUBSCRIBE ch")
 	for i := range 50 {
@@ -153,6 +155,7 @@ func TestSharedOwnMessages(t *testing.T) {
 // When the connection breaks all who share it are closed, and nobody else. Who
 // comes again is served, and told so at once while there is no upstream.
 func TestSharedLost(t *testing.T) {
+	t.Parallel()
 	r, p := startShared(t, 0, harness.Options{})
 	other := p.Connect(t, harness.Acme)
 	for range 2 {
@@ -184,6 +187,7 @@ func TestSharedLost(t *testing.T) {
 
 // One that does not read is closed at its limit, and the others hear all.
 func TestSharedSlowReader(t *testing.T) {
+	t.Parallel()
 	_, p := startShared(t, 0, harness.Options{Limits: "  output_buffer: 1MiB\n"})
 	slow := sharedSubscribe(t, p, harness.Acme, "SUBSCRIBE ch")
 	fast := []*harness.Conn{sharedSubscribe(t, p, harness.Acme, "SUBSCRIBE ch"), sharedSubscribe(t, p, harness.Acme, "SUBSCRIBE ch")}
@@ -212,6 +216,7 @@ func TestSharedSlowReader(t *testing.T) {
 // What another client's tracking finds is redirected to one that shares its
 // subscriptions, as long as it has any.
 func TestSharedRedirect(t *testing.T) {
+	t.Parallel()
 	_, p := startShared(t, 0, harness.Options{})
 	listener, c := p.Connect(t, harness.Acme), p.Connect(t, harness.Acme)
 	var id int

@@ -60,6 +60,7 @@ func (s *seen) count(prefix string) (n int) {
 
 // Asynq, a job queue in Go: Lua scripts, and pub/sub to cancel tasks.
 func TestSoftwareAsynq(t *testing.T) {
+	t.Parallel()
 	eachAccount(t, func(t *testing.T, a account) {
 		login := asynq.RedisClientOpt{Addr: a.addr, Username: a.user, Password: a.secret}
 		ran := &seen{of: map[string]int{}}
@@ -204,6 +205,7 @@ func TestSoftwareAsynq(t *testing.T) {
 
 // Its scheduler, which repeats tasks.
 func TestSoftwareAsynqScheduler(t *testing.T) {
+	t.Parallel()
 	eachAccount(t, func(t *testing.T, a account) {
 		login := asynq.RedisClientOpt{Addr: a.addr, Username: a.user, Password: a.secret}
 		scheduler := asynq.NewScheduler(login, &asynq.SchedulerOpts{Logger: &asynqLog{}, LogLevel: asynq.FatalLevel})

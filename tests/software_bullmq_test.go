@@ -17,6 +17,7 @@ const bullmq = "software/bullmq"
 
 // BullMQ, a job queue on Node.js of some fifty Lua scripts. See job.js.
 func TestSoftwareBullMQ(t *testing.T) {
+	t.Parallel()
 	node := program(t, "node")
 	modules := nodeModules(t)
 	job, err := filepath.Abs(filepath.Join(bullmq, "job.js"))

@@ -30,6 +30,7 @@ func eachProtocol(t *testing.T, f func(t *testing.T, a account, c *redis.Client)
 
 // Many goroutines add to a counter by optimistic locking and none is lost.
 func TestSoftwareGoRedisWatch(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		const workers, each = 12, 15
@@ -77,6 +78,7 @@ func TestSoftwareGoRedisWatch(t *testing.T) {
 
 // Pipelines inside and outside MULTI, and errors in the midst of them.
 func TestSoftwareGoRedisTransactions(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		cmds, err := c.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -124,6 +126,7 @@ func TestSoftwareGoRedisTransactions(t *testing.T) {
 
 // Script.Run: EVALSHA, and EVAL when the server does not know the script.
 func TestSoftwareGoRedisScripts(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		move := redis.NewScript(`
@@ -180,6 +183,7 @@ func TestSoftwareGoRedisScripts(t *testing.T) {
 
 // Consumers that wait for work: no element is lost, none comes twice.
 func TestSoftwareGoRedisBlocking(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		const consumers, elements = 10, 300
@@ -251,6 +255,7 @@ func TestSoftwareGoRedisBlocking(t *testing.T) {
 
 // A consumer group whose readers wait.
 func TestSoftwareGoRedisStreams(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		const consumers, messages = 6, 200

@@ -22,6 +22,7 @@ import (
 
 // A web shop that keeps its sessions in Redis.
 func TestSoftwareSessions(t *testing.T) {
+	t.Parallel()
 	eachAccount(t, func(t *testing.T, a account) {
 		sessions := scs.New()
 		store := goredisstore.New(a.goRedis(t))
@@ -92,6 +93,7 @@ func TestSoftwareSessions(t *testing.T) {
 
 // Redsync, the distributed lock: both tenants lock the same name.
 func TestSoftwareRedsync(t *testing.T) {
+	t.Parallel()
 	both := make(chan bool, 2)
 	eachAccount(t, func(t *testing.T, a account) {
 		locks := redsync.New(goredis.NewPool(a.goRedis(t)))
@@ -167,6 +169,7 @@ func TestSoftwareRedsync(t *testing.T) {
 
 // A rate limiter whose whole arithmetic is a Lua script.
 func TestSoftwareRateLimiter(t *testing.T) {
+	t.Parallel()
 	eachAccount(t, func(t *testing.T, a account) {
 		ctx := harness.Context(t)
 		limiter := redis_rate.NewLimiter(a.goRedis(t))

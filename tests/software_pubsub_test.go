@@ -15,6 +15,7 @@ import (
 
 // Channels, patterns and the counts of both; both tenants use the same names.
 func TestSoftwareGoRedisPubSub(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		const subscribers, messages = 8, 100
@@ -85,6 +86,7 @@ func TestSoftwareGoRedisPubSub(t *testing.T) {
 
 // A subscriber whose connection is cut subscribes again by itself.
 func TestSoftwareGoRedisReconnect(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		sub := c.Subscribe(ctx, "news")
@@ -123,6 +125,7 @@ func TestSoftwareGoRedisReconnect(t *testing.T) {
 
 // Notifications of changed and expired keys, as caches use them.
 func TestSoftwareGoRedisKeyspaceEvents(t *testing.T) {
+	t.Parallel()
 	eachProtocol(t, func(t *testing.T, a account, c *redis.Client) {
 		ctx := harness.Context(t)
 		sub := c.PSubscribe(ctx, "__keyspace@0__:user:*", "__keyevent@0__:expired")
@@ -150,6 +153,7 @@ func TestSoftwareGoRedisKeyspaceEvents(t *testing.T) {
 
 // Redigo, in RESP2, where a connection that listens can do little else.
 func TestSoftwareRedigoPubSub(t *testing.T) {
+	t.Parallel()
 	eachAccount(t, func(t *testing.T, a account) {
 		conn := a.redigo(t)
 		sub := redigo.PubSubConn{Conn: conn}

@@ -66,6 +66,7 @@ func (a account) cliLines(t *testing.T, args ...string) *bufio.Scanner {
 
 // Looking at what is there: --scan, --bigkeys, --memkeys, --stat, --latency.
 func TestSoftwareRedisCLI(t *testing.T) {
+	t.Parallel()
 	acme, globex := accounts(t)
 	ctx := harness.Context(t)
 	const keys = 1204
@@ -137,9 +138,10 @@ func TestSoftwareRedisCLI(t *testing.T) {
 
 // Bulk loading: 64 MiB, or with RIPTIDE_TEST_FULL=1 a gigabyte.
 func TestSoftwareRedisCLIPipe(t *testing.T) {
+	t.Parallel()
 	acme, _ := accounts(t)
 	size := 64 << 20
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		size = 1 << 30
 	}
 	var block bytes.Buffer
@@ -187,6 +189,7 @@ func (r *repeated) Read(p []byte) (int, error) {
 
 // MONITOR shows a tenant its own commands, as it sent them.
 func TestSoftwareRedisCLIMonitor(t *testing.T) {
+	t.Parallel()
 	acme, globex := accounts(t)
 	ctx := harness.Context(t)
 	monitor := acme.cliLines(t, "MONITOR")
@@ -225,6 +228,7 @@ func TestSoftwareRedisCLIMonitor(t *testing.T) {
 
 // Scripts in files, and subscribing without a terminal.
 func TestSoftwareRedisCLIScripts(t *testing.T) {
+	t.Parallel()
 	acme, _ := accounts(t)
 	file := filepath.Join(t.TempDir(), "script.lua")
 	script := "-- two keys, one of them made up here\nredis.call('SET', KEYS[1] .. ':copy', ARGV[1])\n" +

@@ -41,6 +41,7 @@ func (n *told) has(key string) bool {
 // Rueidis keeps what it has read in memory until the server says that it has
 // changed. Both tenants cache keys of the same names.
 func TestSoftwareRueidisCache(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []struct {
 		name    string
 		options []string
@@ -135,6 +136,7 @@ func TestSoftwareRueidisCache(t *testing.T) {
 
 // What a flush does to the cache.
 func TestSoftwareRueidisFlush(t *testing.T) {
+	t.Parallel()
 	acme, globex := accounts(t)
 	ctx := harness.Context(t)
 	caches := map[string]rueidis.Client{}
@@ -168,6 +170,7 @@ func TestSoftwareRueidisFlush(t *testing.T) {
 
 // Its pub/sub, in both protocols, also of sharded channels.
 func TestSoftwareRueidisPubSub(t *testing.T) {
+	t.Parallel()
 	for _, resp2 := range []bool{false, true} {
 		t.Run(map[bool]string{false: "RESP3", true: "RESP2"}[resp2], func(t *testing.T) {
 			eachAccount(t, func(t *testing.T, a account) {
@@ -228,6 +231,7 @@ func TestSoftwareRueidisPubSub(t *testing.T) {
 
 // A dedicated connection for WATCH and MULTI, pipelines, blocking, and scripts.
 func TestSoftwareRueidisDedicated(t *testing.T) {
+	t.Parallel()
 	eachAccount(t, func(t *testing.T, a account) {
 		ctx := harness.Context(t)
 		c := a.rueidis(t)

@@ -75,6 +75,7 @@ func (s *terminal) enter(line string) { io.WriteString(s.in, line+"\r") }
 
 // A session: help, a transaction with its prompt, scripts, and listening.
 func TestSoftwareRedisCLITerminal(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"-2", "-3"} {
 		t.Run("RESP"+protocol[1:], func(t *testing.T) {
 			acme, globex := accounts(t)

@@ -282,7 +282,7 @@ func TestStateShutdown(t *testing.T) {
 		began := time.Now()
 		p.Cmd.Process.Signal(syscall.SIGTERM)
 		_, ok := p.Wait(20 * time.Second)
-		if took := time.Since(began); !ok || took > timeout+500*time.Millisecond { // and what the machine takes
+		if took := time.Since(began); !ok || took > timeout+time.Duration(shorter(500, 3000))*time.Millisecond { // and what the machine takes, busy with other tests
 			t.Errorf("it took %v to end, and may take %v", took, timeout)
 		}
 	}

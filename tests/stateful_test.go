@@ -142,7 +142,7 @@ const stateSteps = 2500
 
 func stateSessions(t *testing.T, themes []string, other func(t *testing.T) *stateSide) {
 	t.Helper()
-	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 7)
+	seed := diffSeed(t)
 	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", stateSteps))
 	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))
 	redis := startStatePlain(t)

@@ -11,6 +11,7 @@ import (
 // A subscriber that does not read is closed at the output limit, whether it has
 // an upstream connection of its own or shares one, and the others hear everything.
 func TestSubscriberThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	for name, upstream := range map[string]string{"own": "  subscriber_connections: 100\n", "shared": "  subscriber_connections: 0\n"} {
 		t.Run(name, func(t *testing.T) {
 			redis := harness.StartRedis(t)

@@ -143,7 +143,7 @@ func metricEvery(t *testing.T, p *tlsProxy, i int) float64 {
 func TestTLSHostileFlood(t *testing.T) {
 	t.Parallel()
 	n := 600
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		n = 20000
 	}
 	p := startTLS(t, clientCA+"  client_auth: optional\n", harness.Options{})

@@ -15,6 +15,7 @@ import (
 
 // Reads count as hits and misses as in Redis, wherever the reply tells.
 func TestKeyspaceHits(t *testing.T) {
+	t.Parallel()
 	p, _, plain := startPair(t, harness.Options{})
 	direct, err := harness.Dial(plain.Addr)
 	if err != nil {
@@ -157,6 +158,7 @@ func TestKeyspaceHits(t *testing.T) {
 
 // INFO tells what is used of quotas, to clients as they are.
 func TestInfoQuota(t *testing.T) {
+	t.Parallel()
 	acme := harness.Acme
 	acme.YAML = "    plan: small\n    quotas: {memory: 1MiB}\n"
 	p, _, _ := startPair(t, harness.Options{Tenants: []harness.Tenant{acme, harness.Globex}, Top: "plans: {small: {connections: 4, ops_per_second: 100000, memory: 2MiB}}\n"})
@@ -205,6 +207,7 @@ func TestInfoQuota(t *testing.T) {
 
 // The admin listener tells about every tenant of the configuration.
 func TestAdminTenants(t *testing.T) {
+	t.Parallel()
 	p, _, _ := startPair(t, harness.Options{})
 	ctx := harness.Context(t)
 	c := p.Client(t, harness.Acme)

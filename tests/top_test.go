@@ -154,6 +154,7 @@ func keepBusy(t *testing.T, c *goredis.Client) {
 
 // On a terminal top shows tenants of several proxies, takes keys, follows the terminal's size, and leaves it as it was.
 func TestTopTerminal(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	limited := harness.Acme
 	limited.YAML = "    quotas: {connections: 1000}\n"
@@ -224,6 +225,7 @@ type topObject struct {
 
 // A proxy that is killed and started again makes no rate negative or absurd.
 func TestTopRestart(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	p, other := harness.StartProxy(t, redis.Addr, harness.Options{}), harness.StartProxy(t, redis.Addr, harness.Options{})
 	p.Ready(t)

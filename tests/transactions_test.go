@@ -10,6 +10,7 @@ import (
 // Several transactions whose replies the proxy has to complete itself are on
 // their way at once; what follows them is answered in its turn.
 func TestTransactionsCompletedAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, false, harness.Options{})
 	for range 50 {
 		c := w.proxy.Connect(t, harness.Acme)

@@ -14,6 +14,7 @@ import (
 // A month that was closed has one bill: in the terminal, over HTTP, and after its
 // usage or the prices were changed.
 func TestBillsOfAFleet(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	tenant := harness.Acme
 	tenant.YAML = "    plan: pro\n    tags: {cost_center: =0815}\n"

@@ -10,6 +10,7 @@ import (
 // The ledger lies below the tenant's root, and the tenant can neither see nor
 // touch it.
 func TestUsageIsOutOfReach(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	p := harness.StartProxy(t, redis.Addr, harness.Options{Top: fastUsage})
 	p.Ready(t)

@@ -55,6 +55,7 @@ func do(t testing.TB, c *harness.Conn, args ...string) string {
 
 // What a client does is in the ledger a moment later, to the command and the byte.
 func TestUsageOfOneProxy(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	p := harness.StartProxy(t, redis.Addr, harness.Options{Top: fastUsage})
 	p.Ready(t)
@@ -107,6 +108,7 @@ func TestUsageOfOneProxy(t *testing.T) {
 
 // Commands that the upstream was not there for are nobody's usage.
 func TestUsageWithoutUpstream(t *testing.T) {
+	t.Parallel()
 	port := harness.FreePort(t)
 	redis := harness.StartRedisOn(t, port)
 	p := harness.StartProxy(t, redis.Addr, harness.Options{Top: fastUsage})

@@ -109,6 +109,7 @@ func TestValuesForged(t *testing.T) {
 // A value that the operator moves to another key, or gives another tenant, can not be read;
 // neither can one whose key is missing or another one.
 func TestValuesMoved(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	tenant := valuesTenant("aes", valueKinds[3].yaml)
 	start := func(keys, secret string) *harness.Proxy {

@@ -2,7 +2,6 @@ package tests
 
 import (
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 
@@ -68,13 +67,14 @@ func runModel(t *testing.T, w *modelWorld, rounds int, between func(round int)) 
 
 // modelRounds is for how many rounds a test goes on.
 func modelRounds(n int) int {
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		return 20 * n
 	}
 	return n
 }
 
 func TestValuesModel(t *testing.T) {
+	t.Parallel()
 	for _, v := range modelVariants {
 		t.Run(v.name, func(t *testing.T) {
 			r := harness.StartRedis(t)
@@ -86,6 +86,7 @@ func TestValuesModel(t *testing.T) {
 
 // A proxy that dies in the middle of what it does takes nothing with it.
 func TestValuesModelProxyKilled(t *testing.T) {
+	t.Parallel()
 	for _, v := range modelVariants {
 		t.Run(v.name, func(t *testing.T) {
 			r := harness.StartRedis(t)
@@ -104,6 +105,7 @@ func TestValuesModelProxyKilled(t *testing.T) {
 
 // An upstream that dies and comes back has all that was acknowledged.
 func TestValuesModelUpstreamKilled(t *testing.T) {
+	t.Parallel()
 	for _, v := range modelVariants {
 		t.Run(v.name, func(t *testing.T) {
 			port, keep := harness.FreePort(t), []string{"--appendonly", "yes", "--appendfsync", "always", "--dir", t.TempDir()}

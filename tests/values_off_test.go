@@ -11,6 +11,7 @@ import (
 
 // TestValuesEncryptionOff reads encrypted values once encryption is turned off in the configuration.
 func TestValuesEncryptionOff(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	run := func(yaml string) (*harness.Proxy, *harness.Conn) {
 		p := harness.StartProxy(t, r.Addr, harness.Options{
@@ -80,6 +81,7 @@ func TestValuesEncryptionOff(t *testing.T) {
 
 // TestValuesEncryptionOn has one of two proxies encrypt what was only compressed. The other one reads it.
 func TestValuesEncryptionOn(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	run := func(yaml string) *harness.Conn {
 		p := harness.StartProxy(t, r.Addr, harness.Options{
@@ -109,6 +111,7 @@ func TestValuesEncryptionOn(t *testing.T) {
 // TestValuesUpstreamLater has a tenant log in while the upstream is down. Its sealed values are
 // opened once it is back, also in a proxy that has no section for them any more.
 func TestValuesUpstreamLater(t *testing.T) {
+	t.Parallel()
 	port, dir := harness.FreePort(t), t.TempDir()
 	r := harness.StartRedisOn(t, port, "--dir", dir)
 	tenant := valuesTenant("one", "    compression: {algorithm: zstd, min_size: 1}\n")

@@ -14,6 +14,7 @@ import (
 // what it keeps. Only what has to look inside several values at once, or is a script, gives it
 // away for a moment; afterwards it is sealed.
 func TestValuesSecret(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	p := valuesProxy(t, r)
 	const secret = "pLaInTeXtSeCrEt"
@@ -64,6 +65,7 @@ func TestValuesSecret(t *testing.T) {
 // A script can make up the error with which the proxy's part of it asks for values to be made
 // plain. It reaches no other tenant's.
 func TestValuesScriptErrors(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	p := valuesProxy(t, r)
 	up := dialRaw(t, r.Addr)

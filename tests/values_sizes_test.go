@@ -15,6 +15,7 @@ import (
 // The sizes that the documentation has for every algorithm and level, in percent of the
 // originals. They are what choosing one rests on, so their order is checked.
 func TestValuesStoredSizes(t *testing.T) {
+	t.Parallel()
 	kinds := []struct {
 		name  string
 		count int

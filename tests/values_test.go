@@ -3,7 +3,6 @@ package tests
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +116,7 @@ func valueSequences(v, k string) [][]string {
 // Every value comes back as it was stored, in every way, and what is asked about it is answered
 // as a server of one's own does.
 func TestValuesAwkward(t *testing.T) {
+	t.Parallel()
 	plain, r := harness.StartRedis(t), harness.StartRedis(t)
 	p := valuesProxy(t, r)
 	up, err := harness.Dial(r.Addr)
@@ -187,6 +187,7 @@ func dialRaw(t *testing.T, addr string) *harness.Conn {
 // What DUMP gives has nothing sealed in it: a tenant whose values are plain can restore it, and
 // the other way round.
 func TestValuesDumped(t *testing.T) {
+	t.Parallel()
 	p := valuesProxy(t, harness.StartRedis(t))
 	other := p.Connect(t, harness.Acme)
 	for _, k := range valueKinds {
@@ -225,10 +226,11 @@ func TestValuesDumped(t *testing.T) {
 
 // Values of every size, one by one and in a pipeline between short ones.
 func TestValuesPipelined(t *testing.T) {
+	t.Parallel()
 	r := harness.StartRedis(t)
 	p := valuesProxy(t, r)
 	sizes := []int{64<<10 - 1, 64 << 10, 64<<10 + 1, 1 << 20}
-	if os.Getenv("RIPTIDE_TEST_FULL") != "" {
+	if full {
 		sizes = append(sizes, 100<<20)
 	}
 	rnd := rand.New(rand.NewPCG(3, 4))

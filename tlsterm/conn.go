@@ -59,12 +59,18 @@ func (c *Conn) Leave() { c.bridge.leave() }
 // often as it is looked at, in another goroutine. What has come before is still given to the loop.
 func (c *Conn) OnHangUp(f func()) { c.bridge.hungUp.Store(&f) }
 
-var errNoAuthorities = errors.New("clients' certificates are not verified any more")
+var (
+	errNoAuthorities = errors.New("clients' certificates are not verified any more")
+	errNoCertificate = errors.New("it has none, and clients must have one by now")
+)
 
 // check tells what is wrong with the client's certificate by now. Its authority is only looked
 // at when there are others than before. It is called by one goroutine at a time.
-func (c *Conn) check(authorities *x509.CertPool, now time.Time) error {
+func (c *Conn) check(by *tls.Config, now time.Time) error {
+	authorities := by.ClientCAs
 	switch {
+	case len(c.chain) == 0 && by.ClientAuth == tls.RequireAndVerifyClientCert:
+		return errNoCertificate
 	case len(c.chain) == 0:
 		return nil
 	case authorities == nil:
@@ -136,12 +142,12 @@ func (o *conns) list() []*Conn {
 }
 
 // verify closes those whose certificates are not good any more: they have ended, or their authority
-// is not one of ours now.
-func (o *conns) verify(authorities *x509.CertPool, now time.Time) {
+// is not one of ours now, or there has to be one and is none.
+func (o *conns) verify(by *tls.Config, now time.Time) {
 	o.checking.Lock()
 	defer o.checking.Unlock()
 	for _, c := range o.list() {
-		if err := c.check(authorities, now); err != nil {
+		if err := c.check(by, now); err != nil {
 			slog.Info("a client's certificate is not good any more", "client", c.bridge.raw.RemoteAddr().String(), "error", err)
 			c.bridge.cut()
 		}

@@ -3,6 +3,8 @@ package tlsterm
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -42,6 +44,9 @@ func (d *Dialer) Client(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
 	conn := tls.Client(raw, d.files.Config())
 	if err := conn.HandshakeContext(ctx); err != nil {
 		raw.Close()
+		if errors.Is(err, context.DeadlineExceeded) { // a server without TLS waits for more of what it takes for a request
+			return nil, fmt.Errorf("no answer to the handshake of TLS (does the server speak it there?): %w", err)
+		}
 		return nil, err
 	}
 	return conn, nil

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -112,6 +111,9 @@ func (f *Files) warn(m *material) {
 	}
 }
 
+// longestFile is how long a file may be: a system's authorities are some hundred KiB.
+const longestFile = 4 * config.MiB
+
 // read returns what is in the files now; unless it is what was before.
 func (f *Files) read(before *material) (*material, error) {
 	var data [3][]byte
@@ -120,9 +122,9 @@ func (f *Files) read(before *material) (*material, error) {
 		if f.names[i] == "" {
 			continue
 		}
-		b, err := os.ReadFile(f.names[i])
+		b, err := config.ReadFile(f.names[i], longestFile)
 		if err != nil {
-			return nil, fmt.Errorf("%s.%s: %w", f.section, key, err)
+			return nil, fmt.Errorf("%s.%s: %s: %w", f.section, key, f.names[i], err)
 		}
 		data[i] = b
 		fmt.Fprintf(sum, "%d %d\n", i, len(b))

@@ -26,8 +26,8 @@ func TestFilesErrors(t *testing.T) {
 	os.WriteFile(nonsense, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600)
 	os.WriteFile(empty, nil, 0o600)
 	for want, c := range map[string]config.TLS{
-		"tls.cert: open /nowhere: no such file or directory": {Cert: "/nowhere", Key: a.Key},
-		"tls.key: open /nowhere: no such file or directory":  {Cert: a.Cert, Key: "/nowhere"},
+		"tls.cert: /nowhere: no such file or directory": {Cert: "/nowhere", Key: a.Key},
+		"tls.key: /nowhere: no such file or directory":  {Cert: a.Cert, Key: "/nowhere"},
 		"does not match":                               {Cert: a.Cert, Key: b.Key},
 		"tls.cert: " + empty:                           {Cert: empty, Key: a.Key},
 		"tls.client_ca: " + empty + ": has no cert":    {Cert: a.Cert, Key: a.Key, ClientCA: empty},

@@ -50,7 +50,7 @@ func NewTerminator(c *config.TLS, files *Files) *Terminator {
 // is not there any more is closed.
 func (t *Terminator) Use(files *Files) {
 	t.files.Store(files)
-	t.open.verify(files.Config().ClientCAs, time.Now())
+	t.open.verify(files.Config(), time.Now())
 }
 
 // Run looks at the files, and at the certificates of those who are connected, until ctx
@@ -59,7 +59,7 @@ func (t *Terminator) Run(ctx context.Context) {
 	every(ctx, config.RefreshFiles, func() {
 		files := t.files.Load()
 		files.Refresh()
-		t.open.verify(files.Config().ClientCAs, time.Now())
+		t.open.verify(files.Config(), time.Now())
 	})
 }
 

@@ -263,14 +263,18 @@ func TestVerifyAgain(t *testing.T) {
 		{"as it was", same, now, true}, {"one more", both, now, true}, {"another one", other.Pool, now, false}, {"none", nil, now, false},
 		{"later", same, now.Add(40 * 24 * time.Hour), false}, {"later, by others", both, now.Add(40 * 24 * time.Hour), false},
 	} {
-		if err := c.check(one.by, one.at); (err == nil) != one.good {
+		by := &tls.Config{ClientCAs: one.by, ClientAuth: tls.VerifyClientCertIfGiven}
+		if err := c.check(by, one.at); (err == nil) != one.good {
 			t.Errorf("%s: %v", one.about, err)
 		}
-		if err := without.check(one.by, one.at); err != nil {
+		if err := without.check(by, one.at); err != nil {
 			t.Errorf("%s, without one: %v", one.about, err)
 		}
 	}
-	r.open.verify(other.Pool, now)
+	if err := without.check(&tls.Config{ClientCAs: same, ClientAuth: tls.RequireAndVerifyClientCert}, now); err != errNoCertificate {
+		t.Errorf("without one where there has to be one: %v", err)
+	}
+	r.open.verify(&tls.Config{ClientCAs: other.Pool}, now)
 	loop.SetReadDeadline(time.Now().Add(patience))
 	if _, err := loop.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("it stays", err)

@@ -59,6 +59,9 @@ func Probe(ctx context.Context, c *redis.Client) (*Facts, error) {
 	if err := f.settings(ctx, c); err != nil {
 		return nil, err
 	}
+	if err := f.role(ctx, c, info); err != nil {
+		return nil, err
+	}
 	reply, err := c.Do(ctx, "COMMAND").Slice()
 	if err != nil {
 		if isCommandError(err) {

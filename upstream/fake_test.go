@@ -203,8 +203,8 @@ func (o *owner) Again(c *cmd) (again bool) {
 	return again
 }
 
-// newOwner runs a loop with a link to the target.
-func newOwner(t testing.TB, target *Target, proto int) *owner {
+// newLoop makes a loop for links to the target, whose limits are generous where it has none.
+func newLoop(t testing.TB, target *Target) *netloop.Loop {
 	t.Helper()
 	l, err := netloop.New()
 	if err != nil {
@@ -218,21 +218,33 @@ func newOwner(t testing.TB, target *Target, proto int) *owner {
 	if target.MaxReply == 0 {
 		target.MaxReply = 1 << 30
 	}
+	return l
+}
+
+// run runs a loop until the test ends, which has it call end first.
+func run(t testing.TB, l *netloop.Loop, end func()) {
+	done := make(chan error, 1)
+	go func() { done <- l.Run() }()
+	t.Cleanup(func() {
+		l.Post(func() {
+			end()
+			l.StopRun()
+		})
+		await(t, done, "the loop to end")
+	})
+}
+
+// newOwner runs a loop with a link to the target.
+func newOwner(t testing.TB, target *Target, proto int) *owner {
+	t.Helper()
+	l := newLoop(t, target)
 	o := &owner{l: l, t: t, fates: make(chan fate, 1<<20), asked: map[int]int{}, relieved: make(chan bool, 100)}
 	l.BeforeWrite(func() {
 		if o.k != nil {
 			o.k.Flush()
 		}
 	})
-	done := make(chan error, 1)
-	go func() { done <- l.Run() }()
-	t.Cleanup(func() {
-		l.Post(func() {
-			o.k.Close()
-			l.StopRun()
-		})
-		await(t, done, "the loop to end")
-	})
+	run(t, l, func() { o.k.Close() })
 	o.on(func() { o.k = NewLink(l, target, proto, Owner[cmd](o)) })
 	return o
 }

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
-	"riptide-proxy/netloop"
 	"riptide-proxy/resp"
 )
 
@@ -18,28 +16,9 @@ type pinRig struct {
 
 func newPinRig(t testing.TB, target *Target, limit int) *pinRig {
 	t.Helper()
-	l, err := netloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range []*time.Duration{&target.ConnectTimeout, &target.Timeout} {
-		if *d == 0 {
-			*d = patience
-		}
-	}
-	if target.MaxReply == 0 {
-		target.MaxReply = 1 << 30
-	}
+	l := newLoop(t, target)
 	r := &pinRig{owner: &owner{l: l, t: t}, pins: NewPins[cmd](l, target, limit)}
-	done := make(chan error, 1)
-	go func() { done <- l.Run() }()
-	t.Cleanup(func() {
-		l.Post(func() {
-			r.pins.Close()
-			l.StopRun()
-		})
-		await(t, done, "the loop to end")
-	})
+	run(t, l, func() { r.pins.Close() })
 	return r
 }
 

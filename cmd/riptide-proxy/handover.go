@@ -74,7 +74,7 @@ func (h *handover) listen(network, address string, create func() (net.Listener, 
 		return ln, err
 	}
 	if ln, err = create(); err != nil {
-		return nil, err
+		return nil, advised(err)
 	}
 	if err := h.upgrader.AddListener(network, name, ln.(tableflip.Listener)); err != nil {
 		ln.Close()

@@ -76,7 +76,9 @@ func serve(file string, out io.Writer) error {
 	st.keep(cfg, srv)
 	defer st.close()
 	manager := control.New(srv, files, cfg, warnings)
-	manager.OnResult(func(r control.Result) { srv.Audit().Event(reloadEvent(r)) })
+	if srv.Audit() != nil { // what is different is some work to find out
+		manager.OnResult(func(r control.Result) { srv.Audit().Event(reloadEvent(r)) })
+	}
 	traces := &traces{srv: srv, upstream: target.Address}
 	traces.apply(cfg.Tracing)
 	defer traces.close()

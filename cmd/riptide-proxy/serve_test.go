@@ -153,7 +153,7 @@ func TestServeRefuses(t *testing.T) {
 		{"address in use", []string{"serve", "--config", configFile(t, strings.Replace(embedded(""), "127.0.0.1:0", busy.Addr().String(), 1))},
 			[]string{"riptide-proxy: listen: ", busy.Addr().String(), inUse}},
 		{"admin address in use", []string{"serve", "--config", configFile(t, strings.Replace(embedded(""), "admin: {listen: 127.0.0.1:0}", "admin: {listen: "+busy.Addr().String()+"}", 1))},
-			[]string{"riptide-proxy: admin listener: ", busy.Addr().String(), inUse}},
+			[]string{"riptide-proxy: admin.listen: ", busy.Addr().String(), inUse}},
 		{"unknown flag", []string{"serve", "--what"}, []string{"riptide-proxy: unknown flag: --what"}},
 		{"argument", []string{"serve", "riptide.yaml"}, []string{"riptide-proxy: ", "riptide.yaml"}},
 		{"unknown command", []string{"what"}, []string{"riptide-proxy: ", "what"}},

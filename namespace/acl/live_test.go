@@ -11,12 +11,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"riptide-proxy/command"
+	"riptide-proxy/tests/harness"
 )
 
 // TestVerdictsAreTheServers makes rule sets and calls of all commands, and compares what Check says with a real server's
 // ACL DRYRUN: whether it is allowed, and if not, what is missing, down to the key that is named.
 func TestVerdictsAreTheServers(t *testing.T) {
-	client := startServer(t)
+	client := redis.NewClient(&redis.Options{Addr: harness.StartRedis(t).Addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	defer client.Close()
 	g := newGenerator(t, client, 3)
 	ctx := context.Background()
 	sets, calls := 400, 100

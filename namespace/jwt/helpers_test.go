@@ -7,12 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 // keyring has a key of each kind, and others that nobody knows.
@@ -66,24 +62,6 @@ func keys(t testing.TB, of func() (*keyring, error)) *keyring {
 	return k
 }
 
-func inPEM(t testing.TB, public any) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-}
-
-func write(t testing.TB, data []byte) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
 // clock is one that tests set.
 type clock struct{ unix atomic.Int64 }
 
@@ -122,7 +100,7 @@ keys:
   - {algorithm: RS256, file: %q, id: r1}
   - {algorithm: ES256, file: %q}
   - {algorithm: EdDSA, file: %q}
-`, write(t, k.hmac), write(t, inPEM(t, &k.rsa.PublicKey)), write(t, inPEM(t, &k.ec.PublicKey)), write(t, inPEM(t, k.ed.Public()))) + more
+`, harness.KeyFile(t, k.hmac), harness.KeyFile(t, harness.PublicKey(t, &k.rsa.PublicKey)), harness.KeyFile(t, harness.PublicKey(t, &k.ec.PublicKey)), harness.KeyFile(t, harness.PublicKey(t, k.ed.Public()))) + more
 }
 
 // start makes a verifier whose clock stands at noon.
@@ -168,19 +146,9 @@ type object = map[string]any
 // sign makes a token of corp's for acme that lasts an hour, with changes: nil leaves a claim out.
 func sign(t testing.TB, method jwt.SigningMethod, key any, header, changes object) string {
 	t.Helper()
-	claims := jwt.MapClaims{"iss": "https://id.example.com", "aud": "riptide", "sub": "somebody", "tenant": "acme", "exp": noon + 3600}
-	for name, value := range changes {
-		if claims[name] = value; value == nil {
-			delete(claims, name)
-		}
-	}
-	token := jwt.NewWithClaims(method, claims)
-	maps.Copy(token.Header, header)
-	text, err := token.SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return harness.Token(t, method, key, header, object{
+		"iss": "https://id.example.com", "aud": "riptide", "sub": "somebody", "tenant": "acme", "exp": noon + 3600,
+	}, changes)
 }
 
 func verify(v *Verifier, token string) (*Token, error) {
@@ -204,15 +172,4 @@ func believed(t *testing.T, v *Verifier, token string) *Token {
 		t.Fatal(err)
 	}
 	return got
-}
-
-// eventually waits until ok returns true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("did not come about: %s", what)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 // publisher is an issuer's web server.
@@ -210,7 +211,7 @@ func TestSilentIssuer(t *testing.T) {
 		_, err := v.Verify(ctx, tokenOf(t, keys(t, ours), "1"))
 		done <- err
 	}()
-	eventually(t, "the issuer is asked", func() bool { return p.asked.Load() > 0 })
+	harness.Eventually(t, "the issuer is asked", func() bool { return p.asked.Load() > 0 })
 	cancel() // the client has left
 	if err := <-done; err == nil {
 		t.Error("believed without a key")
@@ -221,12 +222,12 @@ func TestSilentIssuer(t *testing.T) {
 // https is trusted by the CA that is given, and by no other.
 func TestKeysOverTLS(t *testing.T) {
 	p := publish(t, true, jwkOf(keys(t, ours), "1"))
-	ca := write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}))
+	ca := harness.KeyFile(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw}))
 	v, _ := start(t, remote(p.URL, fmt.Sprintf(", ca: %q", ca)))
 	believed(t, v, tokenOf(t, keys(t, ours), "1"))
 	w, _ := start(t, remote(p.URL, ""))
 	refused(t, w, tokenOf(t, keys(t, ours), "1"), "no key fits")
-	for _, bad := range []string{"/nowhere", write(t, []byte("x")), t.TempDir()} {
+	for _, bad := range []string{"/nowhere", harness.KeyFile(t, []byte("x")), t.TempDir()} {
 		if _, err := v.Load(parse(t, remote(p.URL, fmt.Sprintf(", ca: %q", bad)))); err == nil {
 			t.Errorf("the CA %s is accepted", bad)
 		}
@@ -254,11 +255,11 @@ func TestSecretInURL(t *testing.T) {
 // Another configuration leaves alone what it does not change, ends the rest, and changes nothing if it can not be had.
 func TestAnotherConfiguration(t *testing.T) {
 	k := keys(t, ours)
-	key := write(t, inPEM(t, &k.ec.PublicKey))
+	key := harness.KeyFile(t, harness.PublicKey(t, &k.ec.PublicKey))
 	issuer := func(more string) string {
 		return fmt.Sprintf("corp:\nissuer: https://id.example.com\naudience: [riptide]\nalgorithms: [ES256]\nkeys: [{algorithm: ES256, file: %q}]\n", key) + more
 	}
-	other := fmt.Sprintf("other:\nissuer: other\naudience: [riptide]\nalgorithms: [HS256]\nkeys: [{algorithm: HS256, file: %q}]\n", write(t, k.hmac))
+	other := fmt.Sprintf("other:\nissuer: other\naudience: [riptide]\nalgorithms: [HS256]\nkeys: [{algorithm: HS256, file: %q}]\n", harness.KeyFile(t, k.hmac))
 	before := runtime.NumGoroutine()
 	v, c := start(t, issuer(""))
 	text := sign(t, jwt.SigningMethodES256, k.ec, nil, nil)
@@ -275,11 +276,11 @@ func TestAnotherConfiguration(t *testing.T) {
 		t.Error("a configuration that can not be had has changed something")
 	}
 	// The file has another key now, which is noticed though the configuration is the same.
-	if err := os.WriteFile(key, inPEM(t, &keys(t, theirs).ec.PublicKey), 0o600); err != nil {
+	if err := os.WriteFile(key, harness.PublicKey(t, &keys(t, theirs).ec.PublicKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	use(t, v, issuer(""), other)
-	eventually(t, "the key's file is read again", func() bool { return !held.Valid(c.now()) })
+	harness.Eventually(t, "the key's file is read again", func() bool { return !held.Valid(c.now()) })
 	refused(t, v, text, "signature")
 	held = believed(t, v, sign(t, jwt.SigningMethodES256, keys(t, theirs).ec, nil, nil))
 
@@ -296,7 +297,7 @@ func TestAnotherConfiguration(t *testing.T) {
 		use(t, v, issuer(""), other)
 		use(t, v)
 	}
-	eventually(t, "goroutines end with their issuers", func() bool { return runtime.NumGoroutine() <= before+1 })
+	harness.Eventually(t, "goroutines end with their issuers", func() bool { return runtime.NumGoroutine() <= before+1 })
 	v.Close()
 	use(t, v, issuer("")) // too late
 	if v.Looks([]byte(text)) {

@@ -18,6 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 func block(kind string, der []byte, err error) []byte {
@@ -53,7 +54,7 @@ func TestKeyFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ec, rs := inPEM(t, &k.ec.PublicKey), inPEM(t, &k.rsa.PublicKey)
+	ec, rs := harness.PublicKey(t, &k.ec.PublicKey), harness.PublicKey(t, &k.rsa.PublicKey)
 	for _, tc := range []struct {
 		name      string
 		algorithm config.JWTAlgorithm
@@ -64,7 +65,7 @@ func TestKeyFiles(t *testing.T) {
 		{"after some text", config.ES256, append([]byte("a comment\n"), ec...), ""},
 		{"RSA", config.RS256, rs, ""},
 		{"RSA of PKCS #1", config.RS256, block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&k.rsa.PublicKey), nil), ""},
-		{"Ed25519", config.EdDSA, inPEM(t, k.ed.Public()), ""},
+		{"Ed25519", config.EdDSA, harness.PublicKey(t, k.ed.Public()), ""},
 		{"certificate", config.ES256, certificate(t, k.ec), ""},
 		{"a chain", config.ES256, append(certificate(t, k.ec), certificate(t, keys(t, theirs).ec)...), ""},
 		{"secret", config.HS256, k.hmac, ""},
@@ -79,8 +80,8 @@ func TestKeyFiles(t *testing.T) {
 		{"private of PKCS #1", config.RS256, block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k.rsa), nil), "private key"},
 		{"something else", config.ES256, block("X509 CRL", []byte("x"), nil), "neither"},
 		{"damaged", config.ES256, block("PUBLIC KEY", []byte("x"), nil), "asn1"},
-		{"RSA of few bits", config.RS256, inPEM(t, &small.PublicKey), "1024 bits"},
-		{"another curve", config.ES256, inPEM(t, &large.PublicKey), "P-256"},
+		{"RSA of few bits", config.RS256, harness.PublicKey(t, &small.PublicKey), "1024 bits"},
+		{"another curve", config.ES256, harness.PublicKey(t, &large.PublicKey), "P-256"},
 		{"a public key as secret", config.HS256, ec, "PEM"},
 		{"a private key as secret", config.HS256, block("PRIVATE KEY", pkcs8, nil), "PEM"},
 		{"a short secret", config.HS256, []byte(strings.Repeat("x", 31)), "less than 32"},
@@ -168,7 +169,7 @@ func FuzzReadSet(f *testing.F) {
 func FuzzReadKey(f *testing.F) {
 	k := keys(f, ours)
 	f.Add(k.hmac, byte(0))
-	f.Add(inPEM(f, &k.ec.PublicKey), byte(2))
+	f.Add(harness.PublicKey(f, &k.ec.PublicKey), byte(2))
 	algorithms := []config.JWTAlgorithm{config.HS256, config.RS256, config.ES256, config.EdDSA}
 	f.Fuzz(func(t *testing.T, data []byte, n byte) {
 		a := algorithms[int(n)%len(algorithms)]

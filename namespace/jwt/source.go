@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"riptide-proxy/config"
@@ -47,7 +45,7 @@ func sources(c *config.JWTIssuer) ([]*source, error) {
 			data := []byte(k.Secret.Reveal())
 			if k.File != "" {
 				var err error
-				if data, err = readFile(k.File); err != nil {
+				if data, err = config.ReadFile(k.File, longestSource); err != nil {
 					return nil, err
 				}
 			}
@@ -57,7 +55,7 @@ func sources(c *config.JWTIssuer) ([]*source, error) {
 	}
 	if file := c.JWKS.File; file != "" {
 		all = append(all, &source{name: file, load: func(context.Context) ([]*key, error) {
-			data, err := readFile(file)
+			data, err := config.ReadFile(file, longestSource)
 			if err != nil {
 				return nil, err
 			}
@@ -101,30 +99,9 @@ func usable(name string, data []byte, secrets bool) ([]*key, error) {
 	return keys, nil
 }
 
-// readFile reads a file that is not too long. Its errors leave out the name, which whoever reports them has.
-func readFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, bare(err)
-	}
-	if !info.Mode().IsRegular() { // opening it could block
-		return nil, errors.New("is not a file")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, bare(err)
-	}
-	defer f.Close()
-	return bounded(f)
-}
-
 func bare(err error) error {
-	var inFile *fs.PathError
 	var atURL *url.Error
-	switch {
-	case errors.As(err, &inFile):
-		return inFile.Err
-	case errors.As(err, &atURL):
+	if errors.As(err, &atURL) {
 		return atURL.Err
 	}
 	return err
@@ -145,7 +122,7 @@ func newClient(ca string) (*http.Client, error) {
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	t.MaxResponseHeaderBytes = 64 << 10
 	if ca != "" {
-		data, err := readFile(ca)
+		data, err := config.ReadFile(ca, longestSource)
 		if err != nil {
 			return nil, fmt.Errorf("jwks.ca: %s: %w", ca, err)
 		}

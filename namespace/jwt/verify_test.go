@@ -19,6 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"riptide-proxy/config"
+	"riptide-proxy/tests/harness"
 )
 
 // methods are all that the library has, with the keys of a ring that they sign with.
@@ -37,7 +38,7 @@ func methods(k *keyring) map[jwt.SigningMethod][]any {
 // publicForms are the ways to write down a public key, each of which may be tried as a secret.
 func publicForms(t *testing.T, public any) (forms [][]byte) {
 	t.Helper()
-	text := inPEM(t, public)
+	text := harness.PublicKey(t, public)
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func TestAlgorithmConfusion(t *testing.T) {
 	for mask := 1; mask < 1<<len(algorithms); mask++ {
 		var allowed, given []string
 		files := map[string]string{
-			"HS256": write(t, k.hmac), "RS256": write(t, inPEM(t, &k.rsa.PublicKey)), "ES256": write(t, inPEM(t, &k.ec.PublicKey)), "EdDSA": write(t, inPEM(t, k.ed.Public())),
+			"HS256": harness.KeyFile(t, k.hmac), "RS256": harness.KeyFile(t, harness.PublicKey(t, &k.rsa.PublicKey)), "ES256": harness.KeyFile(t, harness.PublicKey(t, &k.ec.PublicKey)), "EdDSA": harness.KeyFile(t, harness.PublicKey(t, k.ed.Public())),
 		}
 		for n, a := range algorithms {
 			if mask&(1<<n) != 0 {
@@ -97,7 +98,7 @@ func TestAlgorithmConfusion(t *testing.T) {
 		other := keys(t, theirs)
 		for _, header := range []object{
 			{"jwk": jose.JSONWebKey{Key: &other.ec.PublicKey}}, {"jku": "http://127.0.0.1:1/keys"}, {"x5u": "http://127.0.0.1:1/keys"},
-			{"x5c": []string{base64.StdEncoding.EncodeToString(inPEM(t, &other.ec.PublicKey))}},
+			{"x5c": []string{base64.StdEncoding.EncodeToString(harness.PublicKey(t, &other.ec.PublicKey))}},
 			{"kid": "/dev/null"}, {"kid": ""}, {"kid": "' or '1' = '1"},
 		} {
 			try(jwt.SigningMethodES256, other.ec, header)
@@ -301,7 +302,7 @@ func TestClaims(t *testing.T) {
 // A token of one issuer is nothing at another, even with the same key ids.
 func TestIssuersApart(t *testing.T) {
 	k, o := keys(t, ours), keys(t, theirs)
-	v, _ := start(t, corp(t, ""), fmt.Sprintf("other:\nissuer: other\naudience: [riptide]\nalgorithms: [ES256]\ntenants: [globex]\nkeys: [{algorithm: ES256, id: r1, file: %q}]\n", write(t, inPEM(t, &o.ec.PublicKey))))
+	v, _ := start(t, corp(t, ""), fmt.Sprintf("other:\nissuer: other\naudience: [riptide]\nalgorithms: [ES256]\ntenants: [globex]\nkeys: [{algorithm: ES256, id: r1, file: %q}]\n", harness.KeyFile(t, harness.PublicKey(t, &o.ec.PublicKey))))
 	believed(t, v, sign(t, jwt.SigningMethodES256, k.ec, nil, nil))
 	believed(t, v, sign(t, jwt.SigningMethodES256, o.ec, object{"kid": "r1"}, object{"iss": "other", "tenant": "globex"}))
 	for _, kid := range []object{nil, {"kid": "r1"}} {

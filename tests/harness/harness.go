@@ -5,6 +5,7 @@ package harness
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -24,15 +25,17 @@ import (
 )
 
 // deadline bounds every wait for something that should come about.
-const deadline = 15 * time.Second
+const deadline = 30 * time.Second
 
-// Eventually waits until ok returns true.
+// Eventually waits until ok returns true, which is asked often at first, and then less and less.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	pause := 100 * time.Microsecond
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(pause) {
 		if ok() {
 			return
 		}
+		pause = min(pause*5/4, 5*time.Millisecond)
 	}
 	t.Fatalf("did not come about within %v: %s", deadline, what)
 }
@@ -282,6 +285,7 @@ type Options struct {
 	Admin    string   // further lines of the admin section, indented by two spaces
 	Top      string   // further sections
 	Env      []string // further environment variables of the process
+	Values   string   // how values are stored, as RIPTIDE_TEST_VALUES has it; empty: as that says
 }
 
 // Proxy is a running proxy.
@@ -335,7 +339,8 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 	if n := os.Getenv("RIPTIDE_TEST_LOOPS"); n != "" && !strings.Contains(o.Top, "loops:") {
 		fmt.Fprintf(&b, "loops: %s\n", n)
 	}
-	if os.Getenv(valuesEnv) != "" && !strings.Contains(o.Top, "encryption_keys:") {
+	stored := cmp.Or(o.Values, os.Getenv(valuesEnv))
+	if stored != "" && !strings.Contains(o.Top, "encryption_keys:") {
 		b.WriteString("encryption_keys:\n  test: {env: RIPTIDE_TEST_KEY}\n")
 		o.Env = append(o.Env, "RIPTIDE_TEST_KEY="+config.HashSecret("a key of the tests"))
 	}
@@ -346,7 +351,7 @@ func StartProxy(t testing.TB, upstream string, o Options) *Proxy {
 			fmt.Fprintf(&b, "    quotas: {%s}\n", quotas)
 		}
 		if !strings.Contains(tenant.YAML, "compression:") && !strings.Contains(tenant.YAML, "encryption:") {
-			b.WriteString(values(t))
+			b.WriteString(values(t, stored))
 		}
 	}
 	if err := os.WriteFile(p.Config, []byte(b.String()), 0o600); err != nil {
@@ -392,9 +397,9 @@ func Accounts(key string) bool {
 const valuesEnv = "RIPTIDE_TEST_VALUES"
 
 // values are a tenant's further fields for that: as much is sealed as can be.
-func values(t testing.TB) string {
+func values(t testing.TB, stored string) string {
 	var b strings.Builder
-	for word := range strings.SplitSeq(os.Getenv(valuesEnv), "+") {
+	for word := range strings.SplitSeq(stored, "+") {
 		switch word {
 		case "":
 		case "lz4", "s2", "zstd":
@@ -402,7 +407,7 @@ func values(t testing.TB) string {
 		case "aes-256-gcm", "chacha20-poly1305":
 			fmt.Fprintf(&b, "    encryption: {algorithm: %s, key: test}\n", word)
 		default:
-			t.Fatalf("%s: %q is no way to store values", valuesEnv, word)
+			t.Fatalf("%q is no way to store values", word)
 		}
 	}
 	return b.String()
