@@ -84,11 +84,12 @@ func Start(address string, o Options) (*Server, error) {
 	}
 	a := newAPI(&o)
 	s := &Server{
-		http: httpServer(a.mux),
+		http: httpServer(a),
 		addr: ln.Addr().String(),
 		api:  a,
 	}
 	s.wait.Go(a.resume)
+	s.wait.Go(func() { a.files.tidy(o.State.Current().Config.TenantsDir, time.Now()) })
 	s.wait.Go(func() {
 		if err := s.http.Serve(bounded(ln)); !errors.Is(err, http.ErrServerClosed) {
 			slog.Error("the admin listener ended", "error", err)

@@ -27,9 +27,6 @@ type TenantCache struct {
 }
 
 func cacheStats(a *api, w http.ResponseWriter, c *call) error {
-	if err := c.checkQuery(); err != nil {
-		return err
-	}
 	wanted, err := c.wanted()
 	if err != nil {
 		return err

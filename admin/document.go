@@ -19,14 +19,18 @@ const deepest = 16
 
 // treeOf reads JSON as YAML. Keys that come twice are refused, since JSON does not say which one counts.
 func treeOf(body []byte) (*yaml.Node, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
+	if body == nil {
+		return nil, problem("bad-request", "there is no body")
+	}
+	d := &jsonText{json.NewDecoder(bytes.NewReader(body)), body}
 	d.UseNumber()
 	n, err := readValue(d, 0)
 	if err != nil {
-		return nil, problem("bad-request", jsonFault(err))
+		return nil, problem("bad-request", jsonFault(body, d.InputOffset(), err))
 	}
+	end := d.InputOffset()
 	if _, err := d.Token(); err != io.EOF {
-		return nil, problem("bad-request", "there is something after the JSON")
+		return nil, problem("bad-request", position(body, end)+": there is something after the JSON")
 	}
 	if n.Kind != yaml.MappingNode {
 		return nil, problem("bad-request", "the body is not a JSON object")
@@ -34,7 +38,32 @@ func treeOf(body []byte) (*yaml.Node, error) {
 	return n, nil
 }
 
-func readValue(d *json.Decoder, depth int) (*yaml.Node, error) {
+// jsonText is JSON that is being read.
+type jsonText struct {
+	*json.Decoder
+	text []byte
+}
+
+// misplaced is what is wrong at one place.
+type misplaced struct {
+	line, column int
+	text         string
+}
+
+func (m *misplaced) Error() string {
+	return fmt.Sprintf("line %d, column %d: %s", m.line, m.column, m.text)
+}
+
+// next is where the next token begins.
+func (d *jsonText) next() (line, column int) {
+	at := d.InputOffset()
+	for at < int64(len(d.text)) && strings.IndexByte(" \t\r\n,", d.text[at]) >= 0 {
+		at++
+	}
+	return lineAndColumn(d.text, at)
+}
+
+func readValue(d *jsonText, depth int) (*yaml.Node, error) {
 	t, err := d.Token()
 	if err != nil {
 		return nil, err
@@ -68,10 +97,11 @@ func literal(text string) *yaml.Node {
 	return n
 }
 
-func readObject(d *json.Decoder, depth int) (*yaml.Node, error) {
+func readObject(d *jsonText, depth int) (*yaml.Node, error) {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	seen := map[string]bool{}
 	for d.More() {
+		line, column := d.next()
 		t, err := d.Token()
 		if err != nil {
 			return nil, err
@@ -81,20 +111,20 @@ func readObject(d *json.Decoder, depth int) (*yaml.Node, error) {
 			return nil, errors.New("a key is not a text")
 		}
 		if seen[key] {
-			return nil, errors.New("the key " + quoted(key) + " is given twice")
+			return nil, &misplaced{line, column, "the key " + quoted(key) + " is given twice"}
 		}
 		seen[key] = true
 		v, err := readValue(d, depth+1)
 		if err != nil {
 			return nil, err
 		}
-		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, v)
+		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Line: line, Column: column}, v)
 	}
 	_, err := d.Token()
 	return n, err
 }
 
-func readArray(d *json.Decoder, depth int) (*yaml.Node, error) {
+func readArray(d *jsonText, depth int) (*yaml.Node, error) {
 	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
 	for d.More() {
 		v, err := readValue(d, depth+1)

@@ -52,7 +52,7 @@ func (a *api) original(c *call, conditional bool) ([]byte, error) {
 	}
 	data, err := a.files.read(c.cfg.TenantsDir, c.tenant)
 	if err == nil && data == nil {
-		err = problem("conflict", "the tenant is not in tenants_dir but in the configuration file, which is edited by hand")
+		err = problem("conflict", "the tenant has no file in tenants_dir: it is in the configuration file, which is edited by hand, or somebody has just taken its file away")
 	}
 	return data, err
 }

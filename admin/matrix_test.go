@@ -1,9 +1,12 @@
 package admin
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,11 +64,33 @@ type bearer struct {
 }
 
 func bearers() []bearer {
-	all := []bearer{{name: ""}, {name: "wrong"}}
-	for _, role := range []config.Role{config.Viewer, config.Operator, config.Administrator} {
-		all = append(all, bearer{string(role), role, "", true}, bearer{"acme-" + string(role), role, "acme", true})
+	all := []bearer{{name: ""}, {name: "wrong"}, {name: "jwt-expired"}, {name: "jwt-none"}}
+	for _, from := range []string{"", "jwt-"} {
+		for _, role := range []config.Role{config.Viewer, config.Operator, config.Administrator} {
+			all = append(all, bearer{from + string(role), role, "", true}, bearer{from + "acme-" + string(role), role, "acme", true})
+		}
+		all = append(all, bearer{from + "gone-admin", config.Administrator, "gone", true})
 	}
-	return append(all, bearer{"gone-admin", config.Administrator, "gone", true})
+	return all
+}
+
+// issued are signed tokens: those of bearers that begin with jwt-. One that is expired is an error to whoever looks at it, and
+// one may have no role.
+type issued struct{}
+
+func (issued) Operators() bool { return true }
+
+func (issued) Operator(_ context.Context, token string) (string, config.Role, string, error) {
+	name := strings.TrimSuffix(token, "-token")
+	if name == "jwt-none" {
+		return name, "", "", nil
+	}
+	for _, b := range bearers() {
+		if b.known && b.name == name && strings.HasPrefix(name, "jwt-") {
+			return name, b.role, b.tenant, nil
+		}
+	}
+	return "", "", "", errors.New("it is no token, or it is over")
 }
 
 // allowed is what the policy says of a request.
@@ -92,6 +117,8 @@ func TestMatrix(t *testing.T) {
 	if len(w.api.routes) != len(policy) {
 		t.Errorf("there are %d routes, and %d in the policy", len(w.api.routes), len(policy))
 	}
+	statuses := statusesOf(t, w)
+	w.api.gate.signed = issued{}
 	cases := 0
 	for _, r := range w.api.routes {
 		rule, known := policy[r.method+" "+r.path]
@@ -106,6 +133,7 @@ func TestMatrix(t *testing.T) {
 		for _, who := range bearers() {
 			for _, tenant := range tenants {
 				cases++
+				w.api.gate.limits = newLimits() // signatures are looked at a few times a second
 				path := strings.NewReplacer("{id}", tenant, "{plan}", "small", "{job}", "0123456789abcdef", "{dict}", "0000002a").Replace(r.path)
 				got := w.do(who.name, r.method, path, "")
 				want, ok := allowed(rule, who, tenant)
@@ -117,8 +145,13 @@ func TestMatrix(t *testing.T) {
 				case got.status >= 500 && r.path != "/healthz" && r.path != "/readyz":
 					t.Errorf("%s: %s %s: %d %s", who.name, r.method, path, got.status, got.body)
 				}
+				if told := statuses[r.method+" "+r.path]; !told[got.status] {
+					t.Errorf("%s: %s %s: %d is not in the document, %v", who.name, r.method, path, got.status, told)
+				}
 				if who.tenant != "" {
-					foreign(t, w, fmt.Sprint(who.name, " ", r.method, " ", path), got)
+					told := *got
+					told.body = strings.ReplaceAll(got.body, `"instance":"`+path+`"`, "") // which is what was asked
+					foreign(t, w, fmt.Sprint(who.name, " ", r.method, " ", path), &told)
 				}
 				if !ok && got.problem().Status != want {
 					t.Errorf("%s: %s %s: %s", who.name, r.method, path, got.body)
@@ -127,6 +160,24 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests", cases)
+}
+
+// statusesOf are the statuses of the document, by method and path.
+func statusesOf(t *testing.T, w *world) map[string]map[int]bool {
+	t.Helper()
+	doc, _ := described(t, w)
+	all := map[string]map[int]bool{}
+	for path, item := range doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			of := map[int]bool{}
+			for status := range o.Responses.Map() {
+				n, _ := strconv.Atoi(status)
+				of[n] = true
+			}
+			all[method+" "+path] = of
+		}
+	}
+	return all
 }
 
 // foreign looks for what only others may see.
@@ -157,7 +208,7 @@ func TestScope(t *testing.T) {
 		for _, tenant := range []string{"globex", "nobody"} {
 			fill := func(s string) string { return strings.ReplaceAll(s, "%s", tenant) }
 			r := w.want(403, "acme-admin", c.method, fill(c.path), fill(c.body))
-			answers = append(answers, r.body)
+			answers = append(answers, strings.ReplaceAll(r.body, tenant, ""))
 			if r := w.do("admin", c.method, fill(c.path), fill(c.body)); r.status == 403 || r.status == 401 {
 				t.Errorf("%s %s of all: %d", c.method, fill(c.path), r.status)
 			}

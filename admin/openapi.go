@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,6 +63,9 @@ func (s schemas) operation(r *route) object {
 	if r.cond {
 		parameters = append(parameters, object{"name": "If-Match", "in": "header", "description": "the ETag of what is to be changed", "schema": object{"type": "string"}})
 	}
+	if r.tagged {
+		parameters = append(parameters, object{"name": "If-None-Match", "in": "header", "description": "the ETag of what is known already", "schema": object{"type": "string"}})
+	}
 	o := object{
 		"operationId": r.name, "summary": r.summary, "parameters": parameters, "responses": s.responses(r),
 		"x-reach": reachNames[r.reach],
@@ -109,8 +113,42 @@ func (s schemas) responses(r *route) object {
 	if r.reach == everybody {
 		all["503"] = object{"description": "It is not so.", "content": object{plainText: object{"schema": object{"type": "string"}}}}
 	}
-	if r.name == "getTenant" {
+	if r.tagged {
 		all["304"] = object{"description": "It is what If-None-Match says."}
+	}
+	for _, status := range r.refusals() {
+		all[strconv.Itoa(status)] = object{"$ref": "#/components/responses/Problem"}
+	}
+	return all
+}
+
+// refusals are the statuses of requests that are not done for what they say, or what they are about. What is wrong with the proxy
+// comes under "default".
+func (r *route) refusals() []int {
+	all := []int{http.StatusTooManyRequests}
+	if r.reach == everybody {
+		return all
+	}
+	all = append(all, http.StatusUnauthorized, http.StatusForbidden)
+	if r.media == "" {
+		all = append(all, http.StatusBadRequest)
+	}
+	if r.method != http.MethodGet {
+		all = append(all, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusConflict)
+	}
+	_, numbered := r.body.(Numbered)
+	_, keys := r.body.(Keys)
+	if strings.Contains(r.path, "{") || numbered || keys || slices.ContainsFunc(r.query, func(p parameter) bool { return p.name == "from" }) {
+		all = append(all, http.StatusNotFound)
+	}
+	if r.cond {
+		all = append(all, http.StatusPreconditionFailed)
+	}
+	if r.cond && (r.method == http.MethodPatch || r.method == http.MethodDelete) {
+		all = append(all, http.StatusPreconditionRequired)
+	}
+	if _, creates := r.body.(newTenant); r.cond || creates {
+		all = append(all, http.StatusUnprocessableEntity)
 	}
 	return all
 }

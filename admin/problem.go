@@ -14,11 +14,12 @@ import (
 // Problem is an error as RFC 9457 describes it: what every request is answered
 // that is not done.
 type Problem struct {
-	Type   string  `json:"type"`             // urn:riptide:problem:<code>
-	Title  string  `json:"title"`            // what the type means, always the same
-	Status int     `json:"status"`           // of HTTP
-	Detail string  `json:"detail,omitempty"` // what it is about this time
-	Errors []Fault `json:"errors,omitempty"` // of a configuration
+	Type     string  `json:"type"`             // urn:riptide:problem:<code>
+	Title    string  `json:"title"`            // what the type means, always the same
+	Status   int     `json:"status"`           // of HTTP
+	Detail   string  `json:"detail,omitempty"` // what it is about this time
+	Instance string  `json:"instance"`         // what was asked for: its path
+	Errors   []Fault `json:"errors,omitempty"` // of a configuration
 
 	retry time.Duration // when to try again; 0: not said
 	allow string        // methods that there are
@@ -61,6 +62,7 @@ var problems = map[string]struct {
 	"precondition-required": {http.StatusPreconditionRequired, "If-Match is needed"},
 	"upstream":              {http.StatusBadGateway, "The upstream can not be asked"},
 	"unavailable":           {http.StatusServiceUnavailable, "The proxy can not answer now"},
+	"storage":               {http.StatusInsufficientStorage, "The tenants' folder can not be written"},
 	"internal":              {http.StatusInternalServerError, "Something went wrong in the proxy"},
 }
 
@@ -95,7 +97,9 @@ func problemOf(err error) *Problem {
 }
 
 // write answers with the problem.
-func (p *Problem) write(w http.ResponseWriter) {
+func (p *Problem) write(w http.ResponseWriter, q *http.Request) {
+	said := *p
+	said.Instance = instanceOf(q)
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
@@ -110,5 +114,13 @@ func (p *Problem) write(w http.ResponseWriter) {
 		h.Set("Allow", p.allow)
 	}
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // a client that has gone away
+	_ = json.NewEncoder(w).Encode(&said) // a client that has gone away
+}
+
+// longestInstance bounds what is sent back of a path, in bytes.
+const longestInstance = 256
+
+func instanceOf(q *http.Request) string {
+	path := q.URL.EscapedPath()
+	return path[:min(len(path), longestInstance)]
 }

@@ -12,9 +12,6 @@ import (
 
 // deleteTenant takes a tenant's file away, so that its connections end, and then deletes its keys.
 func deleteTenant(a *api, w http.ResponseWriter, c *call) error {
-	if err := c.checkQuery(); err != nil {
-		return err
-	}
 	keep := false
 	switch c.URL.Query().Get("data") {
 	case "keep":

@@ -1,14 +1,9 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -46,6 +41,7 @@ type route struct {
 	answer       any    // an example of its type; nil: none, or not JSON
 	media        string // of the answer; empty: JSON
 	cond         bool   // takes If-Match
+	tagged       bool   // takes If-None-Match
 	run          func(a *api, w http.ResponseWriter, c *call) error
 }
 
@@ -108,7 +104,7 @@ func (a *api) refuse(w http.ResponseWriter, q *http.Request, p *Problem) {
 		p = refused
 	}
 	a.seen.count("", p.Status)
-	p.write(w)
+	p.write(w, q)
 }
 
 // unread are the statuses of requests whose body was not read to its end.
@@ -128,7 +124,7 @@ func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
 			if q.ContentLength != 0 && unread[p.Status] {
 				out.Header().Set("Connection", "close") // or the server would wait for the body before it answers
 			}
-			p.write(out)
+			p.write(out, q)
 		}
 	}
 	a.seen.count(r.name, out.status)
@@ -165,6 +161,14 @@ func (a *api) run(w *answered, c *call) (err error) {
 	}
 	// The server has to know its own writer again, so that it does not wait for the rest of what is too long.
 	c.Body = http.MaxBytesReader(w.ResponseWriter, c.Body, int64(c.cfg.Admin.RequestSize))
+	if err := c.checkQuery(); err != nil {
+		return err
+	}
+	if c.route.body == nil && c.route.method != http.MethodGet {
+		if err := c.decode(&struct{}{}, false); err != nil {
+			return err
+		}
+	}
 	return c.route.run(a, w, c)
 }
 
@@ -193,73 +197,6 @@ func (w *answered) Write(b []byte) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (w *answered) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// readBody is the whole body, which has to be said to be JSON. An empty one is nil.
-func (c *call) readBody() ([]byte, error) {
-	body, err := io.ReadAll(c.Body)
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		return nil, err
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return nil, problem("too-slow", "")
-	case err != nil:
-		return nil, problem("bad-request", "the body ends before it is complete")
-	case len(body) == 0:
-		return nil, nil
-	}
-	kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" && kind != "application/merge-patch+json" {
-		return nil, problem("bad-media-type", "Content-Type is application/json")
-	}
-	return body, nil
-}
-
-// decode reads the body, of which every key has to be known, into v. Without a body v stays as
-// it is, unless it is needed.
-func (c *call) decode(v any, needed bool) error {
-	body, err := c.readBody()
-	if err != nil {
-		return err
-	}
-	if body == nil {
-		if needed {
-			return problem("bad-request", "there is no body")
-		}
-		return nil
-	}
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return problem("bad-request", jsonFault(err))
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return problem("bad-request", "there is something after the JSON")
-	}
-	return nil
-}
-
-// jsonFault says what is wrong with JSON, in the words of the library but for its name.
-func jsonFault(err error) string {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return "the JSON ends before it is complete"
-	}
-	return strings.TrimPrefix(err.Error(), "json: ")
-}
-
-// checkQuery refuses parameters that there are not: a misspelt one must not get everybody's for one's.
-func (c *call) checkQuery() error {
-	for name, values := range c.URL.Query() {
-		i := slices.IndexFunc(c.route.query, func(p parameter) bool { return p.name == name })
-		switch {
-		case i < 0:
-			return problem("bad-request", "there is no parameter "+quoted(name))
-		case len(values) > 1 && !c.route.query[i].many:
-			return problem("bad-request", name+" is given more than once")
-		}
-	}
-	return nil
-}
 
 // quoted shows what somebody has sent.
 func quoted(text string) string {

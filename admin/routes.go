@@ -39,7 +39,7 @@ func routes(o *Options) []*route {
 		{method: get, path: TenantsPath, name: "tenantsReport", summary: "What this proxy has counted of tenants", role: viewer, reach: seen,
 			query: []parameter{{name: "tenant", about: "only these tenants", many: true}}, answer: TenantsReport{}, run: tenantsReport},
 
-		{method: get, path: "/admin/tenants", name: "listTenants", summary: "The tenants", role: viewer, reach: seen,
+		{method: get, path: "/admin/tenants", name: "listTenants", tagged: true, summary: "The tenants", role: viewer, reach: seen,
 			query: []parameter{
 				{name: "after", about: "only ids behind this one"}, {name: "limit", about: "how many at most"}, {name: "plan", about: "only with this plan"},
 				{name: "suspended", about: "true or false"}, {name: "tag", about: "only with this tag, name=value", many: true},
@@ -47,7 +47,7 @@ func routes(o *Options) []*route {
 			answer: TenantList{}, run: listTenants},
 		{method: post, path: "/admin/tenants", name: "createTenant", summary: "Make a tenant: write its file and use it", role: admin, reach: fleet,
 			body: newTenant{}, status: http.StatusCreated, answer: Tenant{}, run: createTenant},
-		{method: get, path: "/admin/tenants/{id}", name: "getTenant", summary: "A tenant, without its secrets", role: viewer, reach: named, answer: Tenant{}, run: showTenant},
+		{method: get, path: "/admin/tenants/{id}", name: "getTenant", tagged: true, summary: "A tenant, without its secrets", role: viewer, reach: named, answer: Tenant{}, run: showTenant},
 		{method: patch, path: "/admin/tenants/{id}", name: "updateTenant", summary: "Change a tenant by a JSON merge patch", role: admin, reach: fleet,
 			body: config.Tenant{}, cond: true, answer: Tenant{}, run: updateTenant},
 		{method: remove, path: "/admin/tenants/{id}", name: "deleteTenant", summary: "Delete a tenant, and then its keys in the background", role: admin, reach: fleet,
@@ -67,8 +67,8 @@ func routes(o *Options) []*route {
 		{method: get, path: "/admin/tenants/{id}/hotkeys", name: "listHotKeys", summary: "The keys that its commands on this proxy name most often; a viewer gets no names", role: viewer, reach: named,
 			answer: HotList{}, run: listHot},
 
-		{method: get, path: "/admin/plans", name: "listPlans", summary: "The plans", role: viewer, reach: fleet, answer: PlanList{}, run: listPlans},
-		{method: get, path: "/admin/plans/{plan}", name: "getPlan", summary: "A plan", role: viewer, reach: fleet, answer: Plan{}, run: showPlan},
+		{method: get, path: "/admin/plans", name: "listPlans", tagged: true, summary: "The plans", role: viewer, reach: fleet, answer: PlanList{}, run: listPlans},
+		{method: get, path: "/admin/plans/{plan}", name: "getPlan", tagged: true, summary: "A plan", role: viewer, reach: fleet, answer: Plan{}, run: showPlan},
 
 		{method: get, path: "/admin/cache/stats", name: "cacheStats", summary: "Hits, misses, memory and keys", role: viewer, reach: seen,
 			query: tenantQuery, answer: CacheStats{}, run: cacheStats},
@@ -80,7 +80,7 @@ func routes(o *Options) []*route {
 			query: tenantQuery, answer: JobList{}, run: listJobs},
 		{method: get, path: "/admin/jobs/{job}", name: "getJob", summary: "How far a job is", role: viewer, reach: seen, answer: Job{}, run: showJob},
 
-		{method: get, path: "/admin/state/current", name: "getState", summary: "The configuration that runs, and those before it", role: viewer, reach: fleet, answer: StateReport{}, run: showState},
+		{method: get, path: "/admin/state/current", name: "getState", tagged: true, summary: "The configuration that runs, and those before it", role: viewer, reach: fleet, answer: StateReport{}, run: showState},
 		{method: post, path: "/admin/state/reload", name: "reloadState", summary: "Read the files and run with them, or go on as before", role: operator, reach: fleet,
 			answer: StateReport{}, run: reloadState},
 		{method: post, path: "/admin/state/rollback", name: "rollbackState", summary: "Run with an earlier configuration", role: admin, reach: fleet,

@@ -92,14 +92,11 @@ func generation(g *control.Generation) Generation {
 }
 
 func showState(a *api, w http.ResponseWriter, c *call) error {
-	if err := c.checkQuery(); err != nil {
-		return err
-	}
 	report, err := a.state()
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, report)
+	return c.writeTagged(w, report)
 }
 
 func (a *api) state() (*StateReport, error) {

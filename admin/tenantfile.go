@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -41,22 +44,44 @@ func (f *tenantFiles) open(dir string) (*os.Root, error) {
 
 func fileOf(id string) string { return id + ".yaml" }
 
-// read gives a tenant's file; nil: it has none. A link that leads out of the folder is not followed.
+// longestTenantFile is as much of one as is read, in bytes. It is as long as a configuration's file may be.
+const longestTenantFile = 16 << 20
+
+// read gives a tenant's file; nil: it has none. A link that leads out of the folder is not followed, and what is no file
+// is not waited for.
 func (f *tenantFiles) read(dir, id string) ([]byte, error) {
 	root, err := f.open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	data, err := root.ReadFile(fileOf(id))
+	data, err := readRegular(root, fileOf(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		slog.Warn("a tenant's file can not be read", "tenant", id, "error", err)
-		return nil, problem("conflict", "the tenant's file can not be read here: it may be a link that leads out of tenants_dir")
+		return nil, problem("conflict", "the tenant's file can not be read here: it may be no file, or a link that leads out of tenants_dir")
 	}
 	return data, nil
+}
+
+func readRegular(root *os.Root, name string) ([]byte, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would keep whoever opens it
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is not a file")
+	case info.Size() > longestTenantFile:
+		return nil, errors.New("is longer than 16MiB")
+	}
+	return io.ReadAll(io.LimitReader(f, longestTenantFile))
 }
 
 // list tells which tenants have a file. Without a folder none has.
@@ -97,7 +122,7 @@ func (f *tenantFiles) write(dir, id string, data []byte) error {
 	temporary := "." + id + "." + rand.Text() // a name with a dot in front is no tenant's
 	out, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return unwritable(err)
 	}
 	_, err = bytes.NewReader(data).WriteTo(out)
 	err = errors.Join(err, out.Sync(), out.Close())
@@ -105,10 +130,45 @@ func (f *tenantFiles) write(dir, id string, data []byte) error {
 		err = root.Rename(temporary, fileOf(id))
 	}
 	if err != nil {
-		return errors.Join(err, root.Remove(temporary))
+		return unwritable(errors.Join(err, root.Remove(temporary)))
 	}
 	return syncRoot(root)
 }
+
+// unwritable tells whoever edits why the folder can not be written, as far as that is the machine's matter.
+func unwritable(err error) error {
+	slog.Error("tenants_dir can not be written", "error", err)
+	for _, why := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM} {
+		if errors.Is(err, why) {
+			return problem("storage", why.Error()+", so nothing was changed")
+		}
+	}
+	return problem("storage", "nothing was changed; the log of the proxy has more")
+}
+
+// temporaryAge is after how long a temporary file is nobody's any more: edits take seconds.
+const temporaryAge = time.Hour
+
+// tidy removes temporary files that crashes have left.
+func (f *tenantFiles) tidy(dir string, now time.Time) {
+	root, err := f.open(dir)
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && temporaryName.MatchString(e.Name()) && now.Sub(info.ModTime()) > temporaryAge {
+			slog.Info("a file is removed that an edit has left which did not end", "file", e.Name(), "error", root.Remove(e.Name()))
+		}
+	}
+}
+
+// temporaryName is what write calls them.
+var temporaryName = regexp.MustCompile(`^\.[a-z0-9][a-z0-9_-]{0,62}\.[A-Z2-7]{26}$`)
 
 // remove takes a tenant's file away.
 func (f *tenantFiles) remove(dir, id string) error {
@@ -118,7 +178,7 @@ func (f *tenantFiles) remove(dir, id string) error {
 	}
 	defer root.Close()
 	if err := root.Remove(fileOf(id)); err != nil {
-		return err
+		return unwritable(err)
 	}
 	return syncRoot(root)
 }

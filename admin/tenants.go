@@ -44,9 +44,6 @@ const (
 )
 
 func listTenants(a *api, w http.ResponseWriter, c *call) error {
-	if err := c.checkQuery(); err != nil {
-		return err
-	}
 	q := c.URL.Query()
 	limit := listed
 	if text := q.Get("limit"); text != "" {
@@ -87,7 +84,7 @@ func listTenants(a *api, w http.ResponseWriter, c *call) error {
 		slices.Sort(line.Users)
 		list.Tenants = append(list.Tenants, line)
 	}
-	return writeJSON(w, http.StatusOK, list)
+	return c.writeTagged(w, list)
 }
 
 func sortedIDs(c *config.Config) []string {
@@ -112,16 +109,11 @@ func tagged(t *config.Tenant, tags []string) bool {
 
 // showTenant answers with a tenant, or that it has not changed.
 func showTenant(a *api, w http.ResponseWriter, c *call) error {
-	if err := c.checkQuery(); err != nil {
-		return err
-	}
 	t, etag, err := a.tenant(c.cfg, c.tenant)
 	if err != nil {
 		return err
 	}
-	if matches(c.Header.Values("If-None-Match"), etag) {
-		w.Header().Set("ETag", etag)
-		w.WriteHeader(http.StatusNotModified)
+	if c.has(w, etag) {
 		return nil
 	}
 	return a.answerTenant(w, http.StatusOK, t, etag)
@@ -157,6 +149,35 @@ func (a *api) tenant(cfg *config.Config, id string) (*Tenant, string, error) {
 	return view, `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`, nil
 }
 
+// has answers whoever has this already. Only here weak tags count: what changes has to be the same to the letter.
+func (c *call) has(w http.ResponseWriter, etag string) bool {
+	known := c.Header.Values("If-None-Match")
+	for i := range known {
+		known[i] = strings.ReplaceAll(known[i], `W/"`, `"`)
+	}
+	if !matches(known, etag) {
+		return false
+	}
+	w.Header().Set("ETag", etag)
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// writeTagged answers with a value that somebody may have already.
+func (c *call) writeTagged(w http.ResponseWriter, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body)
+	etag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	if c.has(w, etag) {
+		return nil
+	}
+	w.Header().Set("ETag", etag)
+	return writeJSON(w, http.StatusOK, v)
+}
+
 // matches tells whether one of the tags of a header is this one.
 func matches(header []string, etag string) bool {
 	for _, line := range header {
@@ -183,24 +204,18 @@ type Plan struct {
 }
 
 func listPlans(_ *api, w http.ResponseWriter, c *call) error {
-	if err := c.checkQuery(); err != nil {
-		return err
-	}
 	list := PlanList{Plans: []Plan{}}
 	for name := range c.cfg.Plans {
 		list.Plans = append(list.Plans, planOf(c.cfg, name))
 	}
 	slices.SortFunc(list.Plans, func(a, b Plan) int { return cmp.Compare(a.Name, b.Name) })
-	return writeJSON(w, http.StatusOK, list)
+	return c.writeTagged(w, list)
 }
 
 func showPlan(_ *api, w http.ResponseWriter, c *call) error {
-	if err := c.checkQuery(); err != nil {
-		return err
-	}
 	name := c.PathValue("plan")
 	if c.cfg.Plans[name] == nil {
 		return problem("not-found", "there is no such plan")
 	}
-	return writeJSON(w, http.StatusOK, planOf(c.cfg, name))
+	return c.writeTagged(w, planOf(c.cfg, name))
 }

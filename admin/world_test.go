@@ -90,7 +90,7 @@ func newWorld(t *testing.T, more string) *world {
 		},
 	}
 	w.api = newAPI(&o)
-	server := httptest.NewServer(w.api.mux)
+	server := httptest.NewServer(w.api)
 	w.url = server.URL
 	t.Cleanup(func() {
 		server.Close()
