@@ -205,7 +205,7 @@ func (w *worker) part(id string, was, is *tenantOwn) {
 	if t := w.stats[id]; t != nil {
 		w.unpause(t)
 		t.setMode(modeValues, false)
-		t.values, t.slow, t.denials, t.spikes = nil, slowLog{}, nil, spikes{}
+		t.values, t.slow, t.spikes, t.denials, t.hot = nil, slowLog{}, spikes{}, nil, nil
 	}
 }
 
@@ -230,8 +230,6 @@ func (w *worker) change(t *tenantStats, own *tenantOwn) {
 	w.release(waiting)
 	if own != nil {
 		w.scriptUsers[own.tenant].reruled()
-	} else {
-		t.hot = nil // should the name be given to somebody else
 	}
 	t.turn.share = w.turns.shareOf(t.id)
 	w.remeter(t)

@@ -61,7 +61,7 @@ func TestApplyTokens(t *testing.T) {
 	cfg = configOf(t, s, both, users)
 	delete(cfg.Tenants["acme"].Users, "second")
 	cfg.JWT.Issuers["corp"].Keys[0] = config.JWTKey{Algorithm: config.HS256, File: filepath.Join(t.TempDir(), "none")}
-	if err := s.Apply(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "jwt issuer corp: ") {
+	if err := s.Apply(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "jwt.issuers.corp: ") {
 		t.Errorf("a key's file that there is not: %v", err)
 	}
 	c.expect("$1\r\nv\r\n", "GET", "k")
