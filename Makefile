@@ -17,13 +17,13 @@ test:
 	$(GO) test -timeout 18m ./...
 
 # With the race detector: the packages' own tests, and end to end those that
-# load a proxy built with it, on two event loops; the longest of them with fewer
+# load a proxy built with it, on two event loops; the longest of both with fewer
 # steps. Needs a C compiler.
 race:
 	./scripts/need redis-server redis-cli redis-benchmark
-	$(GO) test -race -timeout 14m $$($(GO) list ./... | grep -v -e /tests -e /bench)
-	RIPTIDE_TEST_RACE=1 RIPTIDE_TEST_LOOPS=2 $(GO) test -timeout 14m -run 'Tenants|Differential|Failure|Clients' ./tests/...
-	RIPTIDE_TEST_RACE=1 RIPTIDE_TEST_LOOPS=2 RIPTIDE_DIFF_STEPS=800 $(GO) test -timeout 14m -run 'Stateful|Pool|Shared' ./tests/...
+	$(GO) test -race -short -timeout 14m $$($(GO) list ./... | grep -v -e /tests -e /bench)
+	RIPTIDE_TEST_RACE=1 RIPTIDE_TEST_LOOPS=2 RIPTIDE_DIFF_STEPS=800 \
+		$(GO) test -timeout 14m -run 'Tenants|Differential|Failure|Clients|Stateful|Pool|Shared' ./tests
 
 # Every fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,6 +42,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 	source := sources(t)
+	for _, m := range regexp.MustCompile(`"(riptide_[a-z_]+)", (?:Help:|")`).FindAllStringSubmatch(source, -1) { // those of other packages
+		if !strings.Contains(doc, "`"+m[1]+"`") {
+			t.Errorf("docs/operations.md does not have %s", m[1])
+		}
+	}
 	for _, m := range regexp.MustCompile("`(riptide_[a-z_]+)`").FindAllStringSubmatch(doc, -1) {
 		if !known[m[1]] && !strings.Contains(source, `"`+m[1]+`"`) { // other packages register their own
 			t.Errorf("docs/operations.md has %s, which there is not", m[1])
@@ -48,20 +54,44 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// sources are all that is not a test, of the packages at the top.
-func sources(t *testing.T) string {
-	t.Helper()
-	files, err := filepath.Glob("../*/*.go")
+// Each warning and error of the log is in the troubleshooting document, by its text.
+func TestLogsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/troubleshooting.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all strings.Builder
-	for _, name := range files {
-		if text, err := os.ReadFile(name); err != nil {
-			t.Fatal(err)
-		} else if !strings.HasSuffix(name, "_test.go") {
-			all.Write(text)
+	doc := string(text)
+	known := 0
+	for _, m := range regexp.MustCompile(`slog\.(?:Warn|Error)\("([^"]+)"`).FindAllStringSubmatch(sources(t), -1) {
+		known++
+		if !strings.Contains(doc, "`"+m[1]+"`") && !strings.HasPrefix(m[1], "panic ") {
+			t.Errorf("docs/troubleshooting.md does not have the message `%s`", m[1])
 		}
+	}
+	if known < 60 {
+		t.Errorf("only %d messages were found", known)
+	}
+}
+
+// sources are all that is linked into the program.
+func sources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "tests" || d.Name() == "bench" || d.Name() == ".git"):
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return all.String()
 }

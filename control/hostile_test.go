@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -147,6 +148,19 @@ func TestEditors(t *testing.T) {
 	harness.Eventually(t, "the new file is taken", func() bool { return m.Current().Config.Tenants["one"].Suspended })
 	if !p.has("first") || len(m.Current().Config.Tenants) != 2 || m.Count(Failed) > 0 {
 		t.Error(m.Current().Config.Tenants, m.Count(Failed))
+	}
+}
+
+// What a key names and can not be had is refused with the key's line.
+func TestPlaces(t *testing.T) {
+	m, _, name := start(t)
+	m.Add(func(_ context.Context, c *config.Config) (func(), error) {
+		return nil, errors.Join(config.At(errors.New("no such file"), "tls", "cert"), config.At(errors.New("is too short"), "encryption_keys", "a"))
+	})
+	write(t, name, text()+"tls:\n  listen: 127.0.0.1:2\n  cert: c\n  key: k\nencryption_keys:\n  a: {env: A}\n")
+	err := m.Reload(t.Context(), "test")
+	if want := name + ":7: tls.cert: no such file\n" + name + ":10: encryption_keys.a: is too short"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -171,7 +171,7 @@ func (m *Manager) readAll(ctx context.Context, source string, force bool) error 
 	}
 	m.seen = now
 	if err == nil {
-		err = m.apply(ctx, &Generation{Hash: now.hash, Source: source, Config: cfg, Warnings: warnings, files: files})
+		err = files.Locate(m.apply(ctx, &Generation{Hash: now.hash, Source: source, Config: cfg, Warnings: warnings, files: files}))
 	}
 	return m.done(source, running, err)
 }
@@ -192,7 +192,7 @@ func (m *Manager) Rollback(ctx context.Context, number uint64) error {
 	}
 	cfg, warnings, err := was.files.Load() // the environment may be another one
 	if err == nil {
-		err = m.apply(ctx, &Generation{Hash: was.Hash, Source: source, Config: cfg, Warnings: warnings, files: was.files})
+		err = was.files.Locate(m.apply(ctx, &Generation{Hash: was.Hash, Source: source, Config: cfg, Warnings: warnings, files: was.files}))
 	}
 	return m.done(source, running, err)
 }

@@ -227,7 +227,7 @@ func (c *codecs) knows(t *namespace.Tenant) bool {
 // owe has it found out once the upstream answers.
 func (c *codecs) owe(t *namespace.Tenant) {
 	c.mu.Lock()
-	if !c.met[t] {
+	if !c.met[t] && c.has(t) {
 		c.met[t] = false // there, but not looked at
 	}
 	c.mu.Unlock()
@@ -244,8 +244,13 @@ func (c *codecs) meet(ctx context.Context, t *namespace.Tenant) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.met[t] = true
+	if c.has(t) {
+		c.met[t] = true
+	}
 }
+
+// has reports whether a tenant is still in the configuration: who is forgotten is not to be met again.
+func (c *codecs) has(t *namespace.Tenant) bool { return c.srv.conf().directory.Tenant(t.ID) == t }
 
 // adoptMet is adopt for all that have logged in.
 func (c *codecs) adoptMet(ctx context.Context) error {
@@ -256,7 +261,9 @@ func (c *codecs) adoptMet(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range tenants {
-		c.met[t] = true
+		if c.has(t) {
+			c.met[t] = true
+		}
 	}
 	return nil
 }
@@ -287,6 +294,9 @@ func (c *codecs) adopt(ctx context.Context, tenants ...*namespace.Tenant) error 
 	}
 	fresh := false
 	for i, t := range tenants {
+		if !c.has(t) {
+			continue
+		}
 		kind, err := markers[i].Result()
 		if v := c.find(t.ID); v != nil && err == redis.Nil { // the upstream has lost it
 			if kind = dictionary.MarkerSealed; v.binds() {

@@ -45,3 +45,18 @@ func TestApplySameName(t *testing.T) {
 	second.expect("*1\r\n:0\r\n", "SCRIPT", "EXISTS", sha)
 	second.expect(errNoScript, "EVALSHA", sha, "0")
 }
+
+// A login that ends after its tenant has leaves nothing behind.
+func TestApplyDepartedIsNotMet(t *testing.T) {
+	t.Parallel()
+	s := startEmbedded(t, options{})
+	gone := s.conf().directory.Tenant("globex")
+	apply(t, s, map[string]string{"acme": ""})
+	s.codecs.meet(t.Context(), gone)
+	s.codecs.owe(gone)
+	for _, known := range s.codecs.tenantsMet() {
+		if known == gone {
+			t.Error("it is looked at for ever")
+		}
+	}
+}

@@ -39,15 +39,7 @@ func (s *session) lookAt(cmd *command.Command, r *namespace.Request) {
 		w.loop.After(0, s.tryResume)
 		return
 	}
-	args := prefixedArgs(r, w.indexes, s.prefix)
-	keys := make([]string, len(w.indexes))
-	rest := []any{-1, "", s.prefix}
-	for n, i := range w.indexes {
-		keys[n] = string(args[i])
-	}
-	for _, a := range args {
-		rest = append(rest, a)
-	}
+	keys, rest := lookArgs(r, w.indexes, s.prefix)
 	client := w.srv.keeper.client
 	s.async(func(ctx context.Context) func() {
 		if n, err := client.Eval(ctx, copiesScript, keys, rest...).Int64(); err == nil {
@@ -55,6 +47,21 @@ func (s *session) lookAt(cmd *command.Command, r *namespace.Request) {
 		}
 		return func() { s.looked = found }
 	})
+}
+
+// lookArgs are the keys and arguments of the script that looks at a command. They outlive the request,
+// which lies in the loop's input: others' come there next.
+func lookArgs(r *namespace.Request, indexes []int32, prefix []byte) (keys []string, rest []any) {
+	args := prefixedArgs(cloneRequest(r), indexes, prefix)
+	keys = make([]string, len(indexes))
+	for n, i := range indexes {
+		keys[n] = string(args[i])
+	}
+	rest = []any{-1, "", prefix}
+	for _, a := range args {
+		rest = append(rest, a)
+	}
+	return keys, rest
 }
 
 // prefixedArgs are a request's arguments as the upstream is to get them.

@@ -131,12 +131,15 @@ func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server,
 		}
 	}()
 	target.MaxReply = maxReply
+	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
+		ctx:     ctx,
+		cancel:  cancel,
 		id:      newID()[:16],
 		loops:   loops(cfg.Loops),
 		tokens:  jwt.New(),
 		target:  target,
-		client:  target.Client(slowConns),
+		client:  target.ClientUntil(ctx, slowConns),
 		health:  target.Client(1),
 		plans:   [2]*redis.Client{target.ClientOf(planConns, 2), target.ClientOf(planConns, 3)},
 		marks:   newMarks(),
@@ -154,7 +157,6 @@ func StartWith(cfg *config.Config, target *upstream.Target, o Options) (*Server,
 	s.now.Store(first)
 	s.descriptors = descriptors(cfg.Limits.Clients, perClient(cfg))
 	s.counts = s.countManager()
-	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.makeValues(s.ctx); err != nil {
 		return nil, err
 	}

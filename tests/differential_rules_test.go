@@ -160,7 +160,7 @@ func diffOwnTest(name string) bool {
 	switch name {
 	case "quit", "command", "command|count", "command|list", "command|docs", "command|info",
 		"info", "lolwut", "config|get", "config|set", "role", "lastsave", "monitor", "function|list",
-		"memory|doctor", "memory|stats", "acl|whoami", "acl|cat", "acl|genpass", "acl|getuser", "acl|dryrun",
+		"memory|doctor", "memory|stats", "acl|whoami", "acl|cat", "acl|genpass", "acl|getuser", "acl|dryrun", "acl|log",
 		"pubsub|numpat", "client|getredir", "client|info", "client|kill", "client|list", "client|pause", "client|reply", "client|unblock", "client|unpause":
 		return true
 	}

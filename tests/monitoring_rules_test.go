@@ -81,8 +81,8 @@ func TestEachAlertIsTested(t *testing.T) {
 			if !fires[r.Alert] || !silent[r.Alert] {
 				t.Errorf("%s: fires %v, is silent %v", r.Alert, fires[r.Alert], silent[r.Alert])
 			}
-			if r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
-				t.Errorf("%s does not say how severe it is, or what it is about", r.Alert)
+			if r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Annotations["runbook"] != "docs/operations.md#alerts" {
+				t.Errorf("%s does not say how severe it is, what it is about, or where it is said what to do", r.Alert)
 			}
 		}
 	}

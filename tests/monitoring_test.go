@@ -29,7 +29,7 @@ func startWatched(t *testing.T) *harness.Proxy {
 	server := harness.NewAuthority(t, "the test's authority").Server(t, "server")
 	top := fmt.Sprintf("tls: {listen: '127.0.0.1:%d', cert: %s, key: %s}\n", harness.FreePort(t), server.Cert, server.Key) +
 		issuerYAML + fmt.Sprintf("      algorithms: [HS256]\n      refresh: 1s\n      keys: [{algorithm: HS256, file: %s}]\n", harness.KeyFile(t, []byte(strings.Repeat("k", 32)))) +
-		"audit: {dir: audit, level: write}\nstate_dir: state\ncheckpoint: {interval: 100ms}\n" +
+		"audit: {dir: audit, level: write}\nstate_dir: state\ncheckpoint: {interval: 500ms}\n" +
 		"usage: {flush: 100ms}\naccounting: {interval: 1s}\n"
 	p := harness.StartProxy(t, redis.Addr, harness.Options{Tenants: watched, Top: top, Limits: "  clients: 50\n"})
 	p.Ready(t)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -124,7 +125,7 @@ func (f *Files) read(before *material) (*material, error) {
 		}
 		b, err := config.ReadFile(f.names[i], longestFile)
 		if err != nil {
-			return nil, fmt.Errorf("%s.%s: %s: %w", f.section, key, f.names[i], err)
+			return nil, f.at(key, fmt.Errorf("%s: %w", f.names[i], err))
 		}
 		data[i] = b
 		fmt.Fprintf(sum, "%d %d\n", i, len(b))
@@ -137,11 +138,11 @@ func (f *Files) read(before *material) (*material, error) {
 	if f.names[0] != "" {
 		pair, err := tls.X509KeyPair(data[0], data[1])
 		if err != nil {
-			return nil, fmt.Errorf("%s.cert: %s with %s: %w", f.section, f.names[0], f.names[1], err)
+			return nil, f.at("cert", fmt.Errorf("%s with %s: %w", f.names[0], f.names[1], err))
 		}
 		if pair.Leaf == nil { // it is there unless GODEBUG says otherwise
 			if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
-				return nil, fmt.Errorf("%s.cert: %s: %w", f.section, f.names[0], err)
+				return nil, f.at("cert", fmt.Errorf("%s: %w", f.names[0], err))
 			}
 		}
 		m.certificate = &pair
@@ -149,12 +150,17 @@ func (f *Files) read(before *material) (*material, error) {
 	if f.names[2] != "" {
 		pool, err := authorities(data[2])
 		if err != nil {
-			return nil, fmt.Errorf("%s.%s: %s: %w", f.section, f.authoritiesKey(), f.names[2], err)
+			return nil, f.at(f.authoritiesKey(), fmt.Errorf("%s: %w", f.names[2], err))
 		}
 		m.authorities = pool
 	}
 	m.config = f.make(m)
 	return m, nil
+}
+
+// at says which key an error is about.
+func (f *Files) at(key string, err error) error {
+	return config.At(err, append(strings.Split(f.section, "."), key)...)
 }
 
 func (f *Files) authoritiesKey() string {

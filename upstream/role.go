@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 // users with rules, RESP3 and COMMAND with subcommands.
 const oldest = 7
 
+// fewest is how many connections a server should take at least: the proxy leaves a hundred to everything but clients.
+const fewest = 200
+
 // role notes what makes the server none that tenants can be served from, whatever its settings are. info
 // is its section "server".
 func (f *Facts) role(ctx context.Context, c *redis.Client, info string) error {
@@ -21,6 +25,9 @@ func (f *Facts) role(ctx context.Context, c *redis.Client, info string) error {
 	}
 	if infoField(info, "redis_mode") == "cluster" {
 		f.Risks = append(f.Risks, "it is a node of a cluster, which the proxy does not support: commands for slots of other nodes fail")
+	}
+	if f.MaxClients < fewest {
+		f.Risks = append(f.Risks, fmt.Sprintf("maxclients is %d: next to no transactions, blocking commands and subscribers have the connection of their own that they need", f.MaxClients))
 	}
 	replication, err := c.Info(ctx, "replication").Result()
 	if err != nil && !isCommandError(err) {

@@ -16,12 +16,20 @@ func TestProbeRole(t *testing.T) {
 		{"redis_version:7.0.15\r\nredis_mode:standalone\r\n", "role:slave\r\n", "it is a replica"},
 		{"", "", ""},
 	} {
-		f, err := probe(t, map[string]string{"INFO SERVER": bulk(x.server), "INFO REPLICATION": bulk(x.replication), "COMMAND": "*0\r\n"})
+		f, err := probe(t, map[string]string{"CONFIG GET MAXCLIENTS": "*2\r\n" + bulk("maxclients") + bulk("10000"), "INFO SERVER": bulk(x.server), "INFO REPLICATION": bulk(x.replication), "COMMAND": "*0\r\n"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if found := slices.ContainsFunc(f.Risks, func(r string) bool { return strings.HasPrefix(r, x.want) }); x.want == "" && len(f.Risks) > 0 || x.want != "" && (len(f.Risks) != 1 || !found) {
 			t.Errorf("%q: %q", x.server+x.replication, f.Risks)
 		}
+	}
+}
+
+// So is one that takes hardly any connections.
+func TestProbeFewConnections(t *testing.T) {
+	f, err := probe(t, map[string]string{"CONFIG GET": "*2\r\n" + bulk("maxclients") + bulk("50"), "COMMAND": "*0\r\n"})
+	if err != nil || !slices.ContainsFunc(f.Risks, func(r string) bool { return strings.HasPrefix(r, "maxclients is 50: ") }) {
+		t.Errorf("%+v, %v", f, err)
 	}
 }

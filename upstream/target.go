@@ -5,7 +5,9 @@
 package upstream
 
 import (
+	"context"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -95,9 +97,37 @@ func (t *Target) Client(conns int) *redis.Client { return t.ClientOf(conns, 2) }
 
 // ClientOf is Client for a version of the protocol, 2 or 3.
 func (t *Target) ClientOf(conns, proto int) *redis.Client {
+	return t.client(conns, proto, t.dial)
+}
+
+// ClientUntil is Client, whose connections are closed when ctx ends, also those that go-redis has not got through their
+// greeting: closing the client leaves these alone, and a server that is silent would have them waited for.
+func (t *Target) ClientUntil(ctx context.Context, conns int) *redis.Client {
+	return t.client(conns, 2, func(dialing context.Context, network, address string) (net.Conn, error) {
+		conn, err := t.dial(dialing, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &bounded{conn, context.AfterFunc(ctx, func() { conn.Close() })}, nil
+	})
+}
+
+// bounded is a connection that something else closes as well, unless it is closed before.
+type bounded struct {
+	net.Conn
+	release func() bool
+}
+
+// Close implements net.Conn.
+func (b *bounded) Close() error {
+	b.release()
+	return b.Conn.Close()
+}
+
+func (t *Target) client(conns, proto int, dial func(ctx context.Context, network, address string) (net.Conn, error)) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:                     t.Address,
-		Dialer:                   t.dial,
+		Dialer:                   dial,
 		Username:                 t.Username,
 		Password:                 t.Password,
 		Protocol:                 proto,

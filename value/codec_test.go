@@ -72,7 +72,11 @@ func TestRoundTrip(t *testing.T) {
 	}
 	plains = append(plains, []byte("12345"), bytes.Repeat([]byte("mixed "), 1<<20))
 	for _, algorithm := range []config.Algorithm{config.NoCompression, config.LZ4, config.S2, config.Zstd} {
-		for level := DefaultLevel; level <= Best; level++ {
+		most := Best
+		if testing.Short() {
+			most = DefaultLevel
+		}
+		for level := DefaultLevel; level <= most; level++ {
 			for _, cipher := range []string{"", "aes-256-gcm", "chacha20-poly1305"} {
 				s := testSettings(algorithm)
 				s.Level = level

@@ -28,14 +28,9 @@ func checkCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
-			c, warnings, err := config.Load(file)
-			var problems config.Errors
-			if errors.As(err, &problems) {
-				fmt.Fprintln(cmd.ErrOrStderr(), problems)
-				return fmt.Errorf("%s: not ok, errors: %d", file, len(problems))
-			}
+			files, c, warnings, err := config.ReadFiles(file)
 			if err != nil {
-				return err
+				return notOK(cmd, file, err)
 			}
 			tenants := "tenants"
 			if len(c.Tenants) == 1 {
@@ -46,10 +41,11 @@ func checkCommand() *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}
 			if withKeys {
-				if err := checkCertificates(c); err != nil {
-					return err
+				err := checkCertificates(c)
+				if err == nil {
+					err = checkKeys(cmd, c)
 				}
-				return checkKeys(cmd, c)
+				return notOK(cmd, file, files.Locate(err))
 			}
 			return nil
 		},
@@ -60,6 +56,16 @@ func checkCommand() *cobra.Command {
 		panic(err) // the flag is defined above
 	}
 	return cmd
+}
+
+// notOK prints problems that have a place, and returns how many they are; other errors as they are.
+func notOK(cmd *cobra.Command, file string, err error) error {
+	var problems config.Errors
+	if !errors.As(err, &problems) {
+		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), problems)
+	return fmt.Errorf("%s: not ok, errors: %d", file, len(problems))
 }
 
 // checkKeys gets the encryption keys as serve does, and tries whether the tenants can use them. Then it reads the

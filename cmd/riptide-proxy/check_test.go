@@ -84,10 +84,10 @@ tenants:
 	if _, _, err := run(checkCommand(), "", "-c", file); err != nil {
 		t.Error("without --keys:", err)
 	}
-	_, _, err := run(checkCommand(), "", "-c", file, "--keys")
-	if want := `encryption key "one": the environment variable RIPTIDE_TEST_CHECK is not set` + "\n" +
-		`encryption key "two": printenv failed: exit status 1`; err == nil || err.Error() != want {
-		t.Error(err)
+	_, errs, err := run(checkCommand(), "", "-c", file, "--keys")
+	if want := file + ":2: encryption_keys.one: the environment variable RIPTIDE_TEST_CHECK is not set\n" +
+		file + ":2: encryption_keys.two: printenv failed: exit status 1\n"; err == nil || errs != want {
+		t.Errorf("%q, %v", errs, err)
 	}
 	t.Setenv("RIPTIDE_TEST_CHECK", strings.Repeat("0123456789abcdef", 4))
 	out, _, err := run(checkCommand(), "", "-c", file, "--keys")
@@ -99,9 +99,9 @@ tenants:
 tenants: {acme: {users: {default: {}}}}
 jwt: {issuers: {corp: {issuer: i, audience: [a], algorithms: [HS256], keys: [{algorithm: HS256, file: "`+tokens+`"}]}}}
 `)
-	_, _, err = run(checkCommand(), "", "-c", file, "--keys")
-	if want := "jwt issuer corp: " + tokens + ": no such file or directory"; err == nil || err.Error() != want {
-		t.Error(err)
+	_, errs, err = run(checkCommand(), "", "-c", file, "--keys")
+	if want := file + ":3: jwt.issuers.corp: " + tokens + ": no such file or directory\n"; err == nil || errs != want {
+		t.Errorf("%q, %v", errs, err)
 	}
 	if err := os.WriteFile(tokens, []byte(strings.Repeat("x", 32)), 0o600); err != nil {
 		t.Fatal(err)

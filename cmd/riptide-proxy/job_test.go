@@ -215,7 +215,7 @@ func TestJobErrors(t *testing.T) {
 		"tenant":   {[]string{"-c", file, "-t", "globex"}, file + ` has no tenant "globex"`},
 		"embedded": {[]string{"-c", embedded, "-t", "acme"}, "the embedded upstream lives in the proxy's process only, out of reach for this one"},
 		"rate":     {[]string{"-c", file, "-t", "acme", "--rate", "-1"}, "--rate is how many keys per second, or 0"},
-		"key":      {[]string{"-c", missing, "-t", "acme"}, `encryption key "one": stat ` + filepath.Dir(missing) + "/one.key: no such file or directory"},
+		"key":      {[]string{"-c", missing, "-t", "acme"}, `encryption_keys.one: stat ` + filepath.Dir(missing) + "/one.key: no such file or directory"},
 		"off":      {[]string{"-c", jobConfig(t, client, ""), "-t", "acme"}, "tenant acme has no encryption"},
 		"only compression": {[]string{"-c", jobConfig(t, client, "compression: {algorithm: s2}"), "-t", "acme"},
 			"there is no key to encrypt with; to decrypt use recompress"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -68,15 +69,31 @@ func (p *pidFile) free() error {
 	return fmt.Errorf("another proxy uses the folder (process %d)", pid)
 }
 
-// claim makes this process the one that uses the folder.
+// claim makes this process the one that uses the folder, or returns the error of free. On a full disk the file is there without
+// the number: nobody else gets the folder, and only `riptide-proxy upgrade` does not find the process.
 func (p *pidFile) claim() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f, err := os.CreateTemp(filepath.Dir(p.path), ".pid-*")
+	dir, err := os.Open(filepath.Dir(p.path))
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(f, os.Getpid())
+	defer dir.Close()
+	// Of two that have begun at the same time one comes first.
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", dir.Name(), err)
+	}
+	if err := p.free(); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir.Name(), ".pid-*")
+	if err != nil {
+		return err
+	}
+	if _, err = fmt.Fprintln(f, os.Getpid()); errors.Is(err, unix.ENOSPC) {
+		slog.Warn("the number of this process could not be written to state_dir", "error", err)
+		err = f.Truncate(0)
+	}
 	if err == nil {
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}

@@ -61,7 +61,7 @@ func serve(file string, out io.Writer) error {
 	}
 	target, stop, err := connect(cfg)
 	if err != nil {
-		return err
+		return files.Locate(err)
 	}
 	defer stop()
 	signals, hangups := make(chan os.Signal, 2), make(chan os.Signal, 1)
@@ -71,7 +71,7 @@ func serve(file string, out io.Writer) error {
 	defer signal.Stop(hangups)
 	srv, err := proxy.StartWith(cfg, target, proxy.Options{Listen: h.listen, State: st.found})
 	if err != nil {
-		return err
+		return files.Locate(err)
 	}
 	st.keep(cfg, srv)
 	defer st.close()

@@ -16,7 +16,7 @@ const head = `# Configuration reference
 
 All keys of the configuration file, made from the schema (` + "`go generate ./config/reference`" + `; a test fails when it is not up to date). A file is YAML; unknown keys are
 mistakes, and every mistake is reported with its line: ` + "`riptide-proxy check --config riptide.yaml`" + `. A value may have ` + "`${NAME}`" + ` or ` + "`${NAME:-default}`" + ` from the environment.
-Sizes are whole numbers with a unit (` + "`64MiB`, `5MB`, `100B`" + `), durations as well (` + "`500ms`, `30s`, `1h30m`" + `). [README](../README.md#configuration) has an example.
+Sizes are whole numbers with a unit (` + "`64MiB`, `5MB`, `100B`" + `), durations as well (` + "`500ms`, `30s`, `1h30m`" + `). [example.md](example.md) has an example.
 
 The defaults are those of a key that is absent; ` + "`-`" + `: none, or said beside it. A running proxy takes over what is changed, except where it says
 "from the next start on".

@@ -68,14 +68,14 @@ func newIssuer(name string, c *config.JWTIssuer, now func() time.Time) (*issuer,
 		jwt.WithExpirationRequired(), jwt.WithLeeway(time.Duration(c.Leeway)), jwt.WithTimeFunc(now))
 	var err error
 	if i.sources, err = sources(c); err != nil {
-		return nil, fmt.Errorf("jwt issuer %s: %w", name, err)
+		return nil, config.At(err, "jwt", "issuers", name)
 	}
 	for _, s := range i.sources {
 		if s.remote {
 			continue
 		}
 		if s.keys, err = s.load(context.Background()); err != nil {
-			return nil, fmt.Errorf("jwt issuer %s: %s: %w", name, s.name, err)
+			return nil, config.At(fmt.Errorf("%s: %w", s.name, err), "jwt", "issuers", name)
 		}
 		s.read = now()
 	}

@@ -269,7 +269,7 @@ func TestAnotherConfiguration(t *testing.T) {
 	if !held.Valid(c.now()) {
 		t.Error("another issuer beside ends the tokens of this one")
 	}
-	if _, err := v.Load(parse(t, issuer(""), strings.Replace(other, "other", "third", 1)+"jwks: {file: /nowhere}\n")); err == nil || !strings.Contains(err.Error(), "jwt issuer third: /nowhere: ") {
+	if _, err := v.Load(parse(t, issuer(""), strings.Replace(other, "other", "third", 1)+"jwks: {file: /nowhere}\n")); err == nil || !strings.Contains(err.Error(), "jwt.issuers.third: /nowhere: ") {
 		t.Errorf("a file that there is not: %v", err)
 	}
 	if !held.Valid(c.now()) || len(v.Status()) != 2 {

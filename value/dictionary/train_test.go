@@ -55,6 +55,9 @@ func TestTrainGain(t *testing.T) {
 		{"document", random.document, 75, []int{value.DefaultLevel}},
 		{"counter", random.counter, 50, []int{value.DefaultLevel}},
 	} {
+		if testing.Short() {
+			c.level = c.level[:1]
+		}
 		for _, level := range c.level {
 			r := newRandom(1)
 			values := many(400, func() []byte { return c.make(r) })

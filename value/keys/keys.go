@@ -43,7 +43,7 @@ func Load(ctx context.Context, from map[string]*config.MasterKey) (map[string][]
 			defer func() { <-limit }()
 			key, err := load(ctx, from[name])
 			if err != nil {
-				errs[i] = fmt.Errorf("encryption key %q: %w", name, err)
+				errs[i] = config.At(err, "encryption_keys", name)
 			}
 			got[i] = key
 			if err != nil {

@@ -128,20 +128,20 @@ func TestLoadErrors(t *testing.T) {
 		from *config.MasterKey
 		want string
 	}{
-		"none":           {&config.MasterKey{}, `encryption key "k": there is no file, env or command to get it from`},
-		"no file":        {&config.MasterKey{File: dir + "/k"}, `encryption key "k": stat ` + dir + `/k: no such file or directory`},
-		"folder":         {&config.MasterKey{File: dir}, `encryption key "k": ` + dir + ` is not a file`},
-		"bad file":       {&config.MasterKey{File: bad}, `encryption key "k": ` + bad + " " + errForm.Error()},
-		"no variable":    {&config.MasterKey{Env: "RIPTIDE_TEST_NONE"}, `encryption key "k": the environment variable RIPTIDE_TEST_NONE is not set`},
-		"bad variable":   {&config.MasterKey{Env: "RIPTIDE_TEST_KEY"}, `encryption key "k": the environment variable RIPTIDE_TEST_KEY ` + errForm.Error()},
-		"fails":          {sh("echo denied >&2; exit 3"), `encryption key "k": sh failed: exit status 3; it said "denied"`},
-		"fails silently": {sh("exit 1"), `encryption key "k": sh failed: exit status 1`},
-		"prints nothing": {sh(":"), `encryption key "k": sh printed nothing`},
-		"prints rubbish": {sh("echo secret; echo hm >&2"), `encryption key "k": sh printed what ` + errForm.Error() + `; it said "hm"`},
-		"prints much":    {sh("yes | head -c 100000"), `encryption key "k": sh printed more than the 256 bytes that a key takes at most`},
+		"none":           {&config.MasterKey{}, `encryption_keys.k: there is no file, env or command to get it from`},
+		"no file":        {&config.MasterKey{File: dir + "/k"}, `encryption_keys.k: stat ` + dir + `/k: no such file or directory`},
+		"folder":         {&config.MasterKey{File: dir}, `encryption_keys.k: ` + dir + ` is not a file`},
+		"bad file":       {&config.MasterKey{File: bad}, `encryption_keys.k: ` + bad + " " + errForm.Error()},
+		"no variable":    {&config.MasterKey{Env: "RIPTIDE_TEST_NONE"}, `encryption_keys.k: the environment variable RIPTIDE_TEST_NONE is not set`},
+		"bad variable":   {&config.MasterKey{Env: "RIPTIDE_TEST_KEY"}, `encryption_keys.k: the environment variable RIPTIDE_TEST_KEY ` + errForm.Error()},
+		"fails":          {sh("echo denied >&2; exit 3"), `encryption_keys.k: sh failed: exit status 3; it said "denied"`},
+		"fails silently": {sh("exit 1"), `encryption_keys.k: sh failed: exit status 1`},
+		"prints nothing": {sh(":"), `encryption_keys.k: sh printed nothing`},
+		"prints rubbish": {sh("echo secret; echo hm >&2"), `encryption_keys.k: sh printed what ` + errForm.Error() + `; it said "hm"`},
+		"prints much":    {sh("yes | head -c 100000"), `encryption_keys.k: sh printed more than the 256 bytes that a key takes at most`},
 		"shows the key": {sh("set -x; echo " + text + "; exit 1"),
-			`encryption key "k": sh failed: exit status 1; what it said on standard error contains what it printed and is not shown`},
-		"hangs": {sh("echo waiting >&2; exec sleep 60"), `encryption key "k": sh has not finished within 300ms; it said "waiting"`},
+			`encryption_keys.k: sh failed: exit status 1; what it said on standard error contains what it printed and is not shown`},
+		"hangs": {sh("echo waiting >&2; exec sleep 60"), `encryption_keys.k: sh has not finished within 300ms; it said "waiting"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Load(t.Context(), map[string]*config.MasterKey{"k": c.from})
@@ -155,7 +155,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 	t.Run("no program", func(t *testing.T) {
 		_, err := Load(t.Context(), map[string]*config.MasterKey{"a": {Command: []string{"/does/not/exist"}}, "b": {}})
-		if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.HasPrefix(err.Error(), `encryption key "a": /does/not/exist failed: `) {
+		if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.HasPrefix(err.Error(), `encryption_keys.a: /does/not/exist failed: `) {
 			t.Error(err)
 		}
 	})
