@@ -26,6 +26,7 @@ func (l *loader) checkJWT() {
 		s.errorf("jwt.issuers", "has %d issuers, but at most %d are allowed", len(c.Issuers), mostIssuers)
 		return
 	}
+	l.checkRevoked()
 	issuers := map[string]string{}
 	for _, name := range sorted(s, "jwt.issuers", c.Issuers) {
 		path, i := join("jwt.issuers", name), c.Issuers[name]

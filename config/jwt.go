@@ -7,6 +7,22 @@ type JWT struct {
 	// Issuers by a name of the operator's, which is what logs and metrics call them.
 	// Default none: no token logs in.
 	Issuers map[string]*JWTIssuer `yaml:"issuers"`
+
+	// Revoked are tokens that log in no more though they have not expired, and end connections that have logged
+	// in with them. At most 10000; default none.
+	Revoked []JWTRevocation `yaml:"revoked"`
+}
+
+// JWTRevocation names one token of an issuer, or all of somebody's.
+type JWTRevocation struct {
+	// Issuer is the issuer's name among Issuers.
+	Issuer string `yaml:"issuer"`
+
+	// ID is the claim jti of the one token.
+	ID string `yaml:"id"`
+
+	// Subject is the claim sub of all tokens, also of those that are yet to come. Instead of ID.
+	Subject string `yaml:"subject"`
 }
 
 // hasRoles tells whether anybody's token may say what its holder may do at the admin listener.

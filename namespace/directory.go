@@ -211,17 +211,14 @@ func (d *Directory) Named(user []byte) *Identity {
 	return nil
 }
 
-// Member returns the user of a tenant whom somebody else than a secret has vouched for. The error
-// is ErrWrongPass if there is none, or ErrSuspended.
-func (d *Directory) Member(tenant, user string) (*Identity, error) {
+// Member returns the user of a tenant whom somebody else than a secret has vouched for; nil if there is
+// none. Whether that one may log in is another question, which Admits answers.
+func (d *Directory) Member(tenant, user string) *Identity {
 	a := d.users[tenant][user]
-	switch {
-	case a == nil:
-		return nil, ErrWrongPass
-	case a.identity.Tenant.Suspended:
-		return nil, ErrSuspended
+	if a == nil {
+		return nil
 	}
-	return &a.identity, nil
+	return &a.identity
 }
 
 // Slow reports whether AuthenticateFrom may take long: then it does not belong on

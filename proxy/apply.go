@@ -205,7 +205,7 @@ func (w *worker) part(id string, was, is *tenantOwn) {
 	if t := w.stats[id]; t != nil {
 		w.unpause(t)
 		t.setMode(modeValues, false)
-		t.values, t.slow, t.spikes = nil, slowLog{}, spikes{}
+		t.values, t.slow, t.denials, t.spikes = nil, slowLog{}, nil, spikes{}
 	}
 }
 

@@ -28,6 +28,7 @@ func TestApplySameName(t *testing.T) {
 		s.workers[0].tenantStats("globex").slow.add(slowEntry{args: []string{"get", "a key"}})
 		s.workers[0].tenantStats("globex").spikes.add(1, slowCommand)
 	})
+	dial(t, s).do("AUTH", "globex", "wrong")
 	first.expect("+OK\r\n", "CLIENT", "PAUSE", "1000000")
 
 	apply(t, s, map[string]string{"acme": ""})
@@ -42,6 +43,7 @@ func TestApplySameName(t *testing.T) {
 	}
 	second.expect("*0\r\n", "SLOWLOG", "GET")
 	second.expect("*0\r\n", "LATENCY", "LATEST")
+	second.expect("*0\r\n", "ACL", "LOG")
 	second.expect("*1\r\n:0\r\n", "SCRIPT", "EXISTS", sha)
 	second.expect(errNoScript, "EVALSHA", sha, "0")
 }

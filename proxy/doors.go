@@ -283,6 +283,15 @@ func (w *worker) adopt(a arrival) {
 		s.left()
 		return
 	}
+	if a.entry != nil && a.entry.secure != nil {
+		a.entry.secure.OnHangUp(func() {
+			w.loop.Post(func() {
+				if !s.gone {
+					s.HungUp()
+				}
+			})
+		})
+	}
 	w.settle(s, conn)
 }
 

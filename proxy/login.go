@@ -128,8 +128,7 @@ func (w *worker) still(who *namespace.Identity, with credential) *namespace.Iden
 	case t == nil:
 		return w.conf.directory.Still(who, with.proof)
 	case t.Valid(time.Now()):
-		who, _ = w.conf.directory.Member(who.Tenant.ID, who.User)
-		return who
+		return w.conf.directory.Member(who.Tenant.ID, who.User)
 	}
 	return nil
 }

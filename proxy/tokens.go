@@ -67,7 +67,7 @@ func (s *session) loginToken(user, token []byte, done func()) {
 		t, err := w.srv.tokens.Verify(ctx, text)
 		return func() {
 			if err != nil {
-				s.refuseToken(err)
+				s.refuseToken(nil, err)
 				return
 			}
 			w.tokens.Add(sum, t)
@@ -79,20 +79,26 @@ func (s *session) loginToken(user, token []byte, done func()) {
 // bear makes the session whom a token that is believed speaks of.
 func (s *session) bear(user []byte, t *jwt.Token, done func()) {
 	dir := s.w.conf.directory
-	who, err := dir.Member(t.Tenant, t.User)
-	if err == nil && user != nil && string(user) != "default" && dir.Named(user) != who {
-		err = errors.New("the token is for somebody else than the user that was named")
+	who := dir.Member(t.Tenant, t.User)
+	switch {
+	case who == nil:
+		s.refuseToken(nil, errors.New("there is no user whom the token is for"))
+		return
+	case user != nil && string(user) != "default" && dir.Named(user) != who:
+		s.refuseToken(who, errors.New("the token is for somebody else than the user that was named"))
+		return
 	}
-	if err != nil {
-		s.refuseToken(err)
+	if err := dir.Admits(who, s.source()); err != nil {
+		s.elsewhere(err)
+		s.refuseToken(who, err)
 		return
 	}
 	s.loggedIn(who, credential{token: t}, done, s.answerError)
 }
 
 // refuseToken answers as for a wrong secret, whatever is wrong: whoever tries tokens shall
-// not learn from it.
-func (s *session) refuseToken(reason error) {
+// not learn from it. who is whom the token is for, if it is right and there is such a user.
+func (s *session) refuseToken(who *namespace.Identity, reason error) {
 	slog.Debug("login refused", "client", s.peer(), "error", reason)
 	told := namespace.ErrWrongPass
 	switch {
@@ -101,7 +107,7 @@ func (s *session) refuseToken(reason error) {
 	case errors.Is(reason, jwt.ErrNoKeys):
 		told = errNoTokenKeys
 	}
-	s.w.audit.login(s, nil, told)
+	s.w.audit.login(s, who, told)
 	s.answerError(told.Error())
 }
 

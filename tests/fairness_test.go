@@ -102,8 +102,9 @@ func TestFairnessBesideANoisyTenant(t *testing.T) {
 					t.Fatalf("%q, %v\n%s", reply, err, p.Log())
 				}
 			}
-			// Without turns each of them takes seconds. Some are due to the test's own waiting for a processor.
-			if between := (c.answered.Load() - before) / n; between > 20000 {
+			// Without turns each of them takes seconds, of 50,000 commands and more. Some are due to the test's own waiting
+			// for a processor, which others have on a busy machine.
+			if between := (c.answered.Load() - before) / n; between > 50000 {
 				t.Errorf("%d commands of the noisy tenant for each of the quiet one's", between)
 			} else {
 				t.Logf("%d commands of the noisy tenant for each of the quiet one's", between)

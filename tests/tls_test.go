@@ -197,6 +197,12 @@ func TestTLSBlockedClientLeaves(t *testing.T) {
 			c.Conn.(*tls.Conn).NetConn().(*net.TCPConn).SetLinger(0)
 			c.Conn.(*tls.Conn).NetConn().Close()
 		},
+		func(c *harness.Conn) { // with more behind than the loop lets in
+			if _, err := c.Write(bytes.Repeat(harness.Request("PING"), 18_000)); err != nil {
+				t.Error(err)
+			}
+			c.Close()
+		},
 	} {
 		c := p.login(t, harness.Acme)
 		queue := fmt.Sprint("queue ", i)

@@ -22,6 +22,8 @@ const (
 	// taking anything of the last answer, and partingTime how long it may then take to close.
 	lingerTime  = 3 * time.Second
 	partingTime = time.Second
+	// lookTime is how often it is looked whether the peer has gone away, while the loop takes nothing.
+	lookTime = time.Second
 )
 
 var records = sync.Pool{New: func() any { return new([recordSize]byte) }}
@@ -33,6 +35,7 @@ type bridge struct {
 	pair     *net.UnixConn
 	patience time.Duration // that the peer may take nothing for; 0: for ever
 	left     atomic.Bool   // the loop has closed its end
+	hungUp   atomic.Pointer[func()]
 }
 
 // newBridge makes the socket pair and returns the loop's end, which is non-blocking.
@@ -85,11 +88,11 @@ func (b *bridge) in() {
 	small := make([]byte, smallBuffer)
 	var record *[recordSize]byte
 	buf, closed := small, false
+	b.pair.SetWriteDeadline(time.Now().Add(lookTime))
 	for {
 		n, err := b.tls.Read(buf)
 		if n > 0 && !closed {
-			_, failed := b.pair.Write(buf[:n])
-			closed = failed != nil
+			closed = b.pass(buf[:n]) != nil
 		}
 		if err != nil {
 			break
@@ -107,6 +110,21 @@ func (b *bridge) in() {
 		records.Put(record)
 	}
 	b.pair.CloseWrite()
+}
+
+// pass gives the loop what has come. While it waits for the loop to take it, nobody reads what comes next, so
+// that the peer's end would be noticed by nobody.
+func (b *bridge) pass(p []byte) error {
+	for {
+		n, err := b.pair.Write(p)
+		if p = p[n:]; !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if f := b.hungUp.Load(); f != nil && ended(b.raw) {
+			(*f)()
+		}
+		b.pair.SetWriteDeadline(time.Now().Add(lookTime))
+	}
 }
 
 // out carries what the loop sends.

@@ -55,6 +55,10 @@ func (c *Conn) Local() netip.AddrPort {
 // Leave tells that the loop has closed its end. It does not block.
 func (c *Conn) Leave() { c.bridge.leave() }
 
+// OnHangUp has f called when the peer will send no more while the loop takes nothing of what it has sent before. That is as
+// often as it is looked at, in another goroutine. What has come before is still given to the loop.
+func (c *Conn) OnHangUp(f func()) { c.bridge.hungUp.Store(&f) }
+
 var (
 	errNoAuthorities = errors.New("clients' certificates are not verified any more")
 	errNoCertificate = errors.New("it has none, and clients must have one by now")

@@ -34,6 +34,7 @@ type issuer struct {
 	tenants map[string]bool // empty: all
 	roles   map[string]config.Role
 	keys    atomic.Pointer[[]*key]
+	revoked atomic.Pointer[revoked] // nil: none is
 
 	sources []*source // of the goroutine that runs run
 	cancel  func()    // ends it

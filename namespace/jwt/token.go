@@ -21,13 +21,17 @@ type Token struct {
 
 	from, until time.Time // the leeway included
 	key         *key
+	of          *issuer
+	id, subject string // as revocations name them
 }
 
 // Valid reports whether the token is still, or again, to be believed: its time has come and is not
-// over, and its issuer still has the key that it was signed with.
+// over, its issuer still has the key that it was signed with, and it is not revoked.
 func (t *Token) Valid(now time.Time) bool {
-	return !t.key.retired.Load() && now.Before(t.until) && !now.Before(t.from)
+	return !t.key.retired.Load() && now.Before(t.until) && !now.Before(t.from) && !t.revoked()
 }
+
+func (t *Token) revoked() bool { return t.of.revoked.Load().has(t) }
 
 // Expires is from when on the token is not valid any more.
 func (t *Token) Expires() time.Time { return t.until }
@@ -42,7 +46,7 @@ func (t *Token) Name() string {
 
 // read takes from claims that were checked what they are worth here.
 func (i *issuer) read(claims jwt.MapClaims, k *key) (*Token, error) {
-	t := &Token{Issuer: i.name, Tenant: i.cfg.Tenant, User: "default", key: k}
+	t := &Token{Issuer: i.name, Tenant: i.cfg.Tenant, User: "default", key: k, of: i}
 	leeway := time.Duration(i.cfg.Leeway)
 	until, err := date(claims, "exp")
 	if err != nil {
@@ -59,6 +63,11 @@ func (i *issuer) read(claims jwt.MapClaims, k *key) (*Token, error) {
 	if t.Subject, err = claims.GetSubject(); err != nil {
 		return nil, err
 	}
+	id, err := text(claims, "jti")
+	if err != nil {
+		return nil, err
+	}
+	t.id, t.subject = nameable(id), nameable(t.Subject)
 	t.Subject = printable(t.Subject)
 	if t.Tenant == "" {
 		if t.Tenant, err = text(claims, i.cfg.TenantClaim); err != nil {

@@ -29,7 +29,8 @@ type Verifier struct {
 
 // Issuers are those of one configuration.
 type Issuers struct {
-	byClaim map[string]*issuer // by the claim iss
+	byClaim map[string]*issuer  // by the claim iss
+	revoked map[string]*revoked // by the issuer's name
 }
 
 // New makes a verifier that knows no issuer. It is to be closed.
@@ -45,7 +46,7 @@ func New() *Verifier {
 // file can not be used. URLs are read later, in the background.
 func (v *Verifier) Load(c *config.JWT) (*Issuers, error) {
 	before := v.issuers.Load()
-	next := &Issuers{byClaim: make(map[string]*issuer, len(c.Issuers))}
+	next := &Issuers{byClaim: make(map[string]*issuer, len(c.Issuers)), revoked: revocations(c)}
 	for name, ic := range c.Issuers {
 		if old := before.byClaim[ic.Issuer]; old != nil && old.name == name && reflect.DeepEqual(old.cfg, ic) {
 			next.byClaim[ic.Issuer] = old
@@ -61,13 +62,16 @@ func (v *Verifier) Load(c *config.JWT) (*Issuers, error) {
 }
 
 // Use puts in force what Load has returned. Tokens of issuers that are no more, or
-// are configured otherwise now, are not valid any more. The files of the others are read
+// are configured otherwise now, and those that are revoked, are not valid any more. The files of the others are read
 // anew, in the background.
 func (v *Verifier) Use(next *Issuers) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ctx.Err() != nil {
 		return
+	}
+	for _, i := range next.byClaim {
+		i.revoked.Store(next.revoked[i.name])
 	}
 	before := v.issuers.Swap(next)
 	for claim, old := range before.byClaim {

@@ -19,6 +19,7 @@ var (
 	ErrNoKeys = errors.New("the keys of the token's issuer can not be had")
 
 	errExpired = errors.New("the token has expired, or is not valid yet")
+	errRevoked = errors.New("the token is revoked")
 )
 
 // reader takes tokens apart. What it returns is not to be believed yet.
@@ -76,7 +77,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 		var believed *Token
 		if believed, err = i.check(token, k); !errors.Is(err, jwt.ErrTokenSignatureInvalid) {
 			if err == nil && !believed.Valid(v.now()) {
-				err = errExpired
+				if err = errExpired; believed.revoked() {
+					err = errRevoked
+				}
 			}
 			if err != nil {
 				return nil, fmt.Errorf("issuer %s: %w", i.name, err)

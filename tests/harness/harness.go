@@ -441,7 +441,7 @@ func (p *Proxy) Connect(t testing.TB, tenant Tenant) *Conn {
 // Client returns a go-redis client that logs in as a tenant.
 func (p *Proxy) Client(t testing.TB, tenant Tenant, change ...func(*redis.Options)) *redis.Client {
 	t.Helper()
-	o := &redis.Options{Addr: p.Addr, Username: tenant.ID, Password: tenant.Secret, MaxRetries: -1}
+	o := &redis.Options{Addr: p.Addr, Username: tenant.ID, Password: tenant.Secret, MaxRetries: -1, ReadTimeout: deadline}
 	for _, f := range change {
 		f(o)
 	}
