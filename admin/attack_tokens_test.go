@@ -94,7 +94,7 @@ func TestNoTokens(t *testing.T) {
 			r.Header.Set(header[i], header[i+1])
 		}
 		w := httptest.NewRecorder()
-		a.mux.ServeHTTP(w, r)
+		a.ServeHTTP(w, r)
 		return w.Code
 	}
 	for _, c := range []struct {

@@ -127,7 +127,7 @@ func TestAnswersAsDescribed(t *testing.T) {
 		check("viewer", "GET", "/admin/tenants/acme"+path, "")
 	}
 	check("viewer", "GET", "/admin/tenants/acme/usage?format=csv", "")
-	for _, path := range []string{"/tenants/acme/usage", "/tenants/acme/billing", "/tenants/acme/dictionaries", "/usage", "/admin/plans", "/admin/plans/small", "/admin/cache/stats", "/admin/jobs", "/admin/state/current"} {
+	for _, path := range []string{"/tenants/acme/usage", "/tenants/acme/billing", "/tenants/acme/dictionaries", "/usage", "/billing", "/admin/plans", "/admin/plans/small", "/admin/cache/stats", "/admin/jobs", "/admin/state/current"} {
 		check("viewer", "GET", path, "")
 	}
 	check("operator", "POST", "/admin/cache/invalidate", `{"tenant":"acme","pattern":"x*"}`)

@@ -96,7 +96,9 @@ func routes(o *Options) []*route {
 	if o.Usage != nil {
 		list = append(list,
 			&route{method: get, path: "/usage", name: "usage", summary: "What tenants have used, over all proxies", role: viewer, reach: seen,
-				query: usageQuery, answer: []ledger.Line{}, run: showUsage})
+				query: usageQuery, answer: []ledger.Line{}, run: showUsage},
+			&route{method: get, path: "/billing", name: "bills", summary: "The bills of tenants", role: viewer, reach: seen,
+				query: usageQuery, answer: []billing.Bill{}, run: showBills})
 		for _, way := range []struct{ prefix, name string }{{"/admin/tenants", "Tenant"}, {"/tenants", "TenantShort"}} {
 			list = append(list,
 				&route{method: get, path: way.prefix + "/{id}/usage", name: "usageOf" + way.name, summary: "What a tenant has used, over all proxies", role: viewer, reach: named,

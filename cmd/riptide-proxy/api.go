@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"riptide-proxy/admin"
 	"riptide-proxy/config"
@@ -25,6 +26,7 @@ type apiTool struct {
 	admin string
 	file  string
 	token string
+	from  string // file with the token
 	json  bool
 
 	base   string
@@ -39,19 +41,50 @@ const apiLargest = 256 << 20
 
 // apiHelp is about the flags that all these commands have.
 const apiHelp = `It asks the admin listener that --admin names, or the one of --config. A token is
-better given in ` + topTokenEnv + ` than by --token, which others on the machine can see.`
+better given in ` + topTokenEnv + ` or by --token-file than by --token, which others on the machine can see.`
 
 // group is a command that has only subcommands; these get the tool's flags.
 func (a *apiTool) group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: short + ".\n\n" + apiHelp, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	f := cmd.PersistentFlags()
-	f.StringVarP(&a.admin, "admin", "a", "", "admin listener of a proxy, host:port or a URL")
+	a.flags(f)
 	f.StringVarP(&a.file, "config", "c", "", "configuration file whose admin.listen is asked")
-	f.StringVar(&a.token, "token", "", "bearer token for the admin listener; default: from "+topTokenEnv)
 	f.BoolVar(&a.json, "json", false, "print what the listener answers, in JSON")
 	cmd.AddCommand(subs...)
 	return cmd
 }
+
+// flags say which listener is asked, and by whom.
+func (a *apiTool) flags(f *pflag.FlagSet) {
+	f.StringVarP(&a.admin, "admin", "a", "", "admin listener of a proxy, host:port or a URL")
+	f.StringVar(&a.token, "token", "", "bearer token for the admin listener; default: from "+topTokenEnv)
+	f.StringVar(&a.from, "token-file", "", "file with the token; - is standard input")
+}
+
+// readToken finds the token.
+func (a *apiTool) readToken() error {
+	switch {
+	case a.from != "" && a.token != "":
+		return errors.New("--token or --token-file, not both")
+	case a.from != "":
+		text, err := os.ReadFile(a.from)
+		if a.from == "-" {
+			text, err = io.ReadAll(io.LimitReader(os.Stdin, apiLongestToken))
+		}
+		if err != nil {
+			return fmt.Errorf("--token-file: %w", err)
+		}
+		if a.token = strings.TrimSpace(string(text)); a.token == "" {
+			return fmt.Errorf("--token-file %s is empty", a.from)
+		}
+	case a.token == "":
+		a.token = os.Getenv(topTokenEnv)
+	}
+	return nil
+}
+
+// apiLongestToken bounds what is read of standard input, in bytes.
+const apiLongestToken = 64 << 10
 
 // sub is a subcommand; do runs with the listener known.
 func (a *apiTool) sub(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, cmd *cobra.Command, args []string) error) *cobra.Command {
@@ -89,8 +122,8 @@ func (a *apiTool) open() error {
 		return err
 	}
 	a.base = base
-	if a.token == "" {
-		a.token = os.Getenv(topTokenEnv)
+	if err := a.readToken(); err != nil {
+		return err
 	}
 	a.client = &http.Client{Timeout: apiPatience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return nil
@@ -158,7 +191,7 @@ func refusal(status string, body []byte) error {
 		lines = append(lines, "  "+strings.TrimPrefix(at.String(), ": "))
 	}
 	if p.Status == http.StatusUnauthorized {
-		lines = append(lines, "  "+topTokenEnv+" or --token gives a token")
+		lines = append(lines, "  "+topTokenEnv+", --token-file or --token gives a token")
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }

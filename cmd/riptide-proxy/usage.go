@@ -50,7 +50,7 @@ With --admin it asks the admin listener of a running proxy instead of the upstre
 docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be limited.`,
 	}, func(ctx context.Context, cmd *cobra.Command) error {
 		if u.api.admin != "" {
-			return u.ask(ctx, cmd, by)
+			return u.ask(ctx, cmd, "/usage", by)
 		}
 		q := ledger.Query{From: u.begin, To: u.end, Tenant: u.tenant, Tags: u.chosen}
 		var err error
@@ -64,8 +64,7 @@ docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be 
 		return ledger.Write(cmd.OutOrStdout(), u.form, lines)
 	})
 	cmd.Flags().StringVar(&by, "by", "total", "what a line is for: hour, day, month or total")
-	cmd.Flags().StringVarP(&u.api.admin, "admin", "a", "", "admin listener of a proxy to ask, host:port or a URL")
-	cmd.Flags().StringVar(&u.api.token, "token", "", "bearer token for it; default: from "+topTokenEnv)
+	u.api.flags(cmd.Flags())
 	cmd.AddCommand(usageBillCommand(), usageCloseCommand())
 	return cmd
 }
@@ -99,18 +98,18 @@ func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd
 }
 
 // ask has a proxy's admin listener tell.
-func (u *usageTool) ask(ctx context.Context, cmd *cobra.Command, by string) error {
+func (u *usageTool) ask(ctx context.Context, cmd *cobra.Command, path, by string) error {
 	if err := u.api.open(); err != nil {
 		return err
 	}
 	defer u.api.client.CloseIdleConnections()
-	q := url.Values{"format": {u.format}, "by": {by}, "tag": u.tags}
-	for name, value := range map[string]string{"from": u.from, "to": u.to, "tenant": u.tenant} {
+	q := url.Values{"format": {u.format}, "tag": u.tags}
+	for name, value := range map[string]string{"by": by, "from": u.from, "to": u.to, "tenant": u.tenant} {
 		if value != "" {
 			q.Set(name, value)
 		}
 	}
-	r, err := u.api.ask(ctx, http.MethodGet, "/usage?"+q.Encode(), nil)
+	r, err := u.api.ask(ctx, http.MethodGet, path+"?"+q.Encode(), nil)
 	if err != nil {
 		return err
 	}
@@ -140,7 +139,7 @@ func (u *usageTool) open() error {
 	case u.api.admin != "":
 		return nil
 	case u.file == "":
-		return errors.New("--config names a configuration file")
+		return errors.New("--config names a configuration file, or --admin (of usage and usage bill) the admin listener of a proxy that runs")
 	}
 	if u.cfg, _, err = config.Load(u.file); err != nil {
 		return err

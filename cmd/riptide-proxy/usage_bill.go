@@ -12,15 +12,24 @@ import (
 // usageBillCommand is riptide-proxy usage bill.
 func usageBillCommand() *cobra.Command {
 	u := &usageTool{}
-	return u.command(&cobra.Command{
-		Use:   "bill --config FILE [--from T] [--to T] [--tenant ID] [--format csv|json|table]",
+	cmd := u.command(&cobra.Command{
+		Use:   "bill --config FILE | --admin HOST:PORT [--from T] [--to T] [--tenant ID] [--format csv|json|table]",
 		Short: "Show the bills of a period",
 		Long: `Shows the bills of a period. Of a period that was closed it is the bill that was
 kept then, whatever prices are now; of another it is what it would be with the
-prices of now. Calendar months are closed by the proxies.`,
-	}, u.bills(func(ctx context.Context, q *billing.Query) ([]*billing.Bill, error) {
-		return q.Run(ctx, u.store, u.cfg)
-	}))
+prices of now. Calendar months are closed by the proxies.
+
+With --admin it asks the admin listener of a running proxy instead of the upstream.`,
+	}, func(ctx context.Context, cmd *cobra.Command) error {
+		if u.api.admin != "" {
+			return u.ask(ctx, cmd, "/billing", "")
+		}
+		return u.bills(func(ctx context.Context, q *billing.Query) ([]*billing.Bill, error) {
+			return q.Run(ctx, u.store, u.cfg)
+		})(ctx, cmd)
+	})
+	u.api.flags(cmd.Flags())
+	return cmd
 }
 
 // usageCloseCommand is riptide-proxy usage close.
