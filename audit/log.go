@@ -27,7 +27,7 @@ type Retention struct {
 
 const (
 	// ChunkSize is how many bytes of records an event loop gathers before it hands them over, more or less.
-	ChunkSize = 16 << 10
+	ChunkSize = 32 << 10
 	// ChunkTime is how long it gathers them at most.
 	ChunkTime = 50 * time.Millisecond
 	// waitingEvents is how many Events may wait to be written. Commands can not take their room.

@@ -26,7 +26,7 @@ type writer struct {
 
 const (
 	// writeSize is how much is written at once, more or less.
-	writeSize = 1 << 20
+	writeSize = 256 << 10
 	// rest is how long the writer lets more come together after it has written something, so that a busy
 	// log does not wake it for every chunk.
 	rest = 50 * time.Millisecond
@@ -106,9 +106,18 @@ func (w *writer) end() {
 	w.log.err = errors.Join(w.flush(), w.stream.close())
 }
 
-// chunk takes what a loop has gathered.
+// chunk takes what a loop has gathered. A large one is sealed and written where it is: copying it would take
+// longer than anything else but the hash.
 func (w *writer) chunk(c chunk) {
-	w.add(c.lines, c.records)
+	if len(c.lines) < blockSize {
+		w.add(c.lines, c.records)
+	} else {
+		w.write()
+		own := w.out
+		w.out, w.from, w.waiting, w.records = c.lines, w.stream.sealer.link, c.records, c.records
+		w.write()
+		c.lines, w.out = w.out, own
+	}
 	if cap(c.lines) > maxSpare {
 		return
 	}

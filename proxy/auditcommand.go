@@ -163,7 +163,7 @@ func (a *auditor) ended(s *session, p *remembered, reply []byte) {
 		reply != nil && outcomeOf(c.cmd, reply, outcomeOK) == outcomeOK && a.longer(keys) {
 		return // as most of a pipeline's do
 	}
-	what := auditRun{s: s, who: s.who, cmd: c.cmd, db: int(c.db), event: "command", outcome: outcomeUnanswered}
+	what := &auditRun{s: s, who: s.who, cmd: c.cmd, db: int(c.db), event: "command", outcome: outcomeUnanswered}
 	if reply != nil {
 		what.outcome = outcomeOf(c.cmd, reply, a.run.outcome)
 	}
@@ -219,7 +219,7 @@ func (a *auditor) refused(s *session, text string) {
 		cmd = command.All()[s.last]
 	}
 	code, _, _ := strings.Cut(text, " ")
-	a.record(auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text}, nil)
+	a.record(&auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text}, nil)
 }
 
 // login records a login, or the attempt: who it would have been, if there is such a user.
@@ -231,13 +231,13 @@ func (a *auditor) login(s *session, who *namespace.Identity, err error) {
 	if err != nil {
 		outcome, _, _ = strings.Cut(err.Error(), " ")
 	}
-	a.record(auditRun{s: s, who: who, event: "login", outcome: outcome}, nil)
+	a.record(&auditRun{s: s, who: who, event: "login", outcome: outcome}, nil)
 }
 
 // revoked records that a connection is closed since the client may not have it any more.
 func (a *auditor) revoked(s *session) {
 	if a != nil {
-		a.record(auditRun{s: s, who: s.who, event: "revoked", outcome: "closed"}, nil)
+		a.record(&auditRun{s: s, who: s.who, event: "revoked", outcome: "closed"}, nil)
 	}
 }
 

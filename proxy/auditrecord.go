@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"riptide-proxy/audit"
+	"riptide-proxy/command"
 	"riptide-proxy/namespace"
 )
 
@@ -16,12 +17,12 @@ const (
 
 // record records that commands had an outcome. keys are the names of one command's, as they are to be
 // written.
-func (a *auditor) record(what auditRun, keys []byte) {
-	if a.open && a.run == what && a.longer(keys) {
+func (a *auditor) record(what *auditRun, keys []byte) {
+	if a.open && a.run == *what && a.longer(keys) {
 		return
 	}
-	a.begin(&what)
-	a.run, a.open, a.count = what, true, 1
+	a.begin(what)
+	a.run, a.open, a.count = *what, true, 1
 	if a.listed = len(keys) > 0; a.listed {
 		if what.cmd.Channels {
 			a.buf = append(a.buf, `,"channels":[`...)
@@ -64,20 +65,10 @@ func (a *auditor) begin(what *auditRun) {
 	a.start = len(a.buf)
 	b := append(a.buf, `{"time":"`...)
 	b = append(b, a.time...)
-	b = append(b, `","event":"`...)
-	b = append(b, what.event...)
-	b = append(b, '"')
 	if what.s != nil {
-		b = append(b, what.s.subject(what.who)...)
-	}
-	if what.cmd != nil {
-		if what.who != nil {
-			b = append(b, `,"db":`...)
-			b = strconv.AppendInt(b, int64(what.db), 10)
-		}
-		b = append(b, `,"command":"`...)
-		b = append(b, what.cmd.Name...)
-		b = append(b, '"')
+		b = append(b, what.s.subject(what)...)
+	} else {
+		b = what.appendSubject(b, nil)
 	}
 	a.buf = b
 }
@@ -124,26 +115,52 @@ func (a *auditor) overQuota(t *tenantStats, throttled, refused uint64) {
 	a.records++
 }
 
-// subject is who a session's records are about, as they are written.
+// subject is what a session's records say first, as it is written: those of the same command follow each other.
 type subject struct {
-	who  *namespace.Identity
-	text []byte
+	event  string
+	who    *namespace.Identity
+	cmd    *command.Command
+	db     int
+	text   []byte
+	client []byte // address
 }
 
-// subject returns the fields that tell who a session is, or would have been.
-func (s *session) subject(who *namespace.Identity) []byte {
-	if s.audited != nil && s.audited.who == who {
-		return s.audited.text
+// subject returns the fields that tell what happened, who the session is, or would have been, and the command.
+func (s *session) subject(what *auditRun) []byte {
+	last := s.audited
+	if last == nil {
+		last = &subject{client: audit.AppendQuoted(nil, s.peer())}
+		s.audited = last
 	}
-	var b []byte
-	if who != nil {
+	if last.text == nil || last.who != what.who || last.cmd != what.cmd || last.db != what.db || last.event != what.event {
+		last.event, last.who, last.cmd, last.db = what.event, what.who, what.cmd, what.db
+		last.text = what.appendSubject(last.text[:0], last.client)
+	}
+	return last.text
+}
+
+func (what *auditRun) appendSubject(b, client []byte) []byte {
+	b = append(b, `","event":"`...)
+	b = append(b, what.event...)
+	b = append(b, '"')
+	if what.who != nil {
 		b = append(b, `,"tenant":`...)
-		b = audit.AppendQuoted(b, who.Tenant.ID)
+		b = audit.AppendQuoted(b, what.who.Tenant.ID)
 		b = append(b, `,"user":`...)
-		b = audit.AppendQuoted(b, who.User)
+		b = audit.AppendQuoted(b, what.who.User)
 	}
-	b = append(b, `,"client":`...)
-	b = audit.AppendQuoted(b, s.peer())
-	s.audited = &subject{who, b}
+	if client != nil {
+		b = append(b, `,"client":`...)
+		b = append(b, client...)
+	}
+	if what.cmd != nil {
+		if what.who != nil {
+			b = append(b, `,"db":`...)
+			b = strconv.AppendInt(b, int64(what.db), 10)
+		}
+		b = append(b, `,"command":"`...)
+		b = append(b, what.cmd.Name...)
+		b = append(b, '"')
+	}
 	return b
 }
