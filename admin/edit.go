@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -116,9 +117,12 @@ func (a *api) take(c *call, old, data []byte) error {
 		return nil
 	}
 	p := problem("conflict", "the configuration could not be taken, so nothing was changed")
-	p.Errors = faultsOf(err)
+	if c.who.Tenant == "" { // what is wrong may be another tenant's file
+		p.Errors = faultsOf(err)
+	}
 	if err := a.files.put(c.cfg.TenantsDir, c.tenant, old); err != nil {
-		return errors.Join(err, p)
+		slog.Error("a tenant's file could not be put back that was not taken over", "tenant", c.tenant, "error", err)
+		p.Detail = "the configuration could not be taken, and the tenant's file could not be made what it was: it is the new one, which is not in effect"
 	}
 	return p
 }
@@ -255,7 +259,7 @@ func rotateKey(a *api, w http.ResponseWriter, c *call) error {
 		}
 		user := child(child(top, "users"), k.User)
 		keys := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
-		keys.Content = []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: k.SHA256}}
+		keys.Content = []*yaml.Node{literal(k.SHA256)}
 		if k.Revoke {
 			if i := indexOf(user, "argon2id"); i >= 0 {
 				user.Content = append(user.Content[:i], user.Content[i+2:]...)

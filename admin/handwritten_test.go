@@ -19,6 +19,27 @@ func TestVariables(t *testing.T) {
 		t.Error(text)
 	}
 	w.want(200, "operator", "POST", "/admin/tenants/globex/suspend", "")
+	// Nor does a tenant's own token find out what the environment has.
+	t.Setenv("RIPTIDE_TEST_KEY", hashOf("a key of the environment"))
+	for _, name := range []string{"RIPTIDE_TEST_KEY", "RIPTIDE_TEST_TEAM", "RIPTIDE_TEST_NONE"} {
+		p := w.want(422, "acme-admin", "POST", "/admin/tenants/acme/rotate-key", `{"sha256":"${`+name+`}"}`).problem()
+		if len(p.Errors) != 1 || p.Errors[0].Text != "is not a SHA-256 of 64 hexadecimal digits (riptide-proxy hash makes one)" {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+// What is wrong with another tenant's file is shown to whoever may see it.
+func TestFaultsOfOthers(t *testing.T) {
+	w := newWorld(t, "")
+	w.file("tenants.d/globex.yaml", "plan: hidden\n")
+	w.want(422, "operator", "POST", "/admin/state/reload", "")
+	body := `{"sha256":"` + hashOf("another") + `"}`
+	for who, want := range map[string]bool{"acme-admin": false, "admin": true} {
+		if r := w.want(409, who, "POST", "/admin/tenants/acme/rotate-key", body); strings.Contains(r.body, "hidden") != want {
+			t.Errorf("%s: %s", who, r.body)
+		}
+	}
 }
 
 // Names of certificates that somebody else has are refused before anything is written.

@@ -15,20 +15,20 @@ func (m *Manager) Edit(ctx context.Context, source, tenant string, data []byte) 
 	switch {
 	case running.files == nil:
 		return ErrNoFile
-	case running.files.TenantsDir == "" || m.seen != newReading(running.files, nil):
+	case running.files.TenantsDir == "" || m.seen != reading{hash: running.Hash}:
 		return m.readAll(ctx, source, true)
 	}
 	files, cfg, warnings, err := running.files.With(tenant, data)
 	if err == nil {
-		err = m.apply(ctx, &Generation{Hash: files.Hash(), Source: source, Config: cfg, Warnings: warnings, files: files})
+		err = files.Locate(m.apply(ctx, &Generation{Hash: files.Hash(), Source: source, Config: cfg, Warnings: warnings, files: files}))
 	}
 	if err == nil {
-		m.seen = newReading(files, nil)
+		m.seen = reading{hash: m.Current().Hash}
 		return m.done(source, running, nil)
 	}
 	// The files themselves are good, once that one is what it was.
-	last := m.last
+	last := m.last.Load()
 	err = m.done(source, running, err)
-	m.last = last
+	m.last.Store(last)
 	return err
 }

@@ -1,9 +1,14 @@
 package control
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
 
 	"riptide-proxy/config"
 )
@@ -83,6 +88,16 @@ func TestEditFails(t *testing.T) {
 	if _, err := m.LastError(); err != nil || m.Count(Failed) != 1 || m.Current().Number != 1 {
 		t.Errorf("%v, %d failed", err, m.Count(Failed))
 	}
+	success := func() string {
+		text, err := testutil.CollectAndFormat(m.Metrics(), expfmt.TypeTextPlain, "riptide_config_last_reload_success")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text[bytes.LastIndexByte(bytes.TrimSpace(text), ' ')+1:]))
+	}
+	if got := success(); got != "1" {
+		t.Error("an edit that was refused looks like files that are wrong:", got)
+	}
 	write("t.d/two.yaml", "databases: none\n")
 	if m.reload(t.Context(), "file", false) == nil {
 		t.Error("it was taken over")
@@ -92,7 +107,7 @@ func TestEditFails(t *testing.T) {
 			t.Error("it was taken over, beside a file that is wrong")
 		}
 	}
-	if _, err := m.LastError(); err == nil {
+	if _, err := m.LastError(); err == nil || success() != "0" {
 		t.Error("nothing is wrong any more")
 	}
 	write("t.d/two.yaml", "databases: 3\n")

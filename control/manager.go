@@ -69,8 +69,8 @@ type Manager struct {
 	results  []func(Result)
 	history  []*Generation // oldest first, the running one last
 	number   uint64
-	seen     reading // what was tried last
-	last     failure
+	seen     reading                 // what was tried last
+	last     atomic.Pointer[failure] // nil: the last try did not fail
 }
 
 type failure struct {
@@ -137,9 +137,10 @@ func (m *Manager) History() []*Generation {
 
 // LastError is when the last try to change the configuration failed, and why; nil if it did not.
 func (m *Manager) LastError() (at time.Time, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.last.at, m.last.err
+	if f := m.last.Load(); f != nil {
+		return f.at, f.err
+	}
+	return at, nil
 }
 
 // Count is how many tries have had a result.
@@ -241,7 +242,7 @@ func (m *Manager) done(source string, before *Generation, err error) error {
 	m.tell(Result{Source: source, Err: err, Before: before, Now: m.Current()})
 	if err != nil {
 		m.counters[Failed].Add(1)
-		m.last = failure{err, time.Now()}
+		m.last.Store(&failure{err, time.Now()})
 		var problems config.Errors
 		if !errors.As(err, &problems) {
 			slog.Error("the configuration was not taken over", "source", source, "error", err)
@@ -253,20 +254,12 @@ func (m *Manager) done(source string, before *Generation, err error) error {
 		return err
 	}
 	m.counters[Applied].Add(1)
-	m.last = failure{}
+	m.last.Store(nil)
 	g := m.Current()
 	slog.Info("another configuration is running", "generation", g.Number, "source", source, "tenants", len(g.Config.Tenants))
-	logWarnings(g.Warnings, m.before())
+	logWarnings(g.Warnings, before.Warnings)
 	if len(g.Restart) > 0 {
 		slog.Warn("some of the configuration holds from the next start on", "keys", g.Restart)
-	}
-	return nil
-}
-
-// before are the warnings of the generation before the running one. m.mu is held.
-func (m *Manager) before() []config.Warning {
-	if n := len(m.history); n > 1 {
-		return m.history[n-2].Warnings
 	}
 	return nil
 }

@@ -1,10 +1,6 @@
 package control
 
-import (
-	"sync/atomic"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	descReloads    = prometheus.NewDesc("riptide_config_reload_total", "Tries to change the configuration, by what came of them: applied, unchanged, failed.", []string{"result"}, nil)
@@ -14,17 +10,10 @@ var (
 )
 
 // metrics turns what a Manager knows into metrics when it is asked.
-type metrics struct {
-	manager *Manager
-	refused atomic.Bool // the last try; the Manager's own note can not be had while it tries
-}
+type metrics struct{ manager *Manager }
 
-// Metrics are those of the configuration. It is to be called once.
-func (m *Manager) Metrics() prometheus.Collector {
-	c := &metrics{manager: m}
-	m.OnResult(func(r Result) { c.refused.Store(r.Err != nil) })
-	return c
-}
+// Metrics are those of the configuration.
+func (m *Manager) Metrics() prometheus.Collector { return &metrics{m} }
 
 // Describe implements prometheus.Collector.
 func (c *metrics) Describe(ch chan<- *prometheus.Desc) {
@@ -43,7 +32,7 @@ func (c *metrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descGeneration, prometheus.GaugeValue, float64(g.Number))
 	ch <- prometheus.MustNewConstMetric(descAppliedAt, prometheus.GaugeValue, float64(g.At.UnixMilli())/1000)
 	success := 1.0
-	if c.refused.Load() {
+	if _, err := c.manager.LastError(); err != nil {
 		success = 0
 	}
 	ch <- prometheus.MustNewConstMetric(descRefused, prometheus.GaugeValue, success)

@@ -82,7 +82,7 @@ func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd
 			defer u.client.Close()
 		}
 		err := do(ctx, cmd)
-		if failed := net.Error(nil); errors.As(err, &failed) {
+		if failed := net.Error(nil); u.client != nil && errors.As(err, &failed) {
 			return fmt.Errorf("the upstream at %s can not be asked: %w", u.client.Options().Addr, err)
 		}
 		return err
