@@ -213,14 +213,24 @@ func quoted(text string) string {
 
 // writeJSON answers with a value.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
-	body, err := json.MarshalIndent(v, "", "  ")
+	body, err := bodyOf(v)
 	if err != nil {
 		return err
 	}
+	writeBody(w, status, body)
+	return nil
+}
+
+// bodyOf is a value as answers have it.
+func bodyOf(v any) ([]byte, error) {
+	body, err := json.MarshalIndent(v, "", "  ")
+	return append(body, '\n'), err
+}
+
+func writeBody(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that has gone away
-	return nil
+	_, _ = w.Write(body) // a client that has gone away
 }

@@ -161,8 +161,14 @@ func (f *tenantFiles) tidy(dir string, now time.Time) {
 		return
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && temporaryName.MatchString(e.Name()) && now.Sub(info.ModTime()) > temporaryAge {
-			slog.Info("a file is removed that an edit has left which did not end", "file", e.Name(), "error", root.Remove(e.Name()))
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || !temporaryName.MatchString(e.Name()) || now.Sub(info.ModTime()) <= temporaryAge {
+			continue
+		}
+		if err := root.Remove(e.Name()); err != nil {
+			slog.Warn("a file that an unfinished edit has left can not be removed", "file", e.Name(), "error", err)
+		} else {
+			slog.Info("a file is removed that an unfinished edit has left", "file", e.Name())
 		}
 	}
 }

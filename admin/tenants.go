@@ -151,7 +151,7 @@ func (a *api) tenant(cfg *config.Config, id string) (*Tenant, string, error) {
 
 // has answers whoever has this already. Only here weak tags count: what changes has to be the same to the letter.
 func (c *call) has(w http.ResponseWriter, etag string) bool {
-	known := c.Header.Values("If-None-Match")
+	known := slices.Clone(c.Header.Values("If-None-Match"))
 	for i := range known {
 		known[i] = strings.ReplaceAll(known[i], `W/"`, `"`)
 	}
@@ -165,7 +165,7 @@ func (c *call) has(w http.ResponseWriter, etag string) bool {
 
 // writeTagged answers with a value that somebody may have already.
 func (c *call) writeTagged(w http.ResponseWriter, v any) error {
-	body, err := json.Marshal(v)
+	body, err := bodyOf(v)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,8 @@ func (c *call) writeTagged(w http.ResponseWriter, v any) error {
 		return nil
 	}
 	w.Header().Set("ETag", etag)
-	return writeJSON(w, http.StatusOK, v)
+	writeBody(w, http.StatusOK, body)
+	return nil
 }
 
 // matches tells whether one of the tags of a header is this one.

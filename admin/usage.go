@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"riptide-proxy/quota/billing"
@@ -78,21 +76,10 @@ func readAsk(c *call) (*ask, error) {
 	return a, nil
 }
 
-// parameters are those of a request. A misspelt one must not get everybody's usage for one's.
-var parameters = []string{"from", "to", "tenant", "by", "format", "tag"}
-
 func parseAsk(r *http.Request) (*ask, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, err
-	}
-	for name, values := range q {
-		switch {
-		case !slices.Contains(parameters, name):
-			return nil, fmt.Errorf("%q is not a parameter (%s)", name, strings.Join(parameters, ", "))
-		case len(values) > 1 && name != "tag":
-			return nil, fmt.Errorf("%s is given %d times", name, len(values))
-		}
 	}
 	a := &ask{by: ledger.ByTotal, format: ledger.JSON, tags: make(map[string]string), tenant: r.PathValue("id")}
 	switch tenant := q.Get("tenant"); {

@@ -18,8 +18,9 @@ type Source struct {
 }
 
 var (
-	// ErrElsewhere tells that somebody who has proved who it is may not be it from there. The text is that
-	// of ErrWrongPass: who has found a secret does not learn it where it is of no use.
+	// ErrElsewhere tells that nobody may be this user from there: for a user with argon2id secrets whether or not the
+	// secret is right, for others only if it is. It wraps ErrWrongPass and has its text: who has found a secret does not
+	// learn it where it is of no use.
 	ErrElsewhere = fmt.Errorf("%w", ErrWrongPass)
 	// ErrManyCertificates tells that the names in one certificate are those of several users: then it
 	// is nobody's, and nobody can log in with it.

@@ -81,7 +81,7 @@ func mergedACL(all []aclLog) (log aclLog) {
 	slices.SortFunc(list, func(a, b aclEntry) int { return cmp.Compare(a.id, b.id) })
 	for _, e := range list {
 		i := slices.IndexFunc(log, func(have aclEntry) bool {
-			return have.what == e.what && near(max(have.last, e.first), min(have.last, e.first))
+			return have.what == e.what && near(have.last, e.first)
 		})
 		if i < 0 {
 			log = append(log, e)
@@ -119,8 +119,8 @@ func (s *session) noteDenied(v acl.Verdict, cmd *command.Command, r *namespace.R
 	s.stats.denials.add(what, client, time.Now(), s.own().nextDenial)
 }
 
-// noteWrongSecret notes that somebody would have been this user with another secret. Whoever that is, if it is not one of
-// the tenant's clients, no more is told of it than the address.
+// noteWrongSecret notes a login as this user that was refused with WRONGPASS: the secret is wrong, or the client is where
+// the user may not be. Whoever that is, if it is not one of the tenant's clients, no more is told of it than the address.
 func (s *session) noteWrongSecret(who *namespace.Identity) {
 	t := who.Tenant
 	own := s.w.conf.own[t.ID]

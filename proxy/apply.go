@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	"riptide-proxy/config"
@@ -206,6 +207,7 @@ func (w *worker) part(id string, was, is *tenantOwn) {
 		w.unpause(t)
 		t.setMode(modeValues, false)
 		t.values, t.slow, t.spikes, t.denials, t.hot = nil, slowLog{}, spikes{}, nil, nil
+		w.hot.has = slices.DeleteFunc(w.hot.has, func(o *tenantStats) bool { return o == t })
 	}
 }
 

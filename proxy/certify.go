@@ -39,11 +39,12 @@ func (s *session) source() namespace.Source {
 	return from
 }
 
-// elsewhere notes a login that was refused for where the client is.
+// elsewhere notes a login that was refused for where the client is. Anybody can have that happen as often as they
+// like, so the log has it at the level debug only.
 func (s *session) elsewhere(err error) {
 	if err == namespace.ErrElsewhere {
 		s.w.srv.doors.elsewhere.Add(1)
-		slog.Info("login refused: not from there, or not with that certificate", "client", s.peer())
+		slog.Debug("login refused: not from there, or not with that certificate", "client", s.peer())
 	}
 }
 

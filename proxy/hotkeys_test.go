@@ -237,6 +237,23 @@ func TestHotKeysMemory(t *testing.T) {
 	})
 }
 
+// A tenant that was removed and is there again at once is counted once.
+func TestHotKeysOfReturned(t *testing.T) {
+	t.Parallel()
+	s := startEmbedded(t, options{})
+	w := s.workers[0]
+	for range 2 {
+		apply(t, s, map[string]string{"acme": "", "globex": ""})
+		pour(login(t, s, "acme"), 2*(hotLeast+hotSpread), "GET", "k")
+		onLoop(t, w, func() {
+			if n := len(w.hot.has); n != 1 {
+				t.Errorf("%d lists", n)
+			}
+		})
+		apply(t, s, map[string]string{"globex": ""})
+	}
+}
+
 func TestHotRoom(t *testing.T) {
 	for _, c := range [][3]int{{0, 1, 64}, {1, 1, 64}, {1024, 1, 64}, {1024, 4, 16}, {5000, 1, 13}, {100_000, 16, 8}} {
 		if got := hotRoom(c[0], c[1]); got != c[2] {

@@ -268,7 +268,7 @@ func (s *Server) learn(f *upstream.Facts) {
 	}
 	s.facts.Store(f)
 	for _, risk := range f.Risks {
-		slog.Warn("the upstream is not set up for tenants", "setting", risk)
+		slog.Warn("the upstream is not set up for tenants", "risk", risk)
 	}
 	for _, w := range s.workers {
 		w.loop.Post(func() {

@@ -55,8 +55,10 @@ func (c *Conn) Local() netip.AddrPort {
 // Leave tells that the loop has closed its end. It does not block.
 func (c *Conn) Leave() { c.bridge.leave() }
 
-// OnHangUp has f called when the peer will send no more while the loop takes nothing of what it has sent before. That is as
-// often as it is looked at, in another goroutine. What has come before is still given to the loop.
+// OnHangUp has f called, in another goroutine, when the peer will send no more and the loop takes nothing of what it has sent
+// before: once a second as long as that is so. It may also be called for the last bytes of a peer that was silent for
+// a second before them, though the loop does take them; so f must do no harm then. What has come before is still given to
+// the loop.
 func (c *Conn) OnHangUp(f func()) { c.bridge.hungUp.Store(&f) }
 
 var (

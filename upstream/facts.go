@@ -35,7 +35,8 @@ type Facts struct {
 	MaxClients int
 	// Sanitizes tells that the server checks what RESTORE gives it.
 	Sanitizes bool
-	// Risks are settings of the server that let one tenant harm the others.
+	// Risks say, each in a clause, in what the server is not fit for tenants: settings that let one of them harm the
+	// others, a version that is too old, being a replica or a cluster's node.
 	Risks []string
 }
 

@@ -21,7 +21,7 @@ func (r *replies) next(conn *netloop.Conn, b []byte, limit func() int) (reply []
 	n, done, err := r.scan.Feed(b[r.scanned:])
 	r.scanned += n
 	if err != nil {
-		return nil, len(b), false, fmt.Errorf("what answers is no Redis: %w", err)
+		return nil, len(b), false, fmt.Errorf("what the upstream sends is no reply of a Redis: %w", err)
 	}
 	if done {
 		reply, used, dropped = b[:r.scanned], r.scanned, r.drop
