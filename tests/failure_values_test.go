@@ -150,7 +150,7 @@ func TestFailureLargeReplySlowly(t *testing.T) {
 	part := make([]byte, 256<<10)
 	for len(want) > 0 {
 		<-tick.C // slower than the proxy could be
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
 		got, err := c.R.Read(part)
 		if err != nil || want[:got] != string(part[:got]) {
 			t.Fatalf("%d bytes before the end: %v", len(want), err)
