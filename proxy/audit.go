@@ -14,7 +14,8 @@ import (
 // turn, when there are many or when they have waited long enough.
 //
 // A command is remembered from when it is taken until it is answered, since a record tells its outcome. Commands of
-// one session that are answered in one turn, with the same name and the same outcome, share a record.
+// one session that are answered in one turn, with the same name and the same outcome, share a record, and those that
+// follow each other are looked at together: with a command of a pipeline there is little more to do than to keep its key.
 
 // auditLevels are what commands are compared with.
 var auditLevels = map[config.AuditLevel]command.Audit{
@@ -62,6 +63,7 @@ type auditor struct {
 	stamped int64  // loop's clock at which it was made
 	indexes []int32
 	spare   []*remembered
+	part    *session         // of whose commands some are answered that are not recorded yet; nil: none
 	cmd     *command.Command // that is being rejected
 }
 
@@ -112,6 +114,7 @@ func (a *auditor) apply(c *config.Audit) {
 
 // flush is for the end of a turn.
 func (a *auditor) flush() {
+	a.settle()
 	if a.open {
 		a.endRun()
 	}
@@ -132,6 +135,7 @@ func (a *auditor) close() {
 	if a == nil {
 		return
 	}
+	a.settle()
 	if a.open {
 		a.endRun()
 	}

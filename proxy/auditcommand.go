@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"riptide-proxy/audit"
@@ -12,24 +13,33 @@ import (
 
 // remembered are a session's commands that are recorded once they are answered.
 type remembered struct {
-	commands []auditedCommand
-	first    int    // of commands
-	keys     []byte // their names as they are written, one after the other
-	used     uint32 // of keys, by those before first
+	runs []alike
+	at   int      // the first of runs that is not recorded
+	ends []uint32 // for each command, where in keys its part ends
+	next int      // the first of ends that is not recorded
+	keys []byte   // their names as they are written, each with a comma before it
+	used uint32   // of keys, by what is recorded
+	okay uint32   // how many of runs[at] are answered, and so can be recorded with outcome ok
 }
 
-// auditedCommand is one of them.
-type auditedCommand struct {
-	cmd *command.Command
-	db  int32
-	seq uint32 // the slot that its first answer fills
-	end uint32 // of its part of keys
+// alike are commands that follow each other and have the same in common, as those of a pipeline do. They are looked at
+// one by one only where one has another outcome.
+type alike struct {
+	cmd  *command.Command
+	who  *namespace.Identity
+	db   int32
+	seq  uint32 // the slot that the first answer of the first fills; the next one's is the next
+	n    uint32 // how many are not recorded
+	from uint32 // where in keys the first one's part began
 }
 
 const (
 	// As much of a command's keys as is recorded.
 	auditedKeys    = 64
 	auditedKeySize = 256
+	// So many commands are taken for alike at most, and so many bytes of their keys.
+	maxAlike     = 64
+	maxAlikeSize = 2 << 10
 	// keptCommands is how many commands a place has room for that is small. So many places
 	// are kept for the next session, and of larger ones.
 	keptCommands = 64
@@ -54,10 +64,19 @@ func (a *auditor) remember(s *session, cmd *command.Command, r *namespace.Reques
 		p = a.take()
 		s.remembered = p
 	}
+	from := uint32(len(p.keys))
 	if a.names {
 		p.keys = a.appendKeys(p.keys, s, cmd, r)
 	}
-	p.commands = append(p.commands, auditedCommand{cmd: cmd, db: int32(s.db), seq: s.tail, end: uint32(len(p.keys))})
+	p.ends = append(p.ends, uint32(len(p.keys)))
+	if last := len(p.runs) - 1; last >= p.at {
+		run := &p.runs[last]
+		if run.cmd == cmd && run.seq+run.n == s.tail && run.who == s.who && run.db == int32(s.db) && run.n < maxAlike && from-run.from < maxAlikeSize {
+			run.n++
+			return
+		}
+	}
+	p.runs = append(p.runs, alike{cmd: cmd, who: s.who, db: int32(s.db), seq: s.tail, n: 1, from: from})
 }
 
 // forget forgets the command that was remembered last.
@@ -66,12 +85,19 @@ func (a *auditor) forget(s *session) {
 	if p == nil {
 		return // the connection is gone
 	}
-	last := len(p.commands) - 1
-	size := p.used
-	if last > p.first {
-		size = p.commands[last-1].end
+	if a.part == s {
+		a.settle()
 	}
-	p.commands, p.keys = p.commands[:last], p.keys[:size]
+	p.ends = p.ends[:len(p.ends)-1]
+	size := p.used
+	if n := len(p.ends); n > p.next {
+		size = p.ends[n-1]
+	}
+	p.keys = p.keys[:size]
+	last := len(p.runs) - 1
+	if p.runs[last].n--; p.runs[last].n == 0 {
+		p.runs = p.runs[:last]
+	}
 	a.done(s, p)
 }
 
@@ -87,46 +113,44 @@ func (a *auditor) take() *remembered {
 
 // done gives the place back if nothing is in it, and otherwise keeps it from growing.
 func (a *auditor) done(s *session, p *remembered) {
-	switch left := len(p.commands) - p.first; {
+	switch left := len(p.ends) - p.next; {
 	case left == 0:
 		s.remembered = nil
-		small := cap(p.commands) <= keptCommands && cap(p.keys) <= keptCommands*auditedKeySize
+		small := cap(p.ends) <= 2*keptCommands && cap(p.keys) <= keptCommands*auditedKeySize
 		if len(a.spare) < keptLarge || small && len(a.spare) < keptSmall {
-			*p = remembered{commands: p.commands[:0], keys: p.keys[:0]}
+			clear(p.runs) // whose identities may be gone
+			*p = remembered{runs: p.runs[:0], ends: p.ends[:0], keys: p.keys[:0]}
 			a.spare = append(a.spare, p)
 		}
-	case p.first > keptCommands && p.first > left:
-		p.commands = append(p.commands[:0], p.commands[p.first:]...)
+	case p.next > keptCommands && p.next > left:
+		p.runs = slices.Delete(p.runs, 0, p.at)
+		p.ends = append(p.ends[:0], p.ends[p.next:]...)
 		p.keys = append(p.keys[:0], p.keys[p.used:]...)
-		for i := range p.commands {
-			p.commands[i].end -= p.used
+		for i := range p.ends {
+			p.ends[i] -= p.used
 		}
-		p.first, p.used = 0, 0
+		for i := range p.runs {
+			p.runs[i].from -= min(p.runs[i].from, p.used)
+		}
+		p.at, p.next, p.used = 0, 0, 0
 	}
 }
 
 // appendKeys appends the names of a command's keys.
 func (a *auditor) appendKeys(b []byte, s *session, cmd *command.Command, r *namespace.Request) []byte {
+	if cmd.Shape.Kind == command.ShapeOne {
+		if first := int(cmd.Shape.First); first < r.Len() {
+			b = a.appendKey(b, s, r.At(first))
+		}
+		return b
+	}
 	a.indexes, _ = cmd.Prefixed(a.indexes[:0], r)
 	for n, i := range a.indexes {
-		if n > 0 {
-			b = append(b, ',')
-		}
 		if n == auditedKeys {
-			b = audit.AppendQuoted(b, fmt.Sprintf("... (%d more)", len(a.indexes)-n))
+			b = audit.AppendQuoted(append(b, ','), fmt.Sprintf("... (%d more)", len(a.indexes)-n))
 			break
 		}
-		key := r.At(int(i))
-		switch {
-		case a.hash != nil:
-			b = append(b, '"')
-			b = a.hash.Append(b, s.who.Tenant.ID, key)
-			b = append(b, '"')
-		case len(key) > auditedKeySize:
-			b = audit.AppendQuoted(b, fmt.Sprintf("%s... (%d more bytes)", key[:auditedKeySize], len(key)-auditedKeySize))
-		default:
-			b = audit.AppendQuoted(b, key)
-		}
+		b = a.appendKey(b, s, r.At(int(i)))
 	}
 	if cap(a.indexes) > maxScratch {
 		a.indexes = nil
@@ -134,43 +158,100 @@ func (a *auditor) appendKeys(b []byte, s *session, cmd *command.Command, r *name
 	return b
 }
 
-// answered records the commands that are answered with the one whose slot seq is.
-func (a *auditor) answered(s *session, seq uint32, reply []byte) {
-	p := s.remembered
-	for p.first < len(p.commands) && int32(p.commands[p.first].seq-seq) <= 0 {
-		a.ended(s, p, reply)
+func (a *auditor) appendKey(b []byte, s *session, key []byte) []byte {
+	b = append(b, ',')
+	switch {
+	case a.hash != nil:
+		b = append(b, '"')
+		b = a.hash.Append(b, s.who.Tenant.ID, key)
+		return append(b, '"')
+	case len(key) > auditedKeySize:
+		return audit.AppendQuoted(b, fmt.Sprintf("%s... (%d more bytes)", key[:auditedKeySize], len(key)-auditedKeySize))
 	}
+	return audit.AppendQuoted(b, key)
+}
+
+// answered takes the answer to the commands up to the one whose slot seq is.
+func (a *auditor) answered(s *session, seq uint32, reply []byte) {
+	if a.part != s && a.part != nil {
+		a.settle()
+	}
+	p := s.remembered
+	run := &p.runs[p.at]
+	ahead := int32(seq - (run.seq + p.okay))
+	switch {
+	case ahead < 0: // to a command before
+	case ahead == 0 && isPlain(run.cmd, reply): // as most of a pipeline's are
+		a.part = s
+		if p.okay++; p.okay == run.n {
+			a.settle()
+		}
+	default:
+		a.settle()
+		for p.at < len(p.runs) && int32(p.runs[p.at].seq-seq) <= 0 {
+			a.ended(s, p, reply)
+		}
+		a.done(s, p)
+	}
+}
+
+// settle records the commands of which it was put off since those that come after them may share their record.
+func (a *auditor) settle() {
+	s := a.part
+	if s == nil {
+		return
+	}
+	a.part = nil
+	p := s.remembered
+	n := p.okay
+	p.okay = 0
+	a.shift(s, p, n, &auditRun{event: "command", outcome: outcomeOK})
 	a.done(s, p)
 }
 
 // unanswered records what is not going to be answered any more.
 func (a *auditor) unanswered(s *session) {
-	if s.remembered == nil {
+	a.settle()
+	p := s.remembered
+	if p == nil {
 		return
 	}
-	for p := s.remembered; p.first < len(p.commands); {
+	for p.at < len(p.runs) {
 		a.ended(s, p, nil)
 	}
-	a.done(s, s.remembered)
+	a.done(s, p)
 }
 
 // ended records the first of the commands that are remembered. Without a reply it was not answered.
 func (a *auditor) ended(s *session, p *remembered, reply []byte) {
-	c := &p.commands[p.first]
-	keys := p.keys[p.used:c.end]
-	p.first, p.used = p.first+1, c.end
-	if a.open && a.run.s == s && a.run.cmd == c.cmd && a.run.outcome == outcomeOK && a.run.who == s.who && a.run.db == int(c.db) &&
-		reply != nil && outcomeOf(c.cmd, reply, outcomeOK) == outcomeOK && a.longer(keys) {
-		return // as most of a pipeline's do
-	}
-	what := &auditRun{s: s, who: s.who, cmd: c.cmd, db: int(c.db), event: "command", outcome: outcomeUnanswered}
+	what := &auditRun{event: "command", outcome: outcomeUnanswered}
 	if reply != nil {
-		what.outcome = outcomeOf(c.cmd, reply, a.run.outcome)
+		what.outcome = outcomeOf(p.runs[p.at].cmd, reply, a.run.outcome)
 	}
 	if what.outcome == "NOPERM" || what.outcome == "NOAUTH" {
 		what.event, what.reason = "refused", string(bytes.TrimSpace(reply[1:]))
 	}
-	a.record(what, keys)
+	a.shift(s, p, 1, what)
+}
+
+// shift records the first n of the commands that are remembered, which are of one run.
+func (a *auditor) shift(s *session, p *remembered, n uint32, what *auditRun) {
+	run := &p.runs[p.at]
+	what.s, what.who, what.cmd, what.db = s, run.who, run.cmd, int(run.db)
+	p.next += int(n)
+	end := p.ends[p.next-1]
+	keys := p.keys[p.used:end]
+	p.used = end
+	run.seq += n
+	if run.n -= n; run.n == 0 {
+		p.at++
+	}
+	a.record(what, keys, int(n))
+}
+
+// isPlain reports whether a reply says nothing but that the command was run.
+func isPlain(cmd *command.Command, reply []byte) bool {
+	return reply[0] != '-' && (reply[0] != '+' || string(reply) != queued) && cmd.Handler != command.HandleExec
 }
 
 // outcomeOf is what a reply says: ok, or the code of an error. likely spares the making of a string.
@@ -208,8 +289,10 @@ func (a *auditor) failed(s *session, text string) {
 }
 
 func (a *auditor) refused(s *session, text string) {
-	if p := s.remembered; p != nil && len(p.commands) > p.first && p.commands[len(p.commands)-1].seq == s.tail {
-		return // it is recorded with its answer
+	if p := s.remembered; p != nil {
+		if last := p.runs[len(p.runs)-1]; last.seq+last.n-1 == s.tail {
+			return // it is recorded with its answer
+		}
 	}
 	if text == namespace.ErrSuspended.Error() {
 		return // so is the login
@@ -219,7 +302,7 @@ func (a *auditor) refused(s *session, text string) {
 		cmd = command.All()[s.last]
 	}
 	code, _, _ := strings.Cut(text, " ")
-	a.record(&auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text}, nil)
+	a.record(&auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text}, nil, 1)
 }
 
 // login records a login, or the attempt: who it would have been, if there is such a user.
@@ -231,13 +314,13 @@ func (a *auditor) login(s *session, who *namespace.Identity, err error) {
 	if err != nil {
 		outcome, _, _ = strings.Cut(err.Error(), " ")
 	}
-	a.record(&auditRun{s: s, who: who, event: "login", outcome: outcome}, nil)
+	a.record(&auditRun{s: s, who: who, event: "login", outcome: outcome}, nil, 1)
 }
 
 // revoked records that a connection is closed since the client may not have it any more.
 func (a *auditor) revoked(s *session) {
 	if a != nil {
-		a.record(&auditRun{s: s, who: s.who, event: "revoked", outcome: "closed"}, nil)
+		a.record(&auditRun{s: s, who: s.who, event: "revoked", outcome: "closed"}, nil, 1)
 	}
 }
 

@@ -15,34 +15,32 @@ const (
 	runSize = 8 << 10
 )
 
-// record records that commands had an outcome. keys are the names of one command's, as they are to be
-// written.
-func (a *auditor) record(what *auditRun, keys []byte) {
-	if a.open && a.run == *what && a.longer(keys) {
+// record records that n commands had an outcome. keys are the names of theirs, as they are to be
+// written, each with a comma before it.
+func (a *auditor) record(what *auditRun, keys []byte, n int) {
+	a.settle()
+	if a.open && a.run == *what && a.longer(keys, n) {
 		return
 	}
 	a.begin(what)
-	a.run, a.open, a.count = *what, true, 1
+	a.run, a.open, a.count = *what, true, n
 	if a.listed = len(keys) > 0; a.listed {
 		if what.cmd.Channels {
 			a.buf = append(a.buf, `,"channels":[`...)
 		} else {
 			a.buf = append(a.buf, `,"keys":[`...)
 		}
-		a.buf = append(a.buf, keys...)
+		a.buf = append(a.buf, keys[1:]...)
 	}
 }
 
-// longer makes the record at the end of the buffer be about one command more, and reports whether it has room for that.
-func (a *auditor) longer(keys []byte) bool {
-	if len(keys) > 0 && !a.listed || a.count >= maxRun || len(a.buf)-a.start >= runSize {
+// longer makes the record at the end of the buffer be about n commands more, and reports whether it has room for that.
+func (a *auditor) longer(keys []byte, n int) bool {
+	if len(keys) > 0 && !a.listed || a.count+n > maxRun || len(a.buf)-a.start >= runSize {
 		return false
 	}
-	a.count++
-	if len(keys) > 0 {
-		a.buf = append(a.buf, ',')
-		a.buf = append(a.buf, keys...)
-	}
+	a.count += n
+	a.buf = append(a.buf, keys...)
 	return true
 }
 
@@ -97,6 +95,7 @@ func (a *auditor) endRun() {
 
 // overQuota records what became of a tenant's commands and connections because of its quotas.
 func (a *auditor) overQuota(t *tenantStats, throttled, refused uint64) {
+	a.settle()
 	if a.open {
 		a.endRun()
 	}
