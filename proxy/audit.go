@@ -14,8 +14,9 @@ import (
 // turn, when there are many or when they have waited long enough.
 //
 // A command is remembered from when it is taken until it is answered, since a record tells its outcome. Commands of
-// one session that are answered in one turn, with the same name and the same outcome, share a record, and those that
-// follow each other are looked at together: with a command of a pipeline there is little more to do than to keep its key.
+// one session that follow each other with the same name and the same outcome share a record if they are answered in
+// the same turn, and where there are many commands within alikeTime: with most of them there is little more to do than to keep the
+// name of the key, and a record is larger than what it tells.
 
 // auditLevels are what commands are compared with.
 var auditLevels = map[config.AuditLevel]command.Audit{
@@ -58,13 +59,19 @@ type auditor struct {
 	count  int      // of commands that it is about
 	start  int      // where it begins
 
-	stamp   audit.Stamp
-	time    []byte // of this turn
-	stamped int64  // loop's clock at which it was made
-	indexes []int32
-	spare   []*remembered
-	part    *session         // of whose commands some are answered that are not recorded yet; nil: none
-	cmd     *command.Command // that is being rejected
+	stamp    audit.Stamp
+	time     []byte // of this turn
+	stamped  int64  // loop's clock at which it was made
+	indexes  []int32
+	spare    []*remembered
+	settling []*session // some of whose commands are answered that are not recorded yet
+	since    int64      // loop's clock when the first came there
+	waits    bool       // there is a timer for them
+
+	busy   bool             // there are so many commands that those of several turns share records
+	made   int              // commands that were recorded
+	window int64            // since the loop's clock was this
+	cmd    *command.Command // that is being rejected
 }
 
 // auditRun is what the commands of one record have in common.
@@ -101,6 +108,7 @@ func (a *auditor) apply(c *config.Audit) {
 	if a == nil {
 		return
 	}
+	a.settleAll()
 	a.level, a.names, a.hash = auditLevels[c.Level], c.Keys != config.NoKeys, nil
 	if c.Keys != config.HashedKeys {
 		return
@@ -114,7 +122,15 @@ func (a *auditor) apply(c *config.Audit) {
 
 // flush is for the end of a turn.
 func (a *auditor) flush() {
-	a.settle()
+	if len(a.settling) > 0 {
+		switch waited := time.Duration(a.w.loop.Now() - a.since); {
+		case !a.busy, waited >= alikeTime:
+			a.settleAll()
+		case !a.waits:
+			a.waits = true
+			a.w.loop.After(alikeTime-waited, func() {}) // has the loop take a turn, if it would sleep
+		}
+	}
 	if a.open {
 		a.endRun()
 	}
@@ -135,7 +151,7 @@ func (a *auditor) close() {
 	if a == nil {
 		return
 	}
-	a.settle()
+	a.settleAll()
 	if a.open {
 		a.endRun()
 	}

@@ -99,7 +99,7 @@ func BenchmarkAuditLoop(b *testing.B) {
 						k.head++
 						w.audit.answered(k, k.head-1, ok)
 					}
-					w.audit.endRun()
+					w.audit.flush()
 				}
 			})
 		})

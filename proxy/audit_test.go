@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,6 +202,112 @@ func TestAuditRuns(t *testing.T) {
 	}
 }
 
+// Where there are many, so do those that a client sends one after the other, for a while, whatever it reads in between; and what is told
+// of another client comes after them.
+func TestAuditRunsOfOne(t *testing.T) {
+	t.Parallel()
+	s, lines := startAudited(t, "level: write", options{})
+	c, other := login(t, s, "acme"), login(t, s, "acme")
+	onLoop(t, s.workers[0], func() {
+		w := s.workers[0]
+		w.audit.busy, w.audit.window = true, w.loop.Now()+int64(time.Hour) // for as long as the test takes
+	})
+	for i := range 600 {
+		c.do("SET", fmt.Sprint("k", i), "v")
+		if i%7 == 0 {
+			c.do("GET", "k0")
+		}
+		if i%100 == 99 {
+			other.do("LPUSH", "k0", "x")
+		}
+	}
+	c.do("DEL", "k0")
+	harness.Eventually(t, "a session that is idle has nothing open", func() (idle bool) {
+		onLoop(t, s.workers[0], func() { idle = len(s.workers[0].audit.settling) == 0 })
+		return idle
+	})
+	var keys, order []string
+	n, shared := 0, false
+	for _, l := range lines() {
+		if l.Event != "command" {
+			continue
+		}
+		if l.Command == "set" {
+			keys = append(keys, l.Keys...)
+			n += max(1, l.Count)
+			shared = shared || l.Count > 1
+			continue
+		}
+		order = append(order, fmt.Sprintf("%d %s %s", n, l.Command, l.Outcome))
+	}
+	want := []string{"100 lpush WRONGTYPE", "200 lpush WRONGTYPE", "300 lpush WRONGTYPE", "400 lpush WRONGTYPE", "500 lpush WRONGTYPE", "600 lpush WRONGTYPE", "600 del ok"}
+	if !slices.Equal(order, want) || n != 600 || !shared {
+		t.Errorf("%q, %d sets, shared: %v", order, n, shared)
+	}
+	for i := range keys {
+		if keys[i] != fmt.Sprint("k", i) {
+			t.Fatalf("%q", keys)
+		}
+	}
+}
+
+// A pipeline of which some are answered otherwise, in pieces of any size, is recorded as it was.
+func TestAuditMixed(t *testing.T) {
+	t.Parallel()
+	s, lines := startAudited(t, "level: write", options{})
+	c := login(t, s, "acme")
+	c.do("SET", "text", "v")
+	random := rand.New(rand.NewPCG(1, 2))
+	want := []string{"set text ok"}
+	for range 300 {
+		var send []string
+		for range 1 + random.IntN(40) {
+			key := fmt.Sprint("k", random.IntN(100))
+			switch random.IntN(12) {
+			case 0:
+				send, want = append(send, "LPUSH text x"), append(want, "lpush text WRONGTYPE")
+			case 1:
+				send, want = append(send, "LPUSH list-"+key+" x"), append(want, "lpush list-"+key+" ok")
+			case 2:
+				send, want = append(send, "SELECT "+fmt.Sprint(random.IntN(2))+"\nSET text v"), append(want, "set text ok")
+			case 3:
+				send, want = append(send, "MULTI\nSET "+key+" v\nEXEC"), append(want, "set "+key+" queued", "exec ok")
+			case 4:
+				send = append(send, "GET "+key)
+			default:
+				send, want = append(send, "SET "+key+" v"), append(want, "set "+key+" ok")
+			}
+		}
+		send = strings.Split(strings.Join(send, "\n"), "\n")
+		c.send(send...)
+		for range send {
+			c.next()
+		}
+	}
+	var got []string
+	for _, l := range lines() {
+		if l.Event != "command" {
+			continue
+		}
+		if len(l.Keys) == 0 {
+			got = append(got, l.Command+" "+l.Outcome)
+		} else if len(l.Keys) != max(1, l.Count) {
+			t.Fatalf("%+v", l)
+		}
+		for _, key := range l.Keys {
+			got = append(got, l.Command+" "+key+" "+l.Outcome)
+		}
+	}
+	if !slices.Equal(got, want) {
+		for i := range want {
+			if i >= len(got) || got[i] != want[i] {
+				t.Fatalf("%d of %d and %d: %q, want %q", i, len(got), len(want), got[max(0, i-3):min(len(got), i+3)], want[max(0, i-3):min(len(want), i+3)])
+			}
+		}
+		t.Fatalf("%d records, want %d", len(got), len(want))
+	}
+}
+
 // In a transaction it shows what was queued, and what became of it.
 func TestAuditTransactions(t *testing.T) {
 	t.Parallel()
@@ -265,7 +372,7 @@ func TestAuditKeys(t *testing.T) {
 			harness.Eventually(t, "the upstream is there", s.Ready)
 			c := login(t, s, "acme")
 			c.do("SET", "a\x00\\\"é", "v")
-			c.do("SET", long, "v")
+			c.do("APPEND", long, "v")
 			c.do(many...)
 			var got []string
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"riptide-proxy/audit"
 	"riptide-proxy/command"
@@ -19,16 +20,16 @@ type remembered struct {
 	next int      // the first of ends that is not recorded
 	keys []byte   // their names as they are written, each with a comma before it
 	used uint32   // of keys, by what is recorded
-	okay uint32   // how many of runs[at] are answered, and so can be recorded with outcome ok
+	okay uint32   // how many of runs[at] are answered and can be recorded with outcome ok
 }
 
-// alike are commands that follow each other and have the same in common, as those of a pipeline do. They are looked at
-// one by one only where one has another outcome.
+// alike are commands that follow each other and have the same in common, as those of a pipeline and of a loop do. They are
+// looked at one by one only where one has another outcome.
 type alike struct {
 	cmd  *command.Command
 	who  *namespace.Identity
 	db   int32
-	seq  uint32 // the slot that the first answer of the first fills; the next one's is the next
+	seq  uint32 // the slot that the first answer of the first fills; the next one's is the next, of those that are not answered
 	n    uint32 // how many are not recorded
 	from uint32 // where in keys the first one's part began
 }
@@ -38,11 +39,16 @@ const (
 	auditedKeys    = 64
 	auditedKeySize = 256
 	// So many commands are taken for alike at most, and so many bytes of their keys.
-	maxAlike     = 64
-	maxAlikeSize = 2 << 10
+	maxAlike     = 256
+	maxAlikeSize = 4 << 10
+	// alikeTime is how long more of them are waited for once one is answered, where a loop is busy: where it records
+	// busyCommands in busyTime.
+	alikeTime    = 20 * time.Millisecond
+	busyTime     = 100 * time.Millisecond
+	busyCommands = 500
 	// keptCommands is how many commands a place has room for that is small. So many places
 	// are kept for the next session, and of larger ones.
-	keptCommands = 64
+	keptCommands = maxAlike
 	keptSmall    = 1024
 	keptLarge    = 16
 )
@@ -59,6 +65,7 @@ func (a *auditor) handle(s *session, cmd *command.Command, r *namespace.Request)
 
 // remember remembers the command that is about to be run.
 func (a *auditor) remember(s *session, cmd *command.Command, r *namespace.Request) {
+	more := s.remembered != nil && a.more(s, cmd)
 	p := s.remembered
 	if p == nil {
 		p = a.take()
@@ -69,14 +76,28 @@ func (a *auditor) remember(s *session, cmd *command.Command, r *namespace.Reques
 		p.keys = a.appendKeys(p.keys, s, cmd, r)
 	}
 	p.ends = append(p.ends, uint32(len(p.keys)))
-	if last := len(p.runs) - 1; last >= p.at {
-		run := &p.runs[last]
-		if run.cmd == cmd && run.seq+run.n == s.tail && run.who == s.who && run.db == int32(s.db) && run.n < maxAlike && from-run.from < maxAlikeSize {
-			run.n++
-			return
-		}
+	if !more {
+		p.runs = append(p.runs, alike{cmd: cmd, who: s.who, db: int32(s.db), seq: s.tail, n: 1, from: from})
 	}
-	p.runs = append(p.runs, alike{cmd: cmd, who: s.who, db: int32(s.db), seq: s.tail, n: 1, from: from})
+}
+
+// more takes a command for one more of those that were remembered last, if it is alike. If it is not, and they are
+// answered, they are recorded.
+func (a *auditor) more(s *session, cmd *command.Command) bool {
+	p := s.remembered
+	last := len(p.runs) - 1
+	run := &p.runs[last]
+	answered := last == p.at && p.okay == run.n
+	if run.cmd == cmd && run.who == s.who && run.db == int32(s.db) && (answered || run.seq+run.n == s.tail) &&
+		run.n < maxAlike && uint32(len(p.keys))-run.from < maxAlikeSize {
+		run.seq = s.tail - run.n
+		run.n++
+		return true
+	}
+	if answered {
+		a.settle(s)
+	}
+	return false
 }
 
 // forget forgets the command that was remembered last.
@@ -84,9 +105,6 @@ func (a *auditor) forget(s *session) {
 	p := s.remembered
 	if p == nil {
 		return // the connection is gone
-	}
-	if a.part == s {
-		a.settle()
 	}
 	p.ends = p.ends[:len(p.ends)-1]
 	size := p.used
@@ -116,7 +134,7 @@ func (a *auditor) done(s *session, p *remembered) {
 	switch left := len(p.ends) - p.next; {
 	case left == 0:
 		s.remembered = nil
-		small := cap(p.ends) <= 2*keptCommands && cap(p.keys) <= keptCommands*auditedKeySize
+		small := cap(p.ends) <= keptCommands && cap(p.keys) <= 2*maxAlikeSize
 		if len(a.spare) < keptLarge || small && len(a.spare) < keptSmall {
 			clear(p.runs) // whose identities may be gone
 			*p = remembered{runs: p.runs[:0], ends: p.ends[:0], keys: p.keys[:0]}
@@ -173,21 +191,24 @@ func (a *auditor) appendKey(b []byte, s *session, key []byte) []byte {
 
 // answered takes the answer to the commands up to the one whose slot seq is.
 func (a *auditor) answered(s *session, seq uint32, reply []byte) {
-	if a.part != s && a.part != nil {
-		a.settle()
-	}
 	p := s.remembered
 	run := &p.runs[p.at]
+	if p.okay == run.n {
+		return // it is to another command
+	}
 	ahead := int32(seq - (run.seq + p.okay))
 	switch {
-	case ahead < 0: // to a command before
-	case ahead == 0 && isPlain(run.cmd, reply): // as most of a pipeline's are
-		a.part = s
-		if p.okay++; p.okay == run.n {
-			a.settle()
+	case ahead < 0: // so is this
+	case ahead == 0 && isPlain(run.cmd, reply): // as most are
+		p.okay++
+		if !s.settles {
+			a.later(s)
+		}
+		if p.okay == run.n && p.at+1 < len(p.runs) {
+			a.settle(s)
 		}
 	default:
-		a.settle()
+		a.settleAll()
 		for p.at < len(p.runs) && int32(p.runs[p.at].seq-seq) <= 0 {
 			a.ended(s, p, reply)
 		}
@@ -195,23 +216,44 @@ func (a *auditor) answered(s *session, seq uint32, reply []byte) {
 	}
 }
 
-// settle records the commands of which it was put off since those that come after them may share their record.
-func (a *auditor) settle() {
-	s := a.part
-	if s == nil {
+// later has what is answered of a session's commands recorded at the end of the turn or in a while.
+func (a *auditor) later(s *session) {
+	if len(a.settling) == 0 {
+		a.since = a.w.loop.Now()
+	}
+	a.settling = append(a.settling, s)
+	s.settles = true
+}
+
+// settle records those of a session's commands that are answered.
+func (a *auditor) settle(s *session) {
+	p := s.remembered
+	if p == nil || p.okay == 0 {
 		return
 	}
-	a.part = nil
-	p := s.remembered
 	n := p.okay
 	p.okay = 0
 	a.shift(s, p, n, &auditRun{event: "command", outcome: outcomeOK})
 	a.done(s, p)
 }
 
+// settleAll does so for all sessions, which is before anything else is recorded: only commands that nothing is to be
+// told of but that they were run come a little later than those of other sessions.
+func (a *auditor) settleAll() {
+	for _, s := range a.settling {
+		s.settles = false
+		a.settle(s)
+	}
+	a.waits = false
+	clear(a.settling)
+	if a.settling = a.settling[:0]; cap(a.settling) > maxScratch {
+		a.settling = nil
+	}
+}
+
 // unanswered records what is not going to be answered any more.
 func (a *auditor) unanswered(s *session) {
-	a.settle()
+	a.settleAll()
 	p := s.remembered
 	if p == nil {
 		return
@@ -246,7 +288,7 @@ func (a *auditor) shift(s *session, p *remembered, n uint32, what *auditRun) {
 	if run.n -= n; run.n == 0 {
 		p.at++
 	}
-	a.record(what, keys, int(n))
+	a.put(what, keys, int(n))
 }
 
 // isPlain reports whether a reply says nothing but that the command was run.
@@ -302,7 +344,7 @@ func (a *auditor) refused(s *session, text string) {
 		cmd = command.All()[s.last]
 	}
 	code, _, _ := strings.Cut(text, " ")
-	a.record(&auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text}, nil, 1)
+	a.record(&auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text})
 }
 
 // login records a login, or the attempt: who it would have been, if there is such a user.
@@ -314,13 +356,13 @@ func (a *auditor) login(s *session, who *namespace.Identity, err error) {
 	if err != nil {
 		outcome, _, _ = strings.Cut(err.Error(), " ")
 	}
-	a.record(&auditRun{s: s, who: who, event: "login", outcome: outcome}, nil, 1)
+	a.record(&auditRun{s: s, who: who, event: "login", outcome: outcome})
 }
 
 // revoked records that a connection is closed since the client may not have it any more.
 func (a *auditor) revoked(s *session) {
 	if a != nil {
-		a.record(&auditRun{s: s, who: s.who, event: "revoked", outcome: "closed"}, nil, 1)
+		a.record(&auditRun{s: s, who: s.who, event: "revoked", outcome: "closed"})
 	}
 }
 

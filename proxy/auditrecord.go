@@ -15,10 +15,21 @@ const (
 	runSize = 8 << 10
 )
 
-// record records that n commands had an outcome. keys are the names of theirs, as they are to be
+// record records something that is not about keys.
+func (a *auditor) record(what *auditRun) {
+	a.settleAll()
+	a.put(what, nil, 1)
+}
+
+// put records that n commands had an outcome. keys are the names of theirs, as they are to be
 // written, each with a comma before it.
-func (a *auditor) record(what *auditRun, keys []byte, n int) {
-	a.settle()
+func (a *auditor) put(what *auditRun, keys []byte, n int) {
+	a.made += n
+	now := a.w.loop.Now()
+	if d := time.Duration(now - a.window); d >= busyTime {
+		a.busy = a.made >= busyCommands && d < 2*busyTime
+		a.made, a.window = 0, now
+	}
 	if a.open && a.run == *what && a.longer(keys, n) {
 		return
 	}
@@ -95,7 +106,7 @@ func (a *auditor) endRun() {
 
 // overQuota records what became of a tenant's commands and connections because of its quotas.
 func (a *auditor) overQuota(t *tenantStats, throttled, refused uint64) {
-	a.settle()
+	a.settleAll()
 	if a.open {
 		a.endRun()
 	}

@@ -93,6 +93,7 @@ type session struct {
 	charges []*txSpace   // of transactions on their way
 
 	remembered *remembered // commands to be recorded once they are answered; nil: none
+	settles    bool        // the auditor is going to record those that are answered
 	audited    *subject    // of its records
 
 	partial *resp.Request // the state of an incomplete request
