@@ -143,8 +143,15 @@ func TestQuotaFailureSlow(t *testing.T) {
 		time.Sleep(time.Second)
 	}
 	running.Wait()
-	fillUp(ctx, t, c, "fill:", 2000)
-	if bytes, _ := spaceOf(t, up, "t:acme:"); bytes > bypassLimit/100*101 || bytes < bypassLimit*9/10 {
+	var bytes int64
+	tries := 0
+	harness.Eventually(t, "nine tenths can be used", func() bool { // what was reserved is given back in a while
+		tries++
+		fillUp(ctx, t, c, fmt.Sprint("fill", tries, ":"), 2000)
+		bytes, _ = spaceOf(t, up, "t:acme:")
+		return bytes >= bypassLimit*9/10
+	})
+	if bytes > bypassLimit/100*101 {
 		t.Error(bytes, "bytes", up.HGetAll(ctx, "t:acme:space").Val())
 	}
 }

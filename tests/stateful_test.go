@@ -142,7 +142,8 @@ const stateSteps = 2500
 
 func stateSessions(t *testing.T, themes []string, other func(t *testing.T) *stateSide) {
 	t.Helper()
-	// One seed, as there are others in which plain servers tell trackers of more than they need to.
+	// One seed: with 101 and 102 (sessions 8 and 6) the plain server tells trackers of keys that the proxy does not tell
+	// them of. It seems to remember keys from before a client's tracking ended, which has not been shown.
 	seed := diffSetting(t, "RIPTIDE_DIFF_SEED", 7)
 	steps := int(diffSetting(t, "RIPTIDE_DIFF_STEPS", stateSteps))
 	only := int(diffSetting(t, "RIPTIDE_DIFF_SESSION", 0))

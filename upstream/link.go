@@ -274,10 +274,7 @@ func (k *Link[T]) Received(b []byte) (int, netloop.Next) {
 			k.conn.Close(err)
 		}
 		if k.conn.IsClosed() {
-			return len(b), netloop.Hold // the rest is nobody's, if the owner found that replies are out of step
-		}
-		if k.conn.IsClosed() {
-			return len(b), netloop.Hold // by Break: whose the rest is, nobody knows
+			return len(b), netloop.Hold // by the owner or by Break: whose the rest is, nobody knows
 		}
 		if reply == nil {
 			break
