@@ -136,8 +136,8 @@ func TestPinsDialQueue(t *testing.T) {
 	r := newPinRig(t, &Target{Address: f.address()}, total)
 	owners := make([]*pinOwner, total)
 	most := 0
-	r.l.BeforeWrite(func() { most = max(most, r.pins.dialing) })
 	r.on(func() {
+		r.l.BeforeWrite(func() { most = max(most, r.pins.dialing) })
 		for i := range owners {
 			o := &pinOwner{r: r, lines: make(chan string, 4)}
 			o.pin = r.pins.Take(2, o)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 
 	"riptide-proxy/config"
@@ -167,7 +168,7 @@ func (j *job) options(ctx context.Context, cfg *config.Config, client *redis.Cli
 // jobClient is a client whose reading does not count as use of a key, where the
 // server has that.
 func jobClient(cfg *config.Config) (*redis.Client, error) {
-	redis.SetLogger(quiet{})
+	logging.Disable() // what matters is in the errors that go-redis returns
 	target, err := upstream.NewTarget(&cfg.Upstream)
 	if err != nil {
 		return nil, err
@@ -187,11 +188,6 @@ func jobClient(cfg *config.Config) (*redis.Client, error) {
 	}
 	return redis.NewClient(&o), nil
 }
-
-// quiet is go-redis's logger: what matters is in the errors that it returns.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}
 
 // keyNames are the names of the keys by the ids that stored values have.
 func keyNames(cfg *config.Config) map[string]string {

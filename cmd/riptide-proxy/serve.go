@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 
 	"riptide-proxy/admin"
@@ -203,7 +203,7 @@ func load(file string) (*config.Files, *config.Config, []config.Warning, []confi
 
 // connect makes the upstream's target; stop ends what was started for it.
 func connect(cfg *config.Config) (target *upstream.Target, stop func(), err error) {
-	redis.SetLogger(quiet{}) // each outage is told once, by whoever notices it
+	logging.Disable() // each outage is told once, by whoever notices it
 	if cfg.Upstream.Mode != config.Embedded {
 		target, err = upstream.NewTarget(&cfg.Upstream)
 		return target, func() {}, err

@@ -19,9 +19,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"riptide-proxy/config"
 )
+
+// What go-redis logs by itself, a line for each connection, would bury what tests say.
+func init() { logging.Disable() }
 
 // deadline bounds every wait for something that should come about.
 const deadline = 30 * time.Second
