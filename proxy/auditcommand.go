@@ -189,8 +189,14 @@ func (a *auditor) appendKey(b []byte, s *session, key []byte) []byte {
 	return audit.AppendQuoted(b, key)
 }
 
+// pushed stands for the answer to a command whose answers the client has already, as messages: that it has subscribed.
+var pushed = []byte("+OK\r\n")
+
 // answered takes the answer to the commands up to the one whose slot seq is.
 func (a *auditor) answered(s *session, seq uint32, reply []byte) {
+	if len(reply) == 0 {
+		reply = pushed
+	}
 	p := s.remembered
 	run := &p.runs[p.at]
 	if p.okay == run.n {
