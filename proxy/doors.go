@@ -131,13 +131,22 @@ func (d *doors) end(ctx context.Context) {
 	}
 }
 
-// prepare loads the certificates of a configuration, whether their names have changed or not. Where there is no encrypted
-// listener, or will be none, nothing is to be done before the next start.
+// prepare loads the certificates of a configuration, whether their names have changed or not. Those that are used from the
+// next start on are loaded as well, and left: a configuration that a start would refuse is refused now.
 func (d *doors) prepare(cfg *config.Config) (*tlsterm.Files, error) {
-	if d.terminator == nil || cfg.TLS == nil {
+	if cfg.Upstream.TLS != nil {
+		if _, err := upstream.NewTarget(&cfg.Upstream); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.TLS == nil {
 		return nil, nil
 	}
-	return tlsterm.ServerFiles(cfg.TLS)
+	files, err := tlsterm.ServerFiles(cfg.TLS)
+	if err != nil || d.terminator == nil {
+		return nil, err
+	}
+	return files, nil
 }
 
 func (d *doors) use(files *tlsterm.Files) {
