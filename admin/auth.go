@@ -102,7 +102,7 @@ func (g *gate) admit(r *http.Request) (Principal, *Problem) {
 			return who, g.limits.byName("token "+who.Name, rate)
 		}
 	}
-	if p := g.limits.byAddress(address(r), rate); p != nil {
+	if p := g.limits.byAddress(address(r.RemoteAddr), rate); p != nil {
 		return Principal{}, p
 	}
 	signed := g.signed != nil && g.signed.Operators()
@@ -110,7 +110,7 @@ func (g *gate) admit(r *http.Request) (Principal, *Problem) {
 		return Principal{Name: "local", Role: config.Viewer}, nil
 	}
 	if bearer && signed && len(text) <= longestToken {
-		if p := g.limits.tryKey(address(r)); p != nil {
+		if p := g.limits.tryKey(address(r.RemoteAddr)); p != nil {
 			return Principal{}, p
 		}
 		name, role, tenant, err := g.signed.Operator(r.Context(), text)
@@ -134,9 +134,9 @@ func bearerOf(header string) (string, bool) {
 	return text, strings.EqualFold(scheme, "Bearer") && text != ""
 }
 
-// address is where the request comes from.
-func address(r *http.Request) netip.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
+// address is where a request comes from, of its RemoteAddr.
+func address(remote string) netip.Addr {
+	a, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -149,7 +149,7 @@ var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-
 // onThisMachine tells whether the request was made on this machine, and not only passed on
 // here: neither by a proxy nor by a browser that a web page's own name has led here.
 func onThisMachine(r *http.Request) bool {
-	if !address(r).IsLoopback() || r.Header.Get("Origin") != "" {
+	if !address(r.RemoteAddr).IsLoopback() || r.Header.Get("Origin") != "" {
 		return false
 	}
 	for _, name := range forwarded {

@@ -228,6 +228,7 @@ func (s *Server) countIn() bool {
 // accept runs on the first loop.
 func (s *Server) accept(a arrival) {
 	if !s.countIn() {
+		s.workers[0].audit.rejected(a.peer, rejectedFull, "")
 		unix.Write(a.fd, tooMany)
 		unix.Close(a.fd)
 		return
@@ -262,18 +263,24 @@ func (s *Server) acceptTLS(fd int, peer netip.AddrPort) {
 	t := s.doors.terminator
 	// Those who have left may have goroutines that are busy parting; they count too.
 	if t.Open() >= s.conf().cfg.Limits.Clients || !s.countIn() {
+		s.workers[0].audit.rejected(peer, rejectedFull, "")
 		unix.Close(fd)
 		return
 	}
 	a := arrival{peer: peer}
 	var before func(net.Conn) error
+	var noHeader error
 	if s.trusts(peer, false) {
-		before = func(c net.Conn) error { return s.readHeader(c, &a) }
+		before = func(c net.Conn) error {
+			noHeader = s.readHeader(c, &a)
+			return noHeader
+		}
 	}
 	t.Take(fd, before, func(loopEnd int, c *tlsterm.Conn, err error) {
 		if err != nil {
 			s.clients.Add(-1)
 			slog.Debug("no handshake", "client", a.peer.String(), "error", err)
+			s.turnedAway(a, noHeader != nil, err)
 			return
 		}
 		a.fd, a.entry = loopEnd, &entry{secure: c, names: c.Names()}
