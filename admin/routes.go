@@ -82,16 +82,16 @@ func routes(o *Options) []*route {
 
 		{method: get, path: "/admin/state/current", name: "getState", tagged: true, summary: "The configuration that runs, and those before it", role: viewer, reach: fleet, answer: StateReport{}, run: showState},
 		{method: post, path: "/admin/state/reload", name: "reloadState", summary: "Read the files and run with them, or go on as before", role: operator, reach: fleet,
-			answer: StateReport{}, run: reloadState},
+			cond: true, answer: StateReport{}, run: reloadState},
 		{method: post, path: "/admin/state/rollback", name: "rollbackState", summary: "Run with an earlier configuration", role: admin, reach: fleet,
-			body: Numbered{}, answer: StateReport{}, run: rollbackState},
+			body: Numbered{}, cond: true, answer: StateReport{}, run: rollbackState},
 	}
 	if o.Checkpoints != nil {
 		list = append(list,
 			&route{method: post, path: "/admin/state/checkpoint", name: "takeCheckpoint", summary: "Save the proxy's own state now", role: operator, reach: fleet,
-				answer: Checkpoint{}, run: takeCheckpoint},
+				cond: true, answer: Checkpoint{}, run: takeCheckpoint},
 			&route{method: post, path: "/admin/state/restore", name: "restoreCheckpoint", summary: "Take over a saved state", role: admin, reach: fleet,
-				body: Numbered{}, answer: Checkpoint{}, run: restoreCheckpoint})
+				body: Numbered{}, cond: true, answer: Checkpoint{}, run: restoreCheckpoint})
 	}
 	if o.Usage != nil {
 		list = append(list,
