@@ -19,6 +19,13 @@ var (
 		{name: "format", about: "json, csv, table"},
 		{name: "tag", about: "only tenants with this tag, name=value", many: true},
 	}
+	closeQuery = []parameter{
+		{name: "from", about: "when the period begins; it has to be given"},
+		{name: "to", about: "when it ends; likewise"},
+		{name: "tenant", about: "only this tenant"},
+		{name: "format", about: "json, csv, table"},
+		{name: "tag", about: "only tenants with this tag, name=value", many: true},
+	}
 	tenantQuery = []parameter{{name: "tenant", about: "only this tenant"}}
 )
 
@@ -98,7 +105,9 @@ func routes(o *Options) []*route {
 			&route{method: get, path: "/usage", name: "usage", summary: "What tenants have used, over all proxies", role: viewer, reach: seen,
 				query: usageQuery, answer: []ledger.Line{}, run: showUsage},
 			&route{method: get, path: "/billing", name: "bills", summary: "The bills of tenants", role: viewer, reach: seen,
-				query: usageQuery, answer: []billing.Bill{}, run: showBills})
+				query: usageQuery, answer: []billing.Bill{}, run: showBills},
+			&route{method: post, path: "/billing/close", name: "closeBills", summary: "Close a period, and keep its bills for ever", role: admin, reach: fleet,
+				query: closeQuery, answer: []billing.Bill{}, run: closeBills})
 		for _, way := range []struct{ prefix, name string }{{"/admin/tenants", "Tenant"}, {"/tenants", "TenantShort"}} {
 			list = append(list,
 				&route{method: get, path: way.prefix + "/{id}/usage", name: "usageOf" + way.name, summary: "What a tenant has used, over all proxies", role: viewer, reach: named,
