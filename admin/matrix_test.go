@@ -50,6 +50,7 @@ var policy = map[string]string{
 	"POST /admin/state/restore":             "fleet admin",
 	"GET /usage":                            "part viewer",
 	"GET /billing":                          "part viewer",
+	"POST /billing/close":                   "fleet admin",
 	"GET /tenants/{id}/usage":               "own viewer",
 	"GET /tenants/{id}/billing":             "own viewer",
 	"GET /tenants/{id}/dictionaries":        "own viewer",

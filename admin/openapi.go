@@ -147,7 +147,7 @@ func (r *route) refusals() []int {
 	if r.cond && (r.method == http.MethodPatch || r.method == http.MethodDelete) {
 		all = append(all, http.StatusPreconditionRequired)
 	}
-	if _, creates := r.body.(newTenant); r.cond || creates {
+	if _, creates := r.body.(newTenant); creates || r.cond && strings.Contains(r.path, "{id}") {
 		all = append(all, http.StatusUnprocessableEntity)
 	}
 	return all

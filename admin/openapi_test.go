@@ -130,6 +130,8 @@ func TestAnswersAsDescribed(t *testing.T) {
 	for _, path := range []string{"/tenants/acme/usage", "/tenants/acme/billing", "/tenants/acme/dictionaries", "/usage", "/billing", "/admin/plans", "/admin/plans/small", "/admin/cache/stats", "/admin/jobs", "/admin/state/current"} {
 		check("viewer", "GET", path, "")
 	}
+	check("admin", "POST", "/billing/close?from=2026-01&to=2026-02", "")
+	check("admin", "POST", "/billing/close", "")
 	check("operator", "POST", "/admin/cache/invalidate", `{"tenant":"acme","pattern":"x*"}`)
 	check("admin", "POST", "/admin/cache/clear", `{"tenant":"acme"}`)
 	check("viewer", "GET", "/admin/jobs/"+w.api.jobs.seen(Principal{})[0].ID, "")

@@ -124,6 +124,16 @@ func lineAndColumn(body []byte, offset int64) (line, column int) {
 	return 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
 }
 
+// checkCondition refuses If-Match where there is nothing that it could be of: whoever sends it does not want to be done what was
+// decided on something else.
+func (c *call) checkCondition() error {
+	header := c.Header.Values("If-Match")
+	if c.route.method == http.MethodGet || c.route.cond || len(header) == 0 || matches(header, "") { // * is whatever there is
+		return nil
+	}
+	return problem("bad-request", "there is nothing here that If-Match could be of")
+}
+
 // checkQuery refuses parameters that there are not: a misspelt one must not get everybody's for one's, nor do what was only
 // to be tried. What scrapers send along with /metrics is theirs.
 func (c *call) checkQuery() error {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -163,7 +164,7 @@ func (a *api) run(w *answered, c *call) (err error) {
 	}
 	// The server has to know its own writer again, so that it does not wait for the rest of what is too long.
 	c.Body = http.MaxBytesReader(w.ResponseWriter, c.Body, int64(c.cfg.Admin.RequestSize))
-	if err := c.checkQuery(); err != nil {
+	if err := cmp.Or(c.checkQuery(), c.checkCondition()); err != nil {
 		return err
 	}
 	if c.route.body == nil && c.route.method != http.MethodGet {

@@ -21,6 +21,13 @@ var (
 		{name: "tag", about: "only tenants with this tag, name=value", many: true},
 	}
 	billQuery   = slices.DeleteFunc(slices.Clone(usageQuery), func(p parameter) bool { return p.name == "by" })
+	closeQuery = []parameter{
+		{name: "from", about: "when the period begins; it has to be given"},
+		{name: "to", about: "when it ends; likewise"},
+		{name: "tenant", about: "only this tenant"},
+		{name: "format", about: "json, csv, table"},
+		{name: "tag", about: "only tenants with this tag, name=value", many: true},
+	}
 	tenantQuery = []parameter{{name: "tenant", about: "only this tenant"}}
 )
 
@@ -84,23 +91,25 @@ func routes(o *Options) []*route {
 
 		{method: get, path: "/admin/state/current", name: "getState", tagged: true, summary: "The configuration that runs, and those before it", role: viewer, reach: fleet, answer: StateReport{}, run: showState},
 		{method: post, path: "/admin/state/reload", name: "reloadState", summary: "Read the files and run with them, or go on as before", role: operator, reach: fleet,
-			answer: StateReport{}, run: reloadState},
+			cond: true, answer: StateReport{}, run: reloadState},
 		{method: post, path: "/admin/state/rollback", name: "rollbackState", summary: "Run with an earlier configuration", role: admin, reach: fleet,
-			body: Numbered{}, answer: StateReport{}, run: rollbackState},
+			body: Numbered{}, cond: true, answer: StateReport{}, run: rollbackState},
 	}
 	if o.Checkpoints != nil {
 		list = append(list,
 			&route{method: post, path: "/admin/state/checkpoint", name: "takeCheckpoint", summary: "Save the proxy's own state now", role: operator, reach: fleet,
-				answer: Checkpoint{}, run: takeCheckpoint},
+				cond: true, answer: Checkpoint{}, run: takeCheckpoint},
 			&route{method: post, path: "/admin/state/restore", name: "restoreCheckpoint", summary: "Take over a saved state", role: admin, reach: fleet,
-				body: Numbered{}, answer: Checkpoint{}, run: restoreCheckpoint})
+				body: Numbered{}, cond: true, answer: Checkpoint{}, run: restoreCheckpoint})
 	}
 	if o.Usage != nil {
 		list = append(list,
 			&route{method: get, path: "/usage", name: "usage", summary: "What tenants have used, over all proxies", role: viewer, reach: seen,
 				query: usageQuery, answer: []ledger.Line{}, run: showUsage},
 			&route{method: get, path: "/billing", name: "bills", summary: "The bills of tenants", role: viewer, reach: seen,
-				query: billQuery, answer: []billing.Bill{}, run: showBills})
+				query: billQuery, answer: []billing.Bill{}, run: showBills},
+			&route{method: post, path: "/billing/close", name: "closeBills", summary: "Close a period, and keep its bills for ever", role: admin, reach: fleet,
+				query: closeQuery, answer: []billing.Bill{}, run: closeBills})
 		for _, way := range []struct{ prefix, name string }{{"/admin/tenants", "Tenant"}, {"/tenants", "TenantShort"}} {
 			list = append(list,
 				&route{method: get, path: way.prefix + "/{id}/usage", name: "usageOf" + way.name, summary: "What a tenant has used, over all proxies", role: viewer, reach: named,

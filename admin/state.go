@@ -143,8 +143,39 @@ func (a *api) edited(c *call, data []byte) error {
 	return a.o.State.Edit(ctx, "api", c.tenant, data)
 }
 
+// startState waits until nobody else changes the configuration, and then looks whether the state is still what c has seen.
+func (a *api) startState(c *call) (unlock func(), err error) {
+	if unlock, err = a.files.lock(c); err != nil {
+		return nil, err
+	}
+	if header := c.Header.Values("If-Match"); len(header) > 0 {
+		err = a.unchanged(header)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// unchanged is an error unless one of the tags of If-Match is that of the state.
+func (a *api) unchanged(header []string) error {
+	report, err := a.state()
+	if err != nil {
+		return err
+	}
+	body, err := bodyOf(report)
+	if err != nil {
+		return err
+	}
+	if !matches(header, etagOf(body)) {
+		return problem("changed", "GET /admin/state/current again, and decide anew")
+	}
+	return nil
+}
+
 func reloadState(a *api, w http.ResponseWriter, c *call) error {
-	unlock, err := a.files.lock(c)
+	unlock, err := a.startState(c)
 	if err != nil {
 		return err
 	}
@@ -162,7 +193,7 @@ func rollbackState(a *api, w http.ResponseWriter, c *call) error {
 	if err := c.decode(&to, false); err != nil {
 		return err
 	}
-	unlock, err := a.files.lock(c)
+	unlock, err := a.startState(c)
 	if err != nil {
 		return err
 	}
@@ -212,6 +243,11 @@ func (a *api) remembers(number uint64) bool {
 }
 
 func takeCheckpoint(a *api, w http.ResponseWriter, c *call) error {
+	unlock, err := a.startState(c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	at, err := a.o.Checkpoints.Save(c.Context())
 	if err != nil {
 		return err
@@ -224,6 +260,11 @@ func restoreCheckpoint(a *api, w http.ResponseWriter, c *call) error {
 	if err := c.decode(&which, false); err != nil {
 		return err
 	}
+	unlock, err := a.startState(c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	at, err := a.o.Checkpoints.Restore(c.Context(), which.Number)
 	switch {
 	case errors.Is(err, ErrNoCheckpoint):

@@ -169,14 +169,19 @@ func (c *call) writeTagged(w http.ResponseWriter, v any) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(body)
-	etag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	etag := etagOf(body)
 	if c.has(w, etag) {
 		return nil
 	}
 	w.Header().Set("ETag", etag)
 	writeBody(w, http.StatusOK, body)
 	return nil
+}
+
+// etagOf is the ETag of an answer.
+func etagOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
 // matches tells whether one of the tags of a header is this one.

@@ -19,6 +19,9 @@ type Usage interface {
 	Usage(ctx context.Context, q *ledger.Query) ([]*ledger.Line, error)
 	// Bills are those of a period; the error may also be billing.ErrNoCurrency.
 	Bills(ctx context.Context, q *billing.Query) ([]*billing.Bill, error)
+	// CloseBills closes a period for ever. The error may also be billing.ErrOpen or, with the bills that are kept all the
+	// same, billing.ErrUnpriced and ledger.ErrOverlap.
+	CloseBills(ctx context.Context, q *billing.Query) ([]*billing.Bill, error)
 	// Counted is what this process has counted of each tenant.
 	Counted() (map[string]ledger.Figures, map[string]ledger.Levels)
 }

@@ -30,6 +30,12 @@ func (v *UsageView) Bills(ctx context.Context, q *billing.Query) ([]*billing.Bil
 	return q.Run(ctx, v.srv.usage.ledger.Store(), v.srv.conf().cfg)
 }
 
+// CloseBills closes a period and returns the bills that are kept of it, those also that could be kept when others
+// could not. The error may be one of Bills, billing.ErrOpen, billing.ErrUnpriced or ledger.ErrOverlap.
+func (v *UsageView) CloseBills(ctx context.Context, q *billing.Query) ([]*billing.Bill, error) {
+	return q.Close(ctx, v.srv.usage.ledger.Store(), v.srv.conf().cfg)
+}
+
 // Counted is what this process has put into the ledger.
 func (v *UsageView) Counted() (map[string]ledger.Figures, map[string]ledger.Levels) {
 	return v.srv.usage.ledger.Counted()

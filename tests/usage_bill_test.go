@@ -86,3 +86,46 @@ func TestBillsOfAFleet(t *testing.T) {
 		}
 	}
 }
+
+// A running proxy closes a period for who has the role, also on its embedded upstream, and that is in the audit log.
+func TestCloseByAdmin(t *testing.T) {
+	t.Parallel()
+	tenant := harness.Acme
+	tenant.YAML = "    plan: pro\n"
+	dir := t.TempDir()
+	p := harness.StartProxy(t, "", harness.Options{
+		Top: fmt.Sprintf("usage: {flush: 100ms, retention: 0s}\nbilling: {currency: EUR}\nplans: {pro: {prices: {base: 10}}}\naudit: {dir: %q}\n", dir), Admin: admins(), Tenants: []harness.Tenant{tenant},
+	})
+	p.Ready(t)
+	month := []string{"--from", "2025-02", "--to", "2025-03", "--format", "csv"}
+	words := func(word string) []string { return append([]string{"usage", word}, month...) }
+	for _, who := range []string{"operator", "acme-admin"} {
+		if out, err := clientOf(t, p, who, words("close")...); err == nil || !strings.Contains(err.Error(), "The token does not allow this") {
+			t.Errorf("%s: %v %s", who, err, out)
+		}
+	}
+	if out, err := clientOf(t, p, "admin", "usage", "close", "--from", "2025-02", "--to", "2029-01"); err == nil || !strings.Contains(err.Error(), "the period can not be closed yet") {
+		t.Errorf("%v %s", err, out)
+	}
+	before, err := clientOf(t, p, "viewer", words("bill")...)
+	if err != nil || !strings.Contains(before, "acme,2025-02-01T00:00:00Z,2025-03-01T00:00:00Z,false,pro,base,") {
+		t.Errorf("%v %s", err, before)
+	}
+	bill, err := clientOf(t, p, "admin", words("close")...)
+	if err != nil || !strings.Contains(bill, "acme,2025-02-01T00:00:00Z,2025-03-01T00:00:00Z,true,,total,,,,,10.00,EUR\n") {
+		t.Errorf("%v %s", err, bill)
+	}
+	if again, err := clientOf(t, p, "viewer", words("bill")...); err != nil || again != bill {
+		t.Errorf("%v %s", err, again)
+	}
+	stop(t, p)
+	_, text := auditText(t, dir)
+	for _, want := range []string{
+		`"actor":"admin","role":"admin"`, `"action":"closeBills","outcome":"ok","after":{"from":"2025-02","to":"2025-03","bills":1}`,
+		`"actor":"operator","role":"operator"`, `"action":"closeBills","outcome":"failed","reason":"The token does not allow this: it needs the role admin"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+}

@@ -129,6 +129,19 @@ func (a *apiTool) open() error {
 	return nil
 }
 
+// etagFlag is for changes that are to be made only of what somebody has seen.
+func etagFlag(cmd *cobra.Command, etag *string) {
+	cmd.Flags().StringVar(etag, "etag", "", "only if it still is what had this ETag")
+}
+
+// ifMatch is the header for such a change; without an ETag there is none.
+func ifMatch(etag string) []string {
+	if etag == "" {
+		return nil
+	}
+	return []string{"If-Match", etag}
+}
+
 // apiReply is what was answered.
 type apiReply struct {
 	status int

@@ -70,6 +70,7 @@ func stateChange(a *apiTool, use, short string, numbered bool, show func(a *apiT
 		args = cobra.MaximumNArgs(1)
 	}
 	var cmd *cobra.Command
+	var etag string
 	cmd = a.sub(use, short, args, func(ctx context.Context, _ *cobra.Command, args []string) error {
 		var body any
 		if len(args) == 1 {
@@ -79,12 +80,13 @@ func stateChange(a *apiTool, use, short string, numbered bool, show func(a *apiT
 			}
 			body = admin.Numbered{Number: n}
 		}
-		r, err := a.ask(ctx, http.MethodPost, "/admin/state/"+cmd.Name(), body)
+		r, err := a.ask(ctx, http.MethodPost, "/admin/state/"+cmd.Name(), body, ifMatch(etag)...)
 		if err != nil {
 			return err
 		}
 		return show(a, cmd, r)
 	})
+	etagFlag(cmd, &etag)
 	return cmd
 }
 
@@ -106,6 +108,9 @@ func (a *apiTool) showState(cmd *cobra.Command, r *apiReply) error {
 		}
 		for _, c := range s.Checkpoints {
 			row(w, fmt.Sprintf("checkpoint %d of %s, %d bytes", c.Number, c.At.Format(time.RFC3339), c.Bytes))
+		}
+		if etag := r.header.Get("ETag"); etag != "" {
+			row(w, "etag "+etag)
 		}
 	})
 }

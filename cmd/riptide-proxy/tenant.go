@@ -83,14 +83,21 @@ func tagText(tags map[string]string) string {
 }
 
 func tenantGet(a *apiTool) *cobra.Command {
-	return a.sub("get ID", "Show a tenant's configuration, without its secrets", cobra.ExactArgs(1), func(ctx context.Context, cmd *cobra.Command, args []string) error {
+	var showTag bool
+	cmd := a.sub("get ID", "Show a tenant's configuration, without its secrets", cobra.ExactArgs(1), func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		r, err := a.ask(ctx, http.MethodGet, tenantPath(args[0]), nil)
 		if err != nil {
+			return err
+		}
+		if showTag {
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), r.header.Get("ETag"))
 			return err
 		}
 		_, err = cmd.OutOrStdout().Write(r.body)
 		return err
 	})
+	cmd.Flags().BoolVar(&showTag, "show-etag", false, "print its ETag instead, for --etag of a change")
+	return cmd
 }
 
 // changes are what a tenant is to have: a file of JSON, and single keys.
@@ -254,7 +261,7 @@ func tenantUpdate(a *apiTool) *cobra.Command {
 		return a.show(cmd.OutOrStdout(), r, func(w io.Writer) { row(w, "tenant "+args[0]+" is changed") })
 	})
 	c.flags(cmd, true)
-	cmd.Flags().StringVar(&etag, "etag", "", "only if it still is what had this ETag")
+	etagFlag(cmd, &etag)
 	return cmd
 }
 
@@ -263,6 +270,7 @@ const jobLook = 200 * time.Millisecond
 
 func tenantDelete(a *apiTool) *cobra.Command {
 	var keep, wait, yes bool
+	var etag string
 	cmd := a.sub("delete ID --yes", "Delete a tenant and its keys", cobra.ExactArgs(1), func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		if !yes {
 			return errors.New("a deleted tenant's keys do not come back; --yes says that it is meant")
@@ -271,7 +279,7 @@ func tenantDelete(a *apiTool) *cobra.Command {
 		if keep {
 			path += "?data=keep"
 		}
-		r, err := a.edited(ctx, args[0], "", func(etag string) (*apiReply, error) {
+		r, err := a.edited(ctx, args[0], etag, func(etag string) (*apiReply, error) {
 			return a.ask(ctx, http.MethodDelete, path, nil, "If-Match", etag)
 		})
 		if err != nil {
@@ -283,6 +291,7 @@ func tenantDelete(a *apiTool) *cobra.Command {
 		}
 		return a.followJob(ctx, cmd, r, wait)
 	})
+	etagFlag(cmd, &etag)
 	cmd.Flags().BoolVar(&keep, "keep-data", false, "leave its keys where they are")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until its keys are deleted")
 	cmd.Flags().BoolVar(&yes, "yes", false, "it is meant")
@@ -317,17 +326,20 @@ func (a *apiTool) followJob(ctx context.Context, cmd *cobra.Command, r *apiReply
 }
 
 func tenantSwitch(a *apiTool, what, short string) *cobra.Command {
-	return a.sub(what+" ID", short, cobra.ExactArgs(1), func(ctx context.Context, cmd *cobra.Command, args []string) error {
-		r, err := a.ask(ctx, http.MethodPost, tenantPath(args[0])+"/"+what, nil)
+	var etag string
+	cmd := a.sub(what+" ID", short, cobra.ExactArgs(1), func(ctx context.Context, cmd *cobra.Command, args []string) error {
+		r, err := a.ask(ctx, http.MethodPost, tenantPath(args[0])+"/"+what, nil, ifMatch(etag)...)
 		if err != nil {
 			return err
 		}
 		return a.show(cmd.OutOrStdout(), r, func(w io.Writer) { row(w, "tenant "+args[0]+": "+what+" is done") })
 	})
+	etagFlag(cmd, &etag)
+	return cmd
 }
 
 func tenantRotate(a *apiTool) *cobra.Command {
-	var user, hash string
+	var user, hash, etag string
 	var revoke bool
 	cmd := a.sub("rotate-key ID", "Give a user of a tenant a new secret", cobra.ExactArgs(1), func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		secret := ""
@@ -335,7 +347,7 @@ func tenantRotate(a *apiTool) *cobra.Command {
 			secret = newSecret()
 			hash = config.HashSecret(secret)
 		}
-		r, err := a.ask(ctx, http.MethodPost, tenantPath(args[0])+"/rotate-key", admin.KeyChange{User: user, SHA256: hash, Revoke: revoke})
+		r, err := a.ask(ctx, http.MethodPost, tenantPath(args[0])+"/rotate-key", admin.KeyChange{User: user, SHA256: hash, Revoke: revoke}, ifMatch(etag)...)
 		if err != nil {
 			return err
 		}
@@ -345,6 +357,7 @@ func tenantRotate(a *apiTool) *cobra.Command {
 only. The secret before it works until the next change, or with --revoke not from now on.
 
 ` + apiHelp
+	etagFlag(cmd, &etag)
 	cmd.Flags().StringVar(&user, "user", "default", "whose")
 	cmd.Flags().StringVar(&hash, "sha256", "", "hash of the new secret, instead of one that is made")
 	cmd.Flags().BoolVar(&revoke, "revoke", false, "end all other secrets at once, and the connections that have used them")

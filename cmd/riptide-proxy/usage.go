@@ -50,7 +50,7 @@ With --admin it asks the admin listener of a running proxy instead of the upstre
 docs/usage.md says what is counted, and how exactly, docs/quotas.md what can be limited.`,
 	}, func(ctx context.Context, cmd *cobra.Command) error {
 		if u.api.admin != "" {
-			return u.ask(ctx, cmd, "/usage", by)
+			return u.ask(ctx, cmd, http.MethodGet, "/usage", by)
 		}
 		q := ledger.Query{From: u.begin, To: u.end, Tenant: u.tenant, Tags: u.chosen}
 		var err error
@@ -97,8 +97,8 @@ func (u *usageTool) command(cmd *cobra.Command, do func(ctx context.Context, cmd
 	return cmd
 }
 
-// ask has a proxy's admin listener tell.
-func (u *usageTool) ask(ctx context.Context, cmd *cobra.Command, path, by string) error {
+// ask has a proxy's admin listener tell, or with POST close.
+func (u *usageTool) ask(ctx context.Context, cmd *cobra.Command, method, path, by string) error {
 	if err := u.api.open(); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (u *usageTool) ask(ctx context.Context, cmd *cobra.Command, path, by string
 			q.Set(name, value)
 		}
 	}
-	r, err := u.api.ask(ctx, http.MethodGet, path+"?"+q.Encode(), nil)
+	r, err := u.api.ask(ctx, method, path+"?"+q.Encode(), nil)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (u *usageTool) open() error {
 	case u.api.admin != "":
 		return nil
 	case u.file == "":
-		return errors.New("--config names a configuration file, or --admin (of usage and usage bill) the admin listener of a proxy that runs")
+		return errors.New("--config names a configuration file, or --admin the admin listener of a proxy that runs")
 	}
 	if u.cfg, _, err = config.Load(u.file); err != nil {
 		return err

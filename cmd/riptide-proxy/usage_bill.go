@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ prices of now. Calendar months are closed by the proxies.
 With --admin it asks the admin listener of a running proxy instead of the upstream.`,
 	}, func(ctx context.Context, cmd *cobra.Command) error {
 		if u.api.admin != "" {
-			return u.ask(ctx, cmd, "/billing", "")
+			return u.ask(ctx, cmd, http.MethodGet, "/billing", "")
 		}
 		return u.bills(func(ctx context.Context, q *billing.Query) ([]*billing.Bill, error) {
 			return q.Run(ctx, u.store, u.cfg)
@@ -35,18 +36,28 @@ With --admin it asks the admin listener of a running proxy instead of the upstre
 // usageCloseCommand is riptide-proxy usage close.
 func usageCloseCommand() *cobra.Command {
 	u := &usageTool{}
-	return u.command(&cobra.Command{
-		Use:   "close --config FILE --from T --to T [--tenant ID] [--format csv|json|table]",
+	cmd := u.command(&cobra.Command{
+		Use:   "close --config FILE | --admin HOST:PORT --from T --to T [--tenant ID] [--format csv|json|table]",
 		Short: "Close a period, and keep its bills for ever",
 		Long: `Closes a period that has been over for as long as usage.grace says, and keeps its
 bills with the prices of now. They never change after that; to close a period
-again shows them. Proxies do it by themselves for calendar months.`,
-	}, u.bills(func(ctx context.Context, q *billing.Query) ([]*billing.Bill, error) {
-		if u.from == "" || u.to == "" {
-			return nil, errors.New("say what to close, with --from and --to")
+again shows them. Proxies do it by themselves for calendar months.
+
+With --admin a running proxy does it, by its own configuration, for a token with the role
+admin, and it is in the audit log.`,
+	}, func(ctx context.Context, cmd *cobra.Command) error {
+		switch {
+		case u.from == "" || u.to == "":
+			return errors.New("say what to close, with --from and --to")
+		case u.api.admin != "":
+			return u.ask(ctx, cmd, http.MethodPost, "/billing/close", "")
 		}
-		return q.Close(ctx, u.store, u.cfg)
-	}))
+		return u.bills(func(ctx context.Context, q *billing.Query) ([]*billing.Bill, error) {
+			return q.Close(ctx, u.store, u.cfg)
+		})(ctx, cmd)
+	})
+	u.api.flags(cmd.Flags())
+	return cmd
 }
 
 // bills prints what find comes up with. An error of one tenant does not keep the

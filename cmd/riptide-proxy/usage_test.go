@@ -20,7 +20,7 @@ tenants:
 // And so is who asks a proxy that is not there.
 func TestUsageWithoutProxy(t *testing.T) {
 	t.Setenv("RIPTIDE_ADMIN_TOKEN", "a token")
-	for _, args := range [][]string{{"--admin", "127.0.0.1:1"}, {"bill", "--admin", "127.0.0.1:1"}} {
+	for _, args := range [][]string{{"--admin", "127.0.0.1:1"}, {"bill", "--admin", "127.0.0.1:1"}, {"close", "--from", "2025-02", "--to", "2025-03", "--admin", "127.0.0.1:1"}} {
 		if _, _, err := run(usageCommand(), "", args...); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
 			t.Error(args, err)
 		}
