@@ -25,8 +25,8 @@ type Job struct {
 	By       string     `json:"by"`
 	State    string     `json:"state"` // waiting, running, done, failed
 	Error    string     `json:"error,omitempty"`
-	Keys     int64      `json:"keys"`   // that have to be looked at: the upstream's
-	Looked   int64      `json:"looked"` // at so many of them so far
+	Keys     int64      `json:"keys"`   // that have to be looked at: the upstream's. For a tenant's token 100
+	Looked   int64      `json:"looked"` // at so many of them so far. For a tenant's token the percentage
 	Deleted  int64      `json:"deleted"`
 	Created  time.Time  `json:"created"`
 	Ended    *time.Time `json:"ended,omitempty"`
@@ -163,11 +163,20 @@ func (j *jobs) seen(who Principal) []Job {
 	list := []Job{}
 	for _, job := range j.list {
 		if who.Tenant == "" || who.Tenant == job.Tenant {
-			list = append(list, *job)
+			list = append(list, job.as(who))
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Job) int { return cmp.Compare(b.Created.UnixNano(), a.Created.UnixNano()) })
 	return list
+}
+
+// as is a copy of the job as somebody may see it: how many keys all tenants have is told to none of them.
+func (job *Job) as(who Principal) Job {
+	j := *job
+	if who.Tenant != "" && j.Keys > 0 {
+		j.Keys, j.Looked = 100, min(100, 100*j.Looked/j.Keys)
+	}
+	return j
 }
 
 func listJobs(a *api, w http.ResponseWriter, c *call) error {
