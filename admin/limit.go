@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ type limits struct {
 	name *lru.Cache[string, *rate.Limiter]
 	addr *lru.Cache[netip.Addr, *rate.Limiter]
 	keys *lru.Cache[netip.Addr, *rate.Limiter]
+	good *lru.Cache[[sha256.Size]byte, struct{}] // hashes of signed tokens that were good the last time
 }
 
 const (
@@ -42,7 +44,11 @@ func newLimits() *limits {
 		}
 		return c
 	}
-	return &limits{name: name, addr: addresses(), keys: addresses()}
+	good, err := lru.New[[sha256.Size]byte, struct{}](limitedNames)
+	if err != nil {
+		panic(err) // likewise
+	}
+	return &limits{name: name, addr: addresses(), keys: addresses(), good: good}
 }
 
 // take takes one from the allowance of key, which fills up by perSecond.
