@@ -114,6 +114,9 @@ var unread = map[int]bool{
 
 // serve lets a request in, runs it and answers if it fails.
 func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
+	if len(q.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close") // there may have been a Content-Length too: whatever follows could be somebody else's (RFC 9112, 6.1)
+	}
 	out := &answered{ResponseWriter: w}
 	c := &call{Request: q, route: r, cfg: a.o.State.Current().Config, tenant: q.PathValue("id")}
 	reason := ""
