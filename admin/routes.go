@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 
 	"riptide-proxy/config"
 	"riptide-proxy/quota/billing"
@@ -19,6 +20,7 @@ var (
 		{name: "format", about: "json, csv, table"},
 		{name: "tag", about: "only tenants with this tag, name=value", many: true},
 	}
+	billQuery   = slices.DeleteFunc(slices.Clone(usageQuery), func(p parameter) bool { return p.name == "by" })
 	tenantQuery = []parameter{{name: "tenant", about: "only this tenant"}}
 )
 
@@ -98,13 +100,13 @@ func routes(o *Options) []*route {
 			&route{method: get, path: "/usage", name: "usage", summary: "What tenants have used, over all proxies", role: viewer, reach: seen,
 				query: usageQuery, answer: []ledger.Line{}, run: showUsage},
 			&route{method: get, path: "/billing", name: "bills", summary: "The bills of tenants", role: viewer, reach: seen,
-				query: usageQuery, answer: []billing.Bill{}, run: showBills})
+				query: billQuery, answer: []billing.Bill{}, run: showBills})
 		for _, way := range []struct{ prefix, name string }{{"/admin/tenants", "Tenant"}, {"/tenants", "TenantShort"}} {
 			list = append(list,
 				&route{method: get, path: way.prefix + "/{id}/usage", name: "usageOf" + way.name, summary: "What a tenant has used, over all proxies", role: viewer, reach: named,
 					query: usageQuery, answer: []ledger.Line{}, run: showUsage},
 				&route{method: get, path: way.prefix + "/{id}/billing", name: "billsOf" + way.name, summary: "A tenant's bill", role: viewer, reach: named,
-					query: usageQuery, answer: []billing.Bill{}, run: showBills})
+					query: billQuery, answer: []billing.Bill{}, run: showBills})
 		}
 	}
 	if o.Dictionaries != nil {

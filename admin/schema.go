@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"riptide-proxy/config"
+	"riptide-proxy/quota/ledger"
 )
 
 // schemas describes Go types as OpenAPI does. Types with names are described once, and referred to.
@@ -21,6 +22,8 @@ func (s schemas) of(t reflect.Type, tag string) any {
 		return s.of(t.Elem(), tag)
 	case t == reflect.TypeFor[time.Time]():
 		return object{"type": "string", "format": "date-time"}
+	case t == reflect.TypeFor[ledger.Milli]():
+		return object{"type": "number"}
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		return scalar(t)
 	}
