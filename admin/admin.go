@@ -91,7 +91,7 @@ func Start(address string, o Options) (*Server, error) {
 	s.wait.Go(a.resume)
 	s.wait.Go(func() { a.files.tidy(o.State.Current().Config.TenantsDir, time.Now()) })
 	s.wait.Go(func() {
-		if err := s.http.Serve(bounded(ln)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(bounded(ln, a.tooMany)); !errors.Is(err, http.ErrServerClosed) {
 			slog.Error("the admin listener ended", "error", err)
 		}
 	})
@@ -126,13 +126,14 @@ func (s *Server) Close() {
 	}
 	s.api.jobs.close()
 	s.wait.Wait()
+	s.api.refused.flush()
 }
 
 // newAPI prepares everything but the listener.
 func newAPI(o *Options) *api {
 	a := &api{
 		o: o, mux: http.NewServeMux(), routes: routes(o), files: newTenantFiles(o.File), jobs: newJobs(), seen: newSeenRequests(),
-		reports: make(chan struct{}, reportsAtOnce),
+		reports: make(chan struct{}, reportsAtOnce), refused: refusals{tell: o.Audit},
 	}
 	a.gate = &gate{current: func() *config.Config { return o.State.Current().Config }, signed: o.Signed, limits: newLimits()}
 	registry := prometheus.NewRegistry()

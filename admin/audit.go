@@ -6,6 +6,9 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"riptide-proxy/audit"
+	"riptide-proxy/config"
 )
 
 // Event is something that was done, or tried, through the listener.
@@ -16,24 +19,44 @@ type Event struct {
 	Tenant string // that it is about; empty: none, or several
 	Status int    // of HTTP
 	Reason string // why it was not done
+	Count  int    // how many requests were refused alike; 0: it is one
 
 	// Before and After are the tenant's configuration, without secrets; nil where there
 	// is none.
 	Before, After any
 }
 
-// audit tells what was done, or refused.
-func (a *api) audit(c *call, status int, reason string) {
-	e := Event{
-		Action: c.route.name, Who: c.who, Remote: c.RemoteAddr, Tenant: c.tenant, Status: status, Reason: reason,
-		Before: c.before, After: c.after,
+// audit tells what was done, or why it was not (p).
+func (a *api) audit(c *call, status int, p *Problem) {
+	e := Event{Action: c.route.name, Who: c.who, Remote: c.RemoteAddr, Status: status, Before: c.before, After: c.after}
+	if config.ValidTenantID(c.tenant) {
+		e.Tenant = c.tenant
+	}
+	switch {
+	case p != nil && p.refused():
+		a.auditRefused(c.Request, e, p)
+		return
+	case c.route.method == http.MethodGet:
+		return
+	case p != nil:
+		e.Reason = p.Title
 	}
 	if a.o.Audit != nil {
 		a.o.Audit(e)
 	}
-	if status != http.StatusUnauthorized { // which anybody can cause as often as they like
-		slog.Info("admin", "action", e.Action, "by", e.Who.Name, "role", string(e.Who.Role), "remote", e.Remote, "tenant", e.Tenant, "status", status)
+	e.log()
+}
+
+// auditRefused tells that a request was refused, unless there are too many of them.
+func (a *api) auditRefused(q *http.Request, e Event, p *Problem) {
+	e.Reason = p.Error()
+	if a.refused.note(e, audit.Network(address(q.RemoteAddr))) && e.Status != http.StatusUnauthorized {
+		e.log()
 	}
+}
+
+func (e *Event) log() {
+	slog.Info("admin", "action", e.Action, "by", e.Who.Name, "role", string(e.Who.Role), "remote", e.Remote, "tenant", e.Tenant, "status", e.Status)
 }
 
 // seenRequests counts what was asked for.

@@ -106,7 +106,7 @@ func (g *gate) admit(r *http.Request) (Principal, *Problem) {
 	sum := sha256.Sum256([]byte(text))
 	known := bearer && signed && g.limits.good.Contains(sum) // or who guesses would lock out those behind the same address
 	if !known {
-		if p := g.limits.byAddress(address(r), rate); p != nil {
+		if p := g.limits.byAddress(address(r.RemoteAddr), rate); p != nil {
 			return Principal{}, p
 		}
 	}
@@ -115,7 +115,7 @@ func (g *gate) admit(r *http.Request) (Principal, *Problem) {
 	}
 	if bearer && signed && len(text) <= longestToken {
 		if !known {
-			if p := g.limits.tryKey(address(r)); p != nil {
+			if p := g.limits.tryKey(address(r.RemoteAddr)); p != nil {
 				return Principal{}, p
 			}
 		}
@@ -142,9 +142,9 @@ func bearerOf(header string) (string, bool) {
 	return text, strings.EqualFold(scheme, "Bearer") && text != ""
 }
 
-// address is where the request comes from.
-func address(r *http.Request) netip.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
+// address is where a request comes from, of its RemoteAddr.
+func address(remote string) netip.Addr {
+	a, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -157,7 +157,7 @@ var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-
 // onThisMachine tells whether the request was made on this machine, and not only passed on
 // here: neither by a proxy nor by a browser that a web page's own name has led here.
 func onThisMachine(r *http.Request) bool {
-	if !address(r).IsLoopback() || r.Header.Get("Origin") != "" {
+	if !address(r.RemoteAddr).IsLoopback() || r.Header.Get("Origin") != "" {
 		return false
 	}
 	for _, name := range forwarded {

@@ -155,7 +155,7 @@ func TestAudit(t *testing.T) {
 		e.Before.(map[string]any)["databases"] != 16 || e.After.(map[string]any)["databases"] != 4 {
 		t.Errorf("%+v", e)
 	}
-	if e := w.events[1]; e.Action != "createTenant" || e.Who.Name != "viewer" || e.Status != 403 || e.Reason != "The token does not allow this" {
+	if e := w.events[1]; e.Action != "createTenant" || e.Who.Name != "viewer" || e.Status != 403 || e.Reason != "The token does not allow this: it needs the role admin" {
 		t.Errorf("%+v", e)
 	}
 	if e := w.events[2]; e.Status != 401 || e.Who.Name != "" {

@@ -66,10 +66,12 @@ var problems = map[string]struct {
 	"internal":              {http.StatusInternalServerError, "Something went wrong in the proxy"},
 }
 
+func typeOf(code string) string { return "urn:riptide:problem:" + code }
+
 // problem makes one of a known type.
 func problem(code, detail string) *Problem {
 	p := problems[code]
-	return &Problem{Type: "urn:riptide:problem:" + code, Title: p.title, Status: p.status, Detail: detail}
+	return &Problem{Type: typeOf(code), Title: p.title, Status: p.status, Detail: detail}
 }
 
 // faults are the problems of a configuration.

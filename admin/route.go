@@ -64,14 +64,15 @@ type call struct {
 
 // api is the listener's state.
 type api struct {
-	o      *Options
-	gate   *gate
-	routes []*route
-	mux    *http.ServeMux
-	files  *tenantFiles
-	jobs   *jobs
-	seen   *seenRequests
-	doc    []byte // of OpenAPI
+	o       *Options
+	gate    *gate
+	routes  []*route
+	mux     *http.ServeMux
+	files   *tenantFiles
+	jobs    *jobs
+	seen    *seenRequests
+	refused refusals
+	doc     []byte // of OpenAPI
 
 	metrics http.Handler
 	reports chan struct{} // has one in it for each that is being made
@@ -100,8 +101,9 @@ func (a *api) handle() {
 
 // refuse answers for what is no route, but only those who have a token.
 func (a *api) refuse(w http.ResponseWriter, q *http.Request, p *Problem) {
-	if _, refused := a.gate.admit(q); refused != nil {
+	if who, refused := a.gate.admit(q); refused != nil {
 		p = refused
+		a.auditRefused(q, Event{Who: who, Remote: q.RemoteAddr, Status: p.Status}, p)
 	}
 	a.seen.count("", p.Status)
 	p.write(w, q)
@@ -119,10 +121,9 @@ func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
 	}
 	out := &answered{ResponseWriter: w}
 	c := &call{Request: q, route: r, cfg: a.o.State.Current().Config, tenant: q.PathValue("id")}
-	reason := ""
+	var p *Problem
 	if err := a.run(out, c); err != nil {
-		p := problemOf(err)
-		reason = p.Title
+		p = problemOf(err)
 		if !out.begun {
 			if q.ContentLength != 0 && unread[p.Status] {
 				out.Header().Set("Connection", "close") // or the server would wait for the body before it answers
@@ -131,9 +132,7 @@ func (a *api) serve(w http.ResponseWriter, q *http.Request, r *route) {
 		}
 	}
 	a.seen.count(r.name, out.status)
-	if r.method != http.MethodGet || out.status == http.StatusUnauthorized || out.status == http.StatusForbidden {
-		a.audit(c, out.status, reason)
-	}
+	a.audit(c, out.status, p)
 }
 
 func (a *api) run(w *answered, c *call) (err error) {
@@ -144,7 +143,7 @@ func (a *api) run(w *answered, c *call) (err error) {
 		}
 	}()
 	if c.route.reach == everybody {
-		if p := a.gate.limits.byAddress(address(c.Request), c.cfg.Admin.RequestsPerSecond); p != nil {
+		if p := a.gate.limits.byAddress(address(c.RemoteAddr), c.cfg.Admin.RequestsPerSecond); p != nil {
 			return p
 		}
 		return c.route.run(a, w, c)

@@ -7,16 +7,18 @@ import (
 	"time"
 )
 
-// Event is a record that does not come from an event loop: what operators do, and what happens to the
-// process. Fields that are empty are left out.
+// Event is a record that does not come from a session: what operators do, what happens to the process, and who is
+// refused. Fields that are empty are left out.
 type Event struct {
 	Event   string `json:"event"`            // as admin or reload
 	Actor   string `json:"actor,omitempty"`  // name of the operator's token
 	Role    string `json:"role,omitempty"`   // and what it may do
 	Client  string `json:"client,omitempty"` // address that the request came from
 	Tenant  string `json:"tenant,omitempty"` // whom it is about
+	User    string `json:"user,omitempty"`   // likewise
 	Action  string `json:"action,omitempty"` // what was done, as "PUT /admin/tenants/acme"
 	Source  string `json:"source,omitempty"` // what brought it about, as "signal"
+	Count   int    `json:"count,omitempty"`  // how many it is about; 0: one
 	Outcome string `json:"outcome,omitempty"`
 	Reason  string `json:"reason,omitempty"` // why not
 
@@ -39,9 +41,9 @@ const maxChange = 64 << 10
 // maxText is how much of a text is kept.
 const maxText = 4 << 10
 
-// appendEvent appends the record of an event.
-func appendEvent(b []byte, at time.Time, e Event) []byte {
-	for _, text := range []*string{&e.Actor, &e.Role, &e.Client, &e.Tenant, &e.Action, &e.Source, &e.Outcome, &e.Reason, &e.Hash} {
+// AppendEvent appends the record of an event, for an event loop that hands it over with its own.
+func AppendEvent(b []byte, at time.Time, e Event) []byte {
+	for _, text := range []*string{&e.Actor, &e.Role, &e.Client, &e.Tenant, &e.User, &e.Action, &e.Source, &e.Outcome, &e.Reason, &e.Hash} {
 		if len(*text) > maxText {
 			*text = (*text)[:maxText] + "..."
 		}

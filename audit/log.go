@@ -107,7 +107,7 @@ func (l *Log) Event(e Event) {
 	default:
 	}
 	select {
-	case l.events <- appendEvent(nil, time.Now(), e):
+	case l.events <- AppendEvent(nil, time.Now(), e):
 		l.soon(len(l.events), cap(l.events))
 	default:
 		l.dropped.Add(1)

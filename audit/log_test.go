@@ -313,11 +313,11 @@ func TestDrops(t *testing.T) {
 
 // Whatever is to be written of a change is bounded, and stays one line.
 func TestEventBounds(t *testing.T) {
-	b := appendEvent(nil, time.Now(), Event{Event: "admin", Reason: strings.Repeat("x", 1<<20), Before: strings.Repeat("y", 1<<20), After: "a\nb", Source: "\xff"})
+	b := AppendEvent(nil, time.Now(), Event{Event: "admin", Reason: strings.Repeat("x", 1<<20), Before: strings.Repeat("y", 1<<20), After: "a\nb", Source: "\xff"})
 	if len(b) > maxLine || bytes.Count(b, []byte("\n")) != 1 || !json.Valid(b) {
 		t.Errorf("%d bytes: %.200s", len(b), b)
 	}
-	if b = appendEvent(nil, time.Now(), Event{Event: "admin", After: func() {}}); !json.Valid(b) {
+	if b = AppendEvent(nil, time.Now(), Event{Event: "admin", After: func() {}}); !json.Valid(b) {
 		t.Errorf("%s", b)
 	}
 }

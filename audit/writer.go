@@ -128,7 +128,7 @@ func (w *writer) chunk(c chunk) {
 }
 
 // event takes one of the writer's own.
-func (w *writer) event(e Event) { w.add(appendEvent(nil, w.now(), e), 1) }
+func (w *writer) event(e Event) { w.add(AppendEvent(nil, w.now(), e), 1) }
 
 // add adds records.
 func (w *writer) add(lines []byte, records int) {

@@ -72,6 +72,8 @@ type auditor struct {
 	made   int              // commands that were recorded
 	window int64            // since the loop's clock was this
 	cmd    *command.Command // that is being rejected
+
+	refusals audit.Refusals // of strangers
 }
 
 // auditRun is what the commands of one record have in common.
@@ -152,6 +154,7 @@ func (a *auditor) close() {
 		return
 	}
 	a.settleAll()
+	a.counted()
 	if a.open {
 		a.endRun()
 	}

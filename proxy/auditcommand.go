@@ -336,35 +336,6 @@ func (a *auditor) failed(s *session, text string) {
 	}
 }
 
-func (a *auditor) refused(s *session, text string) {
-	if p := s.remembered; p != nil {
-		if last := p.runs[len(p.runs)-1]; last.seq+last.n-1 == s.tail {
-			return // it is recorded with its answer
-		}
-	}
-	if text == namespace.ErrSuspended.Error() {
-		return // so is the login
-	}
-	cmd := a.cmd
-	if cmd == nil {
-		cmd = command.All()[s.last]
-	}
-	code, _, _ := strings.Cut(text, " ")
-	a.record(&auditRun{s: s, who: s.who, cmd: cmd, db: s.db, event: "refused", outcome: code, reason: text})
-}
-
-// login records a login, or the attempt: who it would have been, if there is such a user.
-func (a *auditor) login(s *session, who *namespace.Identity, err error) {
-	if a == nil {
-		return
-	}
-	outcome := outcomeOK
-	if err != nil {
-		outcome, _, _ = strings.Cut(err.Error(), " ")
-	}
-	a.record(&auditRun{s: s, who: who, event: "login", outcome: outcome})
-}
-
 // revoked records that a connection is closed since the client may not have it any more.
 func (a *auditor) revoked(s *session) {
 	if a != nil {

@@ -55,19 +55,24 @@ func (a *auditor) longer(keys []byte, n int) bool {
 	return true
 }
 
-// begin begins a record.
-func (a *auditor) begin(what *auditRun) {
+// room ends the record at the end of the buffer, and makes room for another one.
+func (a *auditor) room() {
 	if a.open {
 		a.endRun()
 	}
 	if len(a.buf) >= audit.ChunkSize {
 		a.hand()
 	}
-	now := a.w.loop.Now()
 	if len(a.buf) == 0 {
-		a.began = now
+		a.began = a.w.loop.Now()
 		a.w.loop.After(audit.ChunkTime, func() {}) // has the loop take a turn, if it would sleep
 	}
+}
+
+// begin begins a record.
+func (a *auditor) begin(what *auditRun) {
+	a.room()
+	now := a.w.loop.Now()
 	if a.stamped != now {
 		a.time, a.stamped = a.stamp.Of(time.Now()), now
 	}
@@ -133,15 +138,20 @@ type subject struct {
 	db     int
 	text   []byte
 	client []byte // address
+
+	network string // that refusals are counted by; empty: none were
+}
+
+func (s *session) subjectOf() *subject {
+	if s.audited == nil {
+		s.audited = &subject{client: audit.AppendQuoted(nil, s.peer())}
+	}
+	return s.audited
 }
 
 // subject returns the fields that tell what happened, who the session is, or would have been, and the command.
 func (s *session) subject(what *auditRun) []byte {
-	last := s.audited
-	if last == nil {
-		last = &subject{client: audit.AppendQuoted(nil, s.peer())}
-		s.audited = last
-	}
+	last := s.subjectOf()
 	if last.text == nil || last.who != what.who || last.cmd != what.cmd || last.db != what.db || last.event != what.event {
 		last.event, last.who, last.cmd, last.db = what.event, what.who, what.cmd, what.db
 		last.text = what.appendSubject(last.text[:0], last.client)

@@ -27,8 +27,10 @@ func (s *session) socket() string {
 	if s.entry == nil || s.entry.socket == "" {
 		return ""
 	}
-	return s.entry.socket + ":0"
+	return socketPeer(s.entry.socket)
 }
+
+func socketPeer(path string) string { return path + ":0" }
 
 // source is where the client is, for the directory.
 func (s *session) source() namespace.Source {

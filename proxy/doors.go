@@ -131,13 +131,22 @@ func (d *doors) end(ctx context.Context) {
 	}
 }
 
-// prepare loads the certificates of a configuration, whether their names have changed or not. Where there is no encrypted
-// listener, or will be none, nothing is to be done before the next start.
+// prepare loads the certificates of a configuration, whether their names have changed or not. Those that are used from the
+// next start on are loaded as well, and left: a configuration that a start would refuse is refused now.
 func (d *doors) prepare(cfg *config.Config) (*tlsterm.Files, error) {
-	if d.terminator == nil || cfg.TLS == nil {
+	if cfg.Upstream.TLS != nil {
+		if _, err := upstream.NewTarget(&cfg.Upstream); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.TLS == nil {
 		return nil, nil
 	}
-	return tlsterm.ServerFiles(cfg.TLS)
+	files, err := tlsterm.ServerFiles(cfg.TLS)
+	if err != nil || d.terminator == nil {
+		return nil, err
+	}
+	return files, nil
 }
 
 func (d *doors) use(files *tlsterm.Files) {
@@ -219,6 +228,7 @@ func (s *Server) countIn() bool {
 // accept runs on the first loop.
 func (s *Server) accept(a arrival) {
 	if !s.countIn() {
+		s.workers[0].audit.rejected(a.peer, rejectedFull, "")
 		unix.Write(a.fd, tooMany)
 		unix.Close(a.fd)
 		return
@@ -253,18 +263,24 @@ func (s *Server) acceptTLS(fd int, peer netip.AddrPort) {
 	t := s.doors.terminator
 	// Those who have left may have goroutines that are busy parting; they count too.
 	if t.Open() >= s.conf().cfg.Limits.Clients || !s.countIn() {
+		s.workers[0].audit.rejected(peer, rejectedFull, "")
 		unix.Close(fd)
 		return
 	}
 	a := arrival{peer: peer}
 	var before func(net.Conn) error
+	var noHeader error
 	if s.trusts(peer, false) {
-		before = func(c net.Conn) error { return s.readHeader(c, &a) }
+		before = func(c net.Conn) error {
+			noHeader = s.readHeader(c, &a)
+			return noHeader
+		}
 	}
 	t.Take(fd, before, func(loopEnd int, c *tlsterm.Conn, err error) {
 		if err != nil {
 			s.clients.Add(-1)
 			slog.Debug("no handshake", "client", a.peer.String(), "error", err)
+			s.turnedAway(a, noHeader != nil, err)
 			return
 		}
 		a.fd, a.entry = loopEnd, &entry{secure: c, names: c.Names()}

@@ -46,6 +46,7 @@ func (h *heading) Received(b []byte) (int, netloop.Next) {
 	w, a := h.w, &h.arrival
 	if err != nil {
 		w.srv.noHeader(a.peer.String(), err)
+		w.audit.rejected(a.peer, rejectedHeader, err.Error())
 		h.conn.Close(err)
 		return len(b), netloop.Hold
 	}
@@ -92,6 +93,7 @@ func (w *worker) tickHeaders() {
 	for h := range w.headers {
 		if time.Duration(w.loop.Now()-h.born) > limit && !h.conn.IsClosed() {
 			w.srv.noHeader(h.arrival.peer.String(), errNoHeader)
+			w.audit.rejected(h.arrival.peer, rejectedHeader, errNoHeader.Error())
 			h.conn.Close(errNoHeader)
 		}
 	}

@@ -55,6 +55,7 @@ func (s *session) take(b []byte) (off int, next netloop.Next) {
 		n, err := req.Scan(b[off:], s.limits)
 		if err != nil {
 			w.dropRequest(s, req)
+			w.audit.rejectedSession(s, rejectedProtocol, err.Error())
 			s.answerError("ERR " + err.Error())
 			s.finish()
 			return len(b), netloop.Hold

@@ -61,7 +61,8 @@ func (s *session) login(user, secret []byte, done func()) {
 	own := s.w.conf.own[named.Tenant.ID]
 	leave, ok := srv.mayQueue(own)
 	if !ok {
-		s.answerError("UNAVAILABLE too many logins are being checked, try again")
+		s.w.audit.login(s, named, errManyLogins)
+		s.answerError(errManyLogins.Error())
 		return
 	}
 	user, secret = bytes.Clone(user), bytes.Clone(secret)
@@ -76,6 +77,8 @@ func (s *session) login(user, secret []byte, done func()) {
 		return func() { finish(who, proof, err) }
 	})
 }
+
+var errManyLogins = errors.New("UNAVAILABLE too many logins are being checked, try again")
 
 // loggedIn runs done once the session is somebody who has proved to be so, and all is there that it needs; or
 // refuse with the reason why it can not be.
@@ -97,7 +100,10 @@ func (s *session) loggedIn(who *namespace.Identity, with credential, done func()
 			s.credential = with
 			s.w.audit.login(s, who, nil)
 			done()
-		}, refuse)
+		}, func(text string) {
+			s.w.audit.login(s, who, errors.New(text))
+			refuse(text)
+		})
 	}
 	codecs := s.w.srv.codecs
 	known := codecs.knows(who.Tenant)

@@ -102,7 +102,7 @@ func (s *session) refuseToken(who *namespace.Identity, reason error) {
 	slog.Debug("login refused", "client", s.peer(), "error", reason)
 	told := namespace.ErrWrongPass
 	switch {
-	case errors.Is(reason, namespace.ErrSuspended):
+	case errors.Is(reason, namespace.ErrSuspended), reason == namespace.ErrElsewhere: // the client is told nothing of the latter
 		told = reason
 	case errors.Is(reason, jwt.ErrNoKeys):
 		told = errNoTokenKeys

@@ -175,7 +175,8 @@ func (w *worker) tick() {
 	now := time.Now()
 	for _, s := range w.sessions {
 		s.checkToken(now)
-		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit {
+		if s.who == nil && limit > 0 && time.Duration(w.loop.Now()-s.born) > limit && !s.conn.IsClosed() {
+			w.audit.rejectedSession(s, rejectedTimeout, "")
 			s.conn.Close(nil)
 		}
 		if s.conn.Unsent() > w.output && s.stuck() {
@@ -197,6 +198,7 @@ func (w *worker) tick() {
 	w.hub.watch(w.srv.target.Timeout)
 	if w.audit != nil {
 		w.audit.quotas()
+		w.audit.counted()
 	}
 	w.hot.age(w.loop.Now())
 	w.seeOff()

@@ -240,6 +240,9 @@ func (g *stateGen) inMulti(i int) *stateStep {
 		s.calls = []*stateCall{g.call("RESET")}
 	case n < 45 && g.theme.scripts:
 		s.calls = []*stateCall{g.eval()}
+		for !g.allowed(s.calls[0], true) {
+			s.calls[0] = g.eval()
+		}
 	case n < 75:
 		s.calls = []*stateCall{g.pick(true, stateData)}
 	default:

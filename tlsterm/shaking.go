@@ -2,8 +2,10 @@ package tlsterm
 
 import (
 	"container/list"
+	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 )
 
 // shaking is a connection at its handshake. While that computes it has a turn, of which there are few; it gives that
@@ -14,9 +16,17 @@ type shaking struct {
 	place     *list.Element // guarded by by.mu; nil: it does not wait for the peer
 	computing bool          // or would, if it did not wait
 	over      bool          // the handshake is
+	ousted    bool          // guarded by by.mu; it has made room
 }
 
-var errCrowded = errors.New("too many are at their handshake")
+// ErrCrowded tells that a handshake was broken off, or not begun, since there are too many.
+var ErrCrowded = errors.New("too many are at their handshake")
+
+// OfCertificate reports whether a handshake has failed because of the client's certificate, or for want of one.
+func OfCertificate(err error) bool {
+	var bad *tls.CertificateVerificationError
+	return errors.As(err, &bad) || err != nil && strings.Contains(err.Error(), "client didn't provide a certificate") // which is no value
+}
 
 // enter notes a connection that begins its handshake. When there are too many the one makes room that has waited
 // longest for its peer: those who mean to connect do not keep the proxy waiting.
@@ -30,9 +40,10 @@ func (t *Terminator) enter(raw net.Conn) (*shaking, error) {
 		t.crowded.Add(1)
 		longest := t.waiting.Front()
 		if longest == nil {
-			return nil, errCrowded
+			return nil, ErrCrowded
 		}
 		s := longest.Value.(*shaking)
+		s.ousted = true
 		s.Conn.Close()
 		t.forget(s)
 	}
@@ -41,12 +52,16 @@ func (t *Terminator) enter(raw net.Conn) (*shaking, error) {
 	return s, nil
 }
 
-// leave notes the end of a handshake.
-func (t *Terminator) leave(s *shaking) {
+// leave notes the end of a handshake, and returns the error that it has ended with.
+func (t *Terminator) leave(s *shaking, err error) error {
 	s.over = true
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forget(s)
+	if s.ousted && errors.Is(err, net.ErrClosed) {
+		return ErrCrowded
+	}
+	return err
 }
 
 // forget does nothing for one that has made room. t.mu is held.

@@ -105,8 +105,7 @@ func (t *Terminator) shake(fd int, before func(net.Conn) error) (*Conn, int, err
 		return nil, -1, err
 	}
 	c, loopEnd, err := t.greet(place, before)
-	t.leave(place)
-	if err != nil {
+	if err = t.leave(place, err); err != nil {
 		raw.Close()
 		return nil, -1, err
 	}

@@ -11,7 +11,7 @@ import (
 func adminEvent(e admin.Event) audit.Event {
 	out := audit.Event{
 		Event: "admin", Actor: e.Who.Name, Role: string(e.Who.Role), Client: e.Remote, Tenant: e.Tenant, Action: e.Action,
-		Outcome: "ok", Reason: e.Reason, Before: e.Before, After: e.After,
+		Count: e.Count, Outcome: "ok", Reason: e.Reason, Before: e.Before, After: e.After,
 	}
 	if e.Status >= 400 {
 		out.Outcome = "failed"
