@@ -139,6 +139,10 @@ func TestAnswersAsDescribed(t *testing.T) {
 	check("operator", "POST", "/admin/state/reload", "")
 	check("operator", "POST", "/admin/state/checkpoint", "")
 	check("admin", "POST", "/admin/state/restore", "")
+	schemas := w.want(200, "viewer", "GET", "/admin/openapi.json", "").body
+	if !strings.Contains(strings.Join(strings.Fields(schemas), ""), `"connections_avg":{"type":"number"}`) {
+		t.Error("an average is described as something else than a number")
+	}
 	for _, r := range w.api.routes {
 		if !seen[r.name] && r.name != "getDictionary" { // there is none
 			t.Errorf("%s was not tried", r.name)

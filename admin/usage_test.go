@@ -74,6 +74,11 @@ func TestUsage(t *testing.T) {
 			}
 		}
 	}
+	for path, want := range map[string]int{"/usage": 200, "/billing": 400, "/tenants/acme/billing": 400, "/admin/tenants/acme/billing": 400} { // bills have a period, not lines
+		if w := ask(path + "?by=day"); w.Code != want {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
 	for err, code := range map[error]int{ledger.ErrUnknownTenant: 404, billing.ErrNoCurrency: 404, context.DeadlineExceeded: 502} {
 		u.err = err
 		if w := ask("/tenants/acme/billing"); w.Code != code {
