@@ -20,7 +20,7 @@ var (
 		{name: "format", about: "json, csv, table"},
 		{name: "tag", about: "only tenants with this tag, name=value", many: true},
 	}
-	billQuery   = slices.DeleteFunc(slices.Clone(usageQuery), func(p parameter) bool { return p.name == "by" })
+	billQuery  = slices.DeleteFunc(slices.Clone(usageQuery), func(p parameter) bool { return p.name == "by" })
 	closeQuery = []parameter{
 		{name: "from", about: "when the period begins; it has to be given"},
 		{name: "to", about: "when it ends; likewise"},
